@@ -29,14 +29,17 @@ type Record struct {
 	Sequence uint64 // per destination and partition key, from 1, after the types filter
 }
 
-// PartialError says which of the events given to Publish were not accepted.
+// PartialError says which of the events given to Publish were not accepted. To
+// keep the order per partition key over a retry, a sink that failed to deliver an
+// event names every later one of the same key too, unless it refused the event.
 type PartialError struct {
-	Failed    []int // indices, ascending
-	Permanent bool  // the destination will never take these: do not try again
-	Err       error
+	Failed  []int // indices, ascending: try these again, in this order, before newer events
+	Refused []int // indices, ascending: the destination will never take these
+	Err     error
 }
 
 func (e *PartialError) Error() string {
-	return fmt.Sprintf("%d events not accepted: %v", len(e.Failed), e.Err)
+	return fmt.Sprintf("%d events not accepted, %d refused for good: %v", len(e.Failed), len(e.Refused), e.Err)
 }
+
 func (e *PartialError) Unwrap() error { return e.Err }
