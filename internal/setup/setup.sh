@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Fills .deps with what Sightline needs and installs Debian's packages.
+#   setup.sh core    to build and run: engines, models, sample video
+#   setup.sh test    besides, what only the tests need: a Kafka broker, WebRTC and browser peers, model variants
+#   setup.sh bench   besides, the clips of the benchmark
+# What is there already is left alone; what differs from the pins is made again.
+# With SIGHTLINE_PACKAGES=mine no Debian package is looked at.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(cd "$HERE/../.." && pwd)
+DEPS=$ROOT/.deps CACHE=$ROOT/.deps/.cache ARCH=$(uname -m)
+. "$HERE/pins.env"
+. "$HERE/lib.sh"
+. "$HERE/steps.sh"
+
+[ "$(uname -s)" = Linux ] || die "make setup runs on Linux (Debian 12 is the reference), this is $(uname -s)"
+case ${1:-} in core | test | bench) ;; *) sed -n 2,8p "$0" >&2; exit 2 ;; esac
+mkdir -p "$DEPS/.stamps" "$CACHE"
+command -v flock >/dev/null && exec 9>"$DEPS/.lock" && flock 9
+
+echo "setup: $1, into .deps (log of the last step: .deps/setup.log)"
+"$1"
+rm -rf "$CACHE/wheel"
