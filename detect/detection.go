@@ -8,7 +8,12 @@ type Point struct{ X, Y float64 }
 
 // Rect is a box in the picture: X, Y is the top left corner, all 0..1 of the
 // picture as decoded. It is not clipped to the picture.
-type Rect struct{ X, Y, W, H float64 }
+type Rect struct {
+	X float64 `json:"x"`
+	Y float64 `json:"y"`
+	W float64 `json:"w"`
+	H float64 `json:"h"`
+}
 
 // IoU is the intersection over union of two boxes, 0 when either is empty.
 func (r Rect) IoU(o Rect) float64 {
