@@ -1,0 +1,33 @@
+/* The C functions that Go calls. Pointers are used during the call only, except
+ * for the plan's. None of them reads or writes beyond the sizes it is given. */
+#ifndef SIGHTLINE_KERNELS_BRIDGE_H
+#define SIGHTLINE_KERNELS_BRIDGE_H
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Instruction set levels; a processor's best is sl_level(). */
+enum { SL_ORACLE = 0, SL_V2 = 2, SL_V3 = 3, SL_V4 = 4, SL_NEON = 8 };
+int sl_level(void);
+
+/* A plan holds the tables of one slot and of the last picture geometry. */
+typedef struct sl_plan sl_plan;
+sl_plan* sl_plan_new(int level); /* NULL when out of memory */
+void sl_plan_free(sl_plan*);
+/* Fills out; 0 when memory for the tables is missing. */
+int sl_preprocess(sl_plan*, const va_slot*, const unsigned char* y, const unsigned char* u, const unsigned char* v,
+                  const va_picture*, void* out);
+
+/* Both write up to room boxes in anchor order and return how many there are. */
+int sl_nanodet(int level, int heads, const va_head*, int classes, int bins, const unsigned char* wanted, float threshold,
+               va_box* out, int room);
+int sl_yolo(int level, const float* in, va_yolo*, const unsigned char* wanted, float threshold, va_box* out, int room);
+/* Keeps up to room of n boxes, in place; -1 when out of memory. */
+int sl_nms(int level, va_box*, int n, float iou, const int* groups, int ngroups, int room);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

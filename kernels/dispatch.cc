@@ -1,0 +1,57 @@
+// Chooses between the oracle and the vectorised twins.
+#include <cstdlib>
+#include <cstring>
+
+#include "bridge.h"
+#include "oracle.h"
+
+int sl_level(void) { return SL_ORACLE; }
+
+struct sl_plan {
+  int level;
+};
+
+sl_plan* sl_plan_new(int level) {
+  sl_plan* p = static_cast<sl_plan*>(std::calloc(1, sizeof(sl_plan)));
+  if (p) p->level = level;
+  return p;
+}
+
+void sl_plan_free(sl_plan* p) { std::free(p); }
+
+int sl_preprocess(sl_plan*, const va_slot* slot, const unsigned char* y, const unsigned char* u, const unsigned char* v,
+                  const va_picture* picture, void* out) {
+  va_picture p = *picture;
+  p.y = y, p.u = u, p.v = v;
+  va_preprocess(&p, slot, out);
+  return 1;
+}
+
+int sl_nanodet(int, int heads, const va_head* head, int classes, int bins, const unsigned char* wanted, float threshold,
+               va_box* out, int room) {
+  int count = 0;
+  for (int i = 0; i < heads; i++) va_nanodet(&head[i], classes, bins, wanted, &threshold, out, room, &count);
+  return count;
+}
+
+int sl_yolo(int, const float* in, va_yolo* yolo, const unsigned char* wanted, float threshold, va_box* out, int room) {
+  int count = 0;
+  yolo->in = in;
+  va_decode_yolo(yolo, wanted, &threshold, out, room, &count);
+  return count;
+}
+
+int sl_nms(int, va_box* boxes, int n, float iou, const int* groups, int ngroups, int room) {
+  size_t padded = 1;
+  while (padded < static_cast<size_t>(n)) padded *= 2;
+  size_t keys = padded * sizeof(unsigned long long), order = padded * sizeof(int), kept = sizeof(va_box) * n;
+  char* scratch = static_cast<char*>(std::malloc(keys + order + kept));
+  if (!scratch) return -1;
+  va_box* out = reinterpret_cast<va_box*>(scratch + keys + order);
+  int count = 0;
+  va_nms(boxes, n, static_cast<long long>(padded), &iou, groups, ngroups, reinterpret_cast<unsigned long long*>(scratch),
+         reinterpret_cast<int*>(scratch + keys), out, room < n ? room : n, &count);
+  std::memcpy(boxes, out, sizeof(va_box) * count);
+  std::free(scratch);
+  return count;
+}

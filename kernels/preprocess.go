@@ -1,0 +1,145 @@
+package kernels
+
+/*
+#include "bridge.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// maxSide bounds the sides of pictures and slots, so that products fit an int32.
+const maxSide = 1 << 14
+
+// Preprocess fills slots of one description. It keeps tables for the geometry of
+// the last picture, so it is made once for each stream and used by one goroutine
+// at a time. Close frees it.
+type Preprocess struct {
+	slot Slot
+	plan *C.sl_plan
+}
+
+// NewPreprocess validates slot and returns its Preprocess.
+func NewPreprocess(slot Slot) (*Preprocess, error) { return newPreprocess(slot, bestLevel()) }
+
+func newPreprocess(slot Slot, l level) (*Preprocess, error) {
+	if slot.Mean == [3]float32{} && slot.Scale == [3]float32{} {
+		slot.Scale = [3]float32{1, 1, 1}
+	}
+	if err := slot.validate(); err != nil {
+		return nil, fmt.Errorf("describing a network input: %w", err)
+	}
+	plan := C.sl_plan_new(C.int(l))
+	if plan == nil {
+		return nil, errors.New("preparing a network input: out of memory")
+	}
+	return &Preprocess{slot: slot, plan: plan}, nil
+}
+
+// Close frees the native tables. Run fails afterwards; a second Close does nothing.
+func (p *Preprocess) Close() {
+	C.sl_plan_free(p.plan)
+	p.plan = nil
+}
+
+// Run writes picture into the Slot.Size() bytes at dst, padding included, and
+// returns where it went. dst needs no alignment beyond its values' own. After the
+// first picture of a geometry it allocates nothing.
+func (p *Preprocess) Run(dst unsafe.Pointer, picture *Picture) (Letterbox, error) {
+	if p.plan == nil || dst == nil {
+		return Letterbox{}, errors.New("filling a network input: closed, or no destination")
+	}
+	if err := picture.validate(); err != nil {
+		return Letterbox{}, fmt.Errorf("filling a network input: %w", err)
+	}
+	target := p.slot.place(picture.Width, picture.Height)
+	source := C.va_picture{
+		y_pitch: C.longlong(picture.Strides[0]), u_pitch: C.longlong(picture.Strides[1]), v_pitch: C.longlong(picture.Strides[2]),
+		step: 1, width: C.int(picture.Width), height: C.int(picture.Height),
+		bt709: flag(picture.BT709), full_range: flag(picture.FullRange), chroma_left: flag(picture.ChromaLeft),
+	}
+	y, u, v := (*C.uchar)(picture.Planes[0]), (*C.uchar)(picture.Planes[1]), (*C.uchar)(picture.Planes[2])
+	if picture.Format == NV12 {
+		v = (*C.uchar)(unsafe.Add(picture.Planes[1], 1))
+		source.step, source.v_pitch = 2, source.u_pitch
+	}
+	if C.sl_preprocess(p.plan, &target, y, u, v, &source, dst) == 0 {
+		return Letterbox{}, errors.New("filling a network input: out of memory")
+	}
+	return Letterbox{
+		ScaleX: float32(target.w) / float32(picture.Width), ScaleY: float32(target.h) / float32(picture.Height),
+		PadX: float32(target.x), PadY: float32(target.y),
+	}, nil
+}
+
+// place puts a picture of w × h into the slot, on whole slot pixels.
+func (s *Slot) place(w, h int) C.va_slot {
+	rw, rh, x, y := s.Width, s.Height, 0, 0
+	if s.Fit != Stretch {
+		ratio := min(float64(s.Width)/float64(w), float64(s.Height)/float64(h))
+		rw = max(1, min(s.Width, int(math.Round(float64(w)*ratio))))
+		rh = max(1, min(s.Height, int(math.Round(float64(h)*ratio))))
+	}
+	if s.Fit == LetterboxCenter {
+		x, y = (s.Width-rw)/2, (s.Height-rh)/2
+	}
+	target := C.va_slot{
+		width: C.int(s.Width), height: C.int(s.Height), x: C.int(x), y: C.int(y), w: C.int(rw), h: C.int(rh),
+		ratio_x: C.float(float32(w) / float32(rw)), ratio_y: C.float(float32(h) / float32(rh)),
+		channels_first: flag(s.Layout == NCHW), _type: C.int(s.Type), rgb: flag(s.Order == RGB), pad: C.int(s.Pad),
+	}
+	for c := range 3 {
+		target.mean[c], target.scale[c] = C.float(s.Mean[c]), C.float(s.Scale[c])
+	}
+	return target
+}
+
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *Slot) validate() error {
+	switch {
+	case s.Width < 1 || s.Height < 1 || s.Width > maxSide || s.Height > maxSide:
+		return fmt.Errorf("size %d×%d is not within 1×1 and %d×%d", s.Width, s.Height, maxSide, maxSide)
+	case s.Layout != NHWC && s.Layout != NCHW:
+		return fmt.Errorf("unknown layout %d", s.Layout)
+	case s.Type != U8 && s.Type != F16 && s.Type != F32:
+		return fmt.Errorf("unknown type %d", s.Type)
+	case s.Order != BGR && s.Order != RGB:
+		return fmt.Errorf("unknown channel order %d", s.Order)
+	case s.Fit < LetterboxCenter || s.Fit > Stretch:
+		return fmt.Errorf("unknown fit %d", s.Fit)
+	case s.Type == U8 && (s.Mean != [3]float32{} || s.Scale != [3]float32{1, 1, 1}):
+		return errors.New("mean and scale need a floating-point type")
+	}
+	return nil
+}
+
+func (p *Picture) validate() error {
+	if p.Width < 1 || p.Height < 1 || p.Width > maxSide || p.Height > maxSide {
+		return fmt.Errorf("picture size %d×%d is not within 1×1 and %d×%d", p.Width, p.Height, maxSide, maxSide)
+	}
+	half := (p.Width + 1) / 2
+	rows := []int{p.Width, half, half}
+	switch p.Format {
+	case I420:
+	case NV12:
+		rows = []int{p.Width, 2 * half}
+	default:
+		return fmt.Errorf("unknown picture format %d", p.Format)
+	}
+	for i, row := range rows {
+		if p.Planes[i] == nil || p.Strides[i] < row || p.Strides[i] > math.MaxInt32 {
+			return fmt.Errorf("plane %d is missing, or its stride %d does not hold rows of %d", i, p.Strides[i], row)
+		}
+	}
+	return nil
+}

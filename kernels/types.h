@@ -1,0 +1,49 @@
+/* Plain C structs shared by Go, C++ and CUDA. Fixed layout: fields are ordered
+ * from wide to narrow, so that no compiler pads between them. */
+#ifndef SIGHTLINE_KERNELS_TYPES_H
+#define SIGHTLINE_KERNELS_TYPES_H
+
+enum { VA_U8 = 1, VA_F16 = 2, VA_F32 = 3 };
+
+/* One YUV 4:2:0 picture. step is the distance between neighboring samples of a
+ * chroma plane: 1 for I420, 2 for NV12, whose v is u + 1. */
+typedef struct {
+  const unsigned char *y, *u, *v;
+  long long y_pitch, u_pitch, v_pitch;
+  int step, width, height;
+  int bt709, full_range, chroma_left;
+} va_picture;
+
+/* One row of a batch, and the rectangle x, y, w, h in it that the picture fills.
+ * ratio is picture pixels per slot pixel. mean and scale are in slot order. */
+typedef struct {
+  int width, height;
+  int x, y, w, h;
+  float ratio_x, ratio_y;
+  int channels_first, type, rgb, pad;
+  float mean[3], scale[3];
+} va_slot;
+
+typedef struct {
+  float x1, y1, x2, y2, score;
+  int cls, anchor, reserved;
+} va_box;
+
+/* One NanoDet output: scores [rows*columns][classes], bins [rows*columns][4*bins].
+ * first is the anchor index of its first cell. */
+typedef struct {
+  const float *scores, *bins;
+  int columns, rows, stride, first;
+} va_head;
+
+/* One YOLO output. Value k of anchor a lies at in[a*anchor_step + k*value_step]:
+ * cx, cy, w, h, then the objectness if there is one, then the class scores. With
+ * grid set, boxes are relative to the cells of strides 8, 16 and 32 of a network
+ * input of width x height (YOLOX); else they are pixels. */
+typedef struct {
+  const float *in;
+  long long anchor_step, value_step;
+  int anchors, classes, objectness, grid, width, height;
+} va_yolo;
+
+#endif
