@@ -6,6 +6,7 @@ OFFLINE="Is there a network? What is fetched, by version and hash: internal/setu
 core() {
   [ "${SIGHTLINE_PACKAGES:-}" = mine ] || packages "build and run" $(core_packages)
   find_python
+  find_go
   step "ONNX Runtime $ONNXRUNTIME_VERSION" onnxruntime "$OFFLINE" onnxruntime
   step "OpenVINO $OPENVINO_VERSION" openvino "$OFFLINE" openvino
   step "Python packages for the model conversion" venv "$OFFLINE" venv python.txt
@@ -49,6 +50,29 @@ find_python() {
     return
   done
   die "no Python 3.11, 3.12 or 3.13 with venv. By hand: apt-get install python3 python3-venv"
+}
+
+# find_go sees that `go` is there and builds this module (1.21 and later fetch the
+# version that go.mod asks for); else Debian's fetches one, with Go's own checks.
+find_go() {
+  PATH=$DEPS/go/bin:$PATH
+  (cd "$ROOT" && go list -m >/dev/null 2>&1) && return
+  command -v go >/dev/null || packages "Go" golang-go
+  step "Go $GO_VERSION" go/bin/go "$OFFLINE By hand: install Go $GO_VERSION or later" go_toolchain
+}
+
+go_toolchain() {
+  local new=$CACHE/go arch=amd64 answer dir sum
+  [ "$ARCH" = aarch64 ] && arch=arm64
+  rm -rf "$new" && mkdir -p "$new"
+  answer=$(cd "$new" && GO111MODULE=on GOFLAGS=-mod=mod GOMODCACHE=$new/mod go mod download -json "golang.org/toolchain@v0.0.1-go$GO_VERSION.linux-$arch")
+  sum=$(sed -n 's/.*"Sum": "\(.*\)".*/\1/p' <<<"$answer")
+  dir=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$answer")
+  [ "$sum" = "$(pin GO_SUM)" ] || die "the Go toolchain has sum $sum, pinned is $(pin GO_SUM) (internal/setup/pins.env)"
+  chmod -R u+w "$new"
+  chmod +x "$dir"/bin/* "$dir"/pkg/tool/*/*
+  replace "$dir" "$DEPS/go"
+  rm -rf "$new"
 }
 
 onnxruntime() {
@@ -182,13 +206,14 @@ playwright() {
   rm -rf "$CACHE/npm"
 }
 
-# kafka: the broker's own jars and what they need, checked by Maven against the
-# repository's sums; one binding of slf4j is kept.
+# kafka: the broker's own jars and what they need; one binding of slf4j is kept.
 kafka() {
   local new=$CACHE/kafka
   rm -rf "$new" && mkdir -p "$new"
   sed "s/@VERSION@/$KAFKA_VERSION/" "$HERE/kafka.xml" >"$new/pom.xml"
   mvn -q -B -C -f "$new/pom.xml" dependency:copy-dependencies -DoutputDirectory="$new/libs" -DincludeScope=runtime
   rm -f "$new/pom.xml" "$new"/libs/slf4j-reload4j* "$new"/libs/slf4j-log4j12*
+  (cd "$new/libs" && LC_ALL=C && sha256sum -- *.jar) >"$new/sums"
+  verify "$new/sums" "$KAFKA_SHA256"
   replace "$new" "$DEPS/kafka"
 }

@@ -1,0 +1,64 @@
+# Sightline. `make help` lists the targets; only setup needs the network (and root, for Debian's packages).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-test build demo test check lint format vet layout race bench bench-media soak clean
+
+export PATH := $(CURDIR)/.deps/go/bin:$(PATH)
+export CGO_ENABLED := 1
+
+# Packages whose tests link no native library of ours: they run under the race detector.
+PURE := go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep '^[^ ]*\.test ' \
+	| grep -vE ' (sightline/internal/(libav|ort|openvino)|gocv\.io/x/gocv)' | sed 's/\.test .*//' | sort -u
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install Debian's packages, fetch engines, model and sample video into .deps
+	@internal/setup/setup.sh core
+
+setup-test: ## besides, what the tests need: Kafka, Chromium, WebRTC and RTSP peers
+	@internal/setup/setup.sh test
+
+build: setup ## build ./sightline
+	go build -o sightline .
+
+demo: build ## cameras, Kafka, detector and page in one process; FOR=30s ends it
+	./sightline demo $(if $(FOR),--for $(FOR))
+
+test: setup-test vet ## vet, then every test (pure packages under the race detector)
+	pure=$$($(PURE)); rest=$$(go list ./... | grep -vxF "$$pure"); \
+	go test -p 2 -timeout 14m $$rest && go test -race -p 2 -timeout 14m $$pure
+
+check: format vet lint layout race ## what must be green before a change is sent
+
+format: ## fail when gofmt would change a file
+	@found=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs -r gofmt -l); \
+	[ -z "$$found" ] || { echo "gofmt -w these files:"; echo "$$found"; exit 1; }
+
+vet: ## go vet
+	go vet ./...
+
+lint: ## staticcheck, at the version in tools/go.mod
+	go build -C tools -o $(CURDIR)/.deps/bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	.deps/bin/staticcheck ./...
+
+layout: ## the order of imports, native fences and sizes of files and functions
+	go test ./internal/layout
+
+race: ## the pure packages under the race detector
+	go test -race -p 2 -timeout 14m $$($(PURE))
+
+bench: build ## speed of kernels and stages, then of the whole program
+	go test -run '^$$' -bench . -benchtime 1s ./kernels/... ./detect/... ./decode/... ./ingest/...
+	./sightline bench
+
+bench-media: ## make the benchmark's clips (1080p25, 720p15, 576p10)
+	@internal/setup/setup.sh bench
+
+soak: setup-test ## the long tests: hours of reconnects, churn and broker failures
+	go test -tags soak -run Soak -timeout 12h ./...
+
+clean: ## remove what was built; .deps stays
+	rm -rf sightline out
