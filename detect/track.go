@@ -1,6 +1,9 @@
 package detect
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Track is one object followed over time, as its tracker sees it after an update.
 type Track struct {
@@ -13,6 +16,9 @@ type Track struct {
 	FirstSeen time.Time
 	LastSeen  time.Time // when it last took a detection
 }
+
+// TrackID is the id that events give to a confirmed track. It is unique for ever.
+func TrackID(epoch string, id uint64) string { return epoch + "-" + strconv.FormatUint(id, 10) }
 
 // Tracker follows objects through one epoch of one stream. It is pure: the same
 // calls give the same tracks; time comes from the frames. One goroutine at a time.
@@ -28,6 +34,7 @@ type Tracker interface {
 // Scene is one analyzed frame as rules see it.
 type Scene struct {
 	At         time.Time // capture time of the frame
+	Epoch      string    // of the stream; rules.Stream sets it
 	Frame      FrameInfo
 	Clock      ClockInfo
 	Timing     *Timing     // live streams only
