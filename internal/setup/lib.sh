@@ -4,12 +4,12 @@
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 # step TITLE PROOF HINT FUNCTION [FILE...]: runs FUNCTION unless DEPS/PROOF is there
-# and the same recipe, pins (those with the function's name) and FILEs made it.
+# and the same recipe, pins (those that begin like its name) and FILEs made it.
 step() {
   local title=$1 proof=$2 hint=$3 recipe=$4 stamp key start size rc
   shift 4
   stamp=$DEPS/.stamps/$recipe
-  key=$({ declare -f "$recipe"; grep -i "^${recipe}_" "$HERE/pins.env" || true; [ $# = 0 ] || (cd "$HERE" && cat "$@"); } | sha256sum)
+  key=$({ declare -f "$recipe"; grep -i "^${recipe%%_*}_" "$HERE/pins.env" || true; [ $# = 0 ] || (cd "$HERE" && cat "$@"); } | sha256sum)
   if [ -e "$DEPS/$proof" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then
     printf '  %-46s there\n' "$title"
     return
