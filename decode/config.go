@@ -1,0 +1,52 @@
+package decode
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"sightline/internal/libav"
+)
+
+// Config says how to decode one stream.
+type Config struct {
+	Threads        int          // decoder threads, at least 1; 1 costs least per picture
+	Live           bool         // stamp frames with the time they were decoded and hold back none for speed
+	SkipLoopFilter bool         // faster and rougher: pictures drift until the next keyframe
+	Logger         *slog.Logger // nil logs nothing
+	Frames         *Live        // counts the frames handed out; nil counts none
+}
+
+// Defaults decode with one thread.
+func Defaults() Config { return Config{Threads: 1} }
+
+// maxThreads keeps the pictures in flight below what a window remembers.
+const maxThreads = 32
+
+// Validate tells what is wrong with c.
+func (c Config) Validate() error {
+	if c.Threads < 1 || c.Threads > maxThreads {
+		return fmt.Errorf("threads: %d is not in 1 to %d", c.Threads, maxThreads)
+	}
+	return nil
+}
+
+// Errors that callers tell apart.
+var (
+	// ErrNoKeyframe is for packets before the first keyframe of an epoch: they were not decoded.
+	ErrNoKeyframe = errors.New("no keyframe yet")
+	// ErrUnsupported is for a codec that nothing here decodes; it is wrapped with the codec's name.
+	ErrUnsupported = errors.New("unsupported codec")
+)
+
+// New returns a decoder that opens FFmpeg's when the first packet comes. The
+// caller closes it.
+func New(c Config) (Decoder, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &decoder{config: c, scaler: &libav.Scaler{}}, nil
+}
