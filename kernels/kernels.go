@@ -15,15 +15,15 @@ package kernels
 import "C"
 
 import (
-	_ "embed" // for the directive below
+	"embed"
 	"unsafe"
 )
 
 // cgo's build cache watches this folder's C++ files only; embedding the sources
 // that they include makes an edit of those rebuild. The linker drops the bytes.
 //
-//go:embed vision.cu
-var _ string
+//go:embed vision.cu cpu/*.h
+var _ embed.FS
 
 // Format is the layout of a picture's planes: YUV 4:2:0, 8 bits a sample.
 type Format uint8

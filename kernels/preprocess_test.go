@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -102,5 +104,55 @@ func TestPlacement(t *testing.T) {
 				t.Errorf("got %d,%d %d×%d", got.x, got.y, got.w, got.h)
 			}
 		})
+	}
+}
+
+// levels are those that this processor can run.
+func levels() []level {
+	all := []level{2, 3, 4}
+	if runtime.GOARCH == "arm64" {
+		return []level{8}
+	}
+	return slices.DeleteFunc(all, func(l level) bool { return l > bestLevel() })
+}
+
+func TestTwinAgainstOracle(t *testing.T) {
+	for _, l := range levels() {
+		t.Run(l.String(), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(3, 4))
+			for i := range 1500 {
+				s := randomSlot(rng, 200, 40)
+				w, h := 1+rng.IntN(900), 1+rng.IntN(60)
+				switch i % 5 {
+				case 0:
+					w, h = 1+rng.IntN(40), 1+rng.IntN(40)
+				case 1:
+					w = 1 + rng.IntN(4000)
+				}
+				im := newImage(rng, I420+Format(rng.IntN(2)), w, h, rng.IntN(3)*7)
+				compareWithOracle(t, s, l, im)
+			}
+		})
+	}
+}
+
+func compareWithOracle(t *testing.T, s Slot, l level, im *image) {
+	t.Helper()
+	var got [2][]float64
+	for i, l := range []level{0, l} {
+		p, err := newPreprocess(s, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, _ := fill(t, p, im)
+		got[i] = values(s, raw)
+		p.Close()
+	}
+	limit := 0.2
+	if s.Type == U8 {
+		limit = 1
+	}
+	if d := distance(s, got[1], got[0]); d > limit {
+		t.Fatalf("%.3f levels off\nslot %+v\npicture %+v", d, s, im.Picture)
 	}
 }
