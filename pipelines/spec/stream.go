@@ -29,7 +29,7 @@ type Stream struct {
 	Path string `yaml:"-"`
 
 	// URL to read: rtsp://, rtsps://, file:PATH, a plain path, or whip:// to be published to. Credentials in it are moved to Username and Password on loading.
-	URL string `yaml:"url" jsonschema:"required"`
+	URL string `yaml:"url" jsonschema:"required" path:"url"`
 	// Title for people.
 	Title string `yaml:"title"`
 
@@ -83,7 +83,7 @@ type Zone struct {
 	// Name is the key under zones.
 	Name string `yaml:"-"`
 	// Polygon has at least three corners [x, y] in 0..1 of the picture.
-	Polygon []detect.Point `yaml:"polygon" jsonschema:"required,minItems=3"`
+	Polygon []detect.Point `yaml:"polygon" jsonschema:"required,minItems=3,maxItems=256"`
 	// Anchor is the point of a box that must be inside.
 	Anchor string `yaml:"anchor" jsonschema:"enum=bottom,enum=center,enum=top,default=bottom"`
 }

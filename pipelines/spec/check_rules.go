@@ -1,0 +1,97 @@
+package spec
+
+import (
+	"slices"
+	"time"
+)
+
+func (c *checker) rules() {
+	seen := map[string]bool{}
+	for i := range c.p.Rules {
+		r := &c.p.Rules[i]
+		path := itemPath("rules", r.Name, i)
+		if r.Name != "" && seen[r.Name] {
+			c.report.add(c.itemAt("rules", i), path, "a second rule of this name")
+			continue
+		}
+		seen[r.Name] = true
+		c.rule(r, path)
+	}
+}
+
+// itemAt is where the nth item of a list starts.
+func (c *checker) itemAt(list string, n int) Origin {
+	if l := c.root.get(list); l != nil && n < len(l.items) {
+		return l.items[n].at
+	}
+	return c.where(list)
+}
+
+func (c *checker) rule(r *Rule, path string) {
+	if r.Kind == "dwell" && r.For == 0 && !c.failed(path+".for") {
+		c.bad(path+".for", "must be above 0")
+	}
+	if r.Kind == "count" {
+		if r.Every < time.Second && !c.failed(path+".every") {
+			c.bad(path+".every", "must be at least 1s")
+		}
+		if _, err := time.LoadLocation(r.Timezone); err != nil || r.Timezone == "Local" {
+			c.bad(path+".timezone", "%q is no timezone of the IANA database, such as Europe/Berlin or UTC", r.Timezone)
+		}
+	}
+	if !c.ruleStreams(r, path) || r.Kind == "" || c.failed("streams") {
+		return
+	}
+	key, name := "line", r.Line
+	if r.Zone != "" {
+		key, name = "zone", r.Zone
+	}
+	if name == "" {
+		return
+	}
+	applies := false
+	for i := range c.p.Streams {
+		applies = applies || r.AppliesTo(&c.p.Streams[i])
+	}
+	if !applies {
+		which := "no stream"
+		if len(r.Streams) > 0 {
+			which = "none of the rule's streams"
+		}
+		c.report.suggest(c.where(path+"."+key), path+"."+key, nearest(name, c.p.places(key)), "%s has a %s of this name", which, key)
+	}
+}
+
+// ruleStreams checks that the streams a rule names exist.
+func (c *checker) ruleStreams(r *Rule, path string) bool {
+	var names []string
+	for i := range c.p.Streams {
+		names = append(names, c.p.Streams[i].Name)
+	}
+	ok := true
+	for i, name := range r.Streams {
+		if !slices.Contains(names, name) {
+			at := itemPath(path+".streams", "", i)
+			c.report.suggest(c.where(at), at, nearest(name, names), "there is no stream %q", name)
+			ok = false
+		}
+	}
+	return ok
+}
+
+// places lists the names of all zones or lines.
+func (p *Pipeline) places(key string) []string {
+	var out []string
+	for i := range p.Streams {
+		if key == "line" {
+			for _, l := range p.Streams[i].Lines {
+				out = append(out, l.Name)
+			}
+			continue
+		}
+		for _, z := range p.Streams[i].Zones {
+			out = append(out, z.Name)
+		}
+	}
+	return out
+}

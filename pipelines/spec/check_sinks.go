@@ -1,0 +1,110 @@
+package spec
+
+import (
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"sightline/detect"
+)
+
+func (c *checker) sinks() {
+	names, files := map[string]bool{}, map[string]string{}
+	for i := range c.p.Sinks {
+		s := &c.p.Sinks[i]
+		if s.Name == "" {
+			s.Name = s.Kind
+		}
+		path := itemPath("sinks", s.Name, i)
+		if s.Name != "" && names[s.Name] {
+			c.report.add(c.itemAt("sinks", i), path, "a second sink of this name (the name defaults to the kind); give it one of its own")
+			continue
+		}
+		names[s.Name] = true
+		c.types(s, path)
+		if s.Spool != nil {
+			c.bad(path+".spool", "not available in this version: events wait in memory, bounded by `buffer`")
+		}
+		if s.Kafka != nil {
+			c.kafka(s.Kafka, path)
+		}
+		if s.JSONL != nil && s.JSONL.Path != "" {
+			file := filepath.Clean(s.JSONL.Path)
+			if other, taken := files[file]; taken {
+				c.bad(path+".path", "sink %s already writes this file", other)
+			}
+			files[file] = s.Name
+		}
+	}
+}
+
+func (c *checker) types(s *Sink, path string) {
+	for i, name := range s.Types {
+		if !slices.Contains(eventTypes(), name) {
+			at := itemPath(path+".types", "", i)
+			c.report.suggest(c.where(at), at, nearest(name, eventTypes()), "there is no event type %q", name)
+		}
+	}
+}
+
+// eventTypes lists the types of event a sink can ask for.
+func eventTypes() []string {
+	return []string{
+		string(detect.Detections), string(detect.ObjectStarted), string(detect.ObjectUpdated), string(detect.ObjectEnded),
+		string(detect.LineCrossed), string(detect.ZoneEntered), string(detect.ZoneExited), string(detect.ZoneDwell),
+		string(detect.ZoneOccupancy), string(detect.CountReported), string(detect.StreamOnline), string(detect.StreamOffline),
+		string(detect.StreamDegraded), string(detect.SinkDegraded), string(detect.Accounting),
+	}
+}
+
+func (c *checker) kafka(k *Kafka, path string) {
+	for i, b := range k.Brokers {
+		at := itemPath(path+".brokers", "", i)
+		if b == EmbeddedBroker {
+			if len(k.Brokers) > 1 {
+				c.bad(at, "an embedded broker stands alone")
+			}
+			continue
+		}
+		if host, ok := hostPort(b); !ok || host == "" {
+			c.bad(at, "want HOST:PORT, such as localhost:9092")
+		}
+	}
+	if k.Topic != "" && (!topicName().MatchString(k.Topic) || k.Topic == "." || k.Topic == "..") {
+		c.bad(path+".topic", "not a topic's name: want letters, digits, `.`, `_` and `-`, 249 at most")
+	}
+	if k.TLS != nil && (k.TLS.Cert == "") != (k.TLS.Key == "") {
+		c.bad(path+".tls", "want cert and key together")
+	}
+	if k.Embedded() && k.TLS != nil {
+		c.bad(path+".tls", "the embedded broker has no TLS")
+	}
+	if k.Embedded() && k.SASL != nil {
+		c.bad(path+".sasl", "the embedded broker asks for no login")
+	}
+}
+
+func topicName() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`) }
+
+// hostPort splits HOST:PORT; the host may be empty.
+func hostPort(s string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return host, err == nil
+}
+
+// loopback tells whether only this machine can reach a host. An empty host is
+// every address.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
