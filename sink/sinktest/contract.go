@@ -1,0 +1,226 @@
+package sinktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sightline/detect"
+	"sightline/sink"
+)
+
+// Destination is one place to deliver to, new for each test.
+type Destination struct {
+	// Open makes a sink to it. It may be called more than once.
+	Open func(t *testing.T) sink.Sink
+	// Read returns what has arrived so far, in order per key. It may wait for
+	// want different events, a few seconds at most.
+	Read func(t *testing.T, want int) []Arrival
+	// Break makes the destination fail in part or whole for the next Publish
+	// calls, until mend is called; nil where that cannot be arranged.
+	Break func(t *testing.T) (mend func())
+}
+
+// Arrival is one event as it was read back.
+type Arrival struct {
+	Key      string
+	Sequence uint64
+	ID       string
+}
+
+// Run checks that a kind of sink keeps the contract of sink.Sink.
+func Run(t *testing.T, open func(t *testing.T) Destination) {
+	for name, test := range map[string]func(*testing.T, Destination){
+		"OrderPerKey": orderPerKey, "KeepsNothing": keepsNothing, "Context": endedContext,
+		"Close": closing, "RetryKeepsOrder": retryKeepsOrder,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+// Records makes n events for each key, interleaved, numbered per key from first.
+func Records(keys []string, first uint64, n int) []sink.Record {
+	var out []sink.Record
+	for i := range uint64(n) {
+		for _, key := range keys {
+			out = append(out, Record(key, first+i))
+		}
+	}
+	return out
+}
+
+// Record makes one event of stream key at site "test".
+func Record(key string, sequence uint64) sink.Record {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(sequence) * time.Millisecond)
+	return sink.Record{Sequence: sequence, Event: &detect.Event{
+		Site: "test", Stream: key, Type: detect.ObjectStarted, ID: fmt.Sprintf("%s-%d", key, sequence),
+		Subject: "track/1", Time: at, Severity: detect.Info,
+		Data: detect.Data{Stream: detect.StreamInfo{Site: "test", Name: key, Epoch: "1"}},
+	}}
+}
+
+func orderPerKey(t *testing.T, d Destination) {
+	s := opened(t, d)
+	keys := []string{"a", "b", "c", "d", "e"}
+	var sent []sink.Record
+	for batch := range uint64(4) {
+		records := Records(keys, 1+batch*10, 10)
+		if err := s.Publish(t.Context(), records); err != nil {
+			t.Fatalf("batch %d: %v", batch, err)
+		}
+		sent = append(sent, records...)
+	}
+	if err := s.Publish(t.Context(), nil); err != nil {
+		t.Errorf("publishing nothing: %v", err)
+	}
+	if diff := cmp.Diff(perKey(arrivals(sent)), perKey(d.Read(t, len(sent)))); diff != "" {
+		t.Errorf("arrived otherwise than sent (-sent +arrived):\n%s", diff)
+	}
+}
+
+// A caller may reuse its slice as soon as Publish has returned.
+func keepsNothing(t *testing.T, d Destination) {
+	s := opened(t, d)
+	records := Records([]string{"a"}, 1, 3)
+	want := arrivals(records)
+	if err := s.Publish(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	for i := range records {
+		records[i] = Record("overwritten", 99)
+	}
+	if diff := cmp.Diff(want, d.Read(t, len(want))); diff != "" {
+		t.Errorf("arrived otherwise than sent (-sent +arrived):\n%s", diff)
+	}
+}
+
+func endedContext(t *testing.T, d Destination) {
+	s := opened(t, d)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	records := Records([]string{"a"}, 1, 2)
+	if err := s.Publish(ctx, records); !errors.Is(err, context.Canceled) {
+		t.Fatalf("canceled before it began: got %v", err)
+	}
+	if err := s.Publish(t.Context(), records); err != nil {
+		t.Fatalf("after a canceled call: %v", err)
+	}
+	if got := firsts(d.Read(t, len(records))); !cmp.Equal(got, perKey(arrivals(records))) {
+		t.Errorf("after a canceled call and a good one: got %v", got)
+	}
+}
+
+func closing(t *testing.T, d Destination) {
+	s := d.Open(t)
+	for range 2 {
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatalf("close: %v", err)
+		}
+	}
+	if err := s.Publish(t.Context(), Records([]string{"a"}, 1, 1)); err == nil {
+		t.Error("a closed sink accepted an event")
+	}
+}
+
+// A caller that sends again what failed, before anything newer, loses nothing and
+// keeps the order in which events of a key first arrive.
+func retryKeepsOrder(t *testing.T, d Destination) {
+	if d.Break == nil {
+		t.Skip("skipped: this destination cannot be made to fail")
+	}
+	s := opened(t, d)
+	keys := []string{"a", "b", "c", "d"}
+	queue := Records(keys, 1, 60)
+	want := perKey(arrivals(queue))
+	total := len(queue)
+	mend := d.Break(t)
+	failures, deadline := 0, time.Now().Add(20*time.Second)
+	for len(queue) > 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("not all accepted within 20 s")
+		}
+		n := min(40, len(queue))
+		err := s.Publish(t.Context(), queue[:n])
+		queue = append(remaining(t, queue[:n], err), queue[n:]...)
+		if err != nil {
+			if failures++; failures == 5 {
+				mend()
+			}
+		}
+	}
+	if failures == 0 {
+		t.Fatal("the destination did not fail when asked to")
+	}
+	if diff := cmp.Diff(want, firsts(d.Read(t, total))); diff != "" {
+		t.Errorf("first arrivals per key (-sent +arrived):\n%s", diff)
+	}
+}
+
+// remaining checks what err says of the batch and returns what to send again.
+func remaining(t *testing.T, batch []sink.Record, err error) []sink.Record {
+	t.Helper()
+	var partial *sink.PartialError
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, &partial) {
+		return slices.Clone(batch)
+	}
+	if len(partial.Refused) > 0 || len(partial.Failed) == 0 {
+		t.Fatalf("refused %v and failed %v of good events: %v", partial.Refused, partial.Failed, err)
+	}
+	if !slices.IsSorted(partial.Failed) || partial.Failed[len(partial.Failed)-1] >= len(batch) {
+		t.Fatalf("failed indices %v of %d", partial.Failed, len(batch))
+	}
+	var again []sink.Record
+	broken := map[string]bool{}
+	for i, r := range batch {
+		failed := slices.Contains(partial.Failed, i)
+		if broken[r.Event.Stream] && !failed {
+			t.Fatalf("event %s was accepted though an earlier one of its key failed", r.Event.ID)
+		}
+		if failed {
+			broken[r.Event.Stream] = true
+			again = append(again, r)
+		}
+	}
+	return again
+}
+
+func opened(t *testing.T, d Destination) sink.Sink {
+	t.Helper()
+	s := d.Open(t)
+	t.Cleanup(func() { s.Close(context.WithoutCancel(t.Context())) })
+	return s
+}
+
+func arrivals(records []sink.Record) []Arrival {
+	var out []Arrival
+	for _, r := range records {
+		out = append(out, Arrival{Key: sink.PartitionKey(r.Event), Sequence: r.Sequence, ID: r.Event.ID})
+	}
+	return out
+}
+
+func perKey(all []Arrival) map[string][]Arrival {
+	out := map[string][]Arrival{}
+	for _, a := range all {
+		out[a.Key] = append(out[a.Key], a)
+	}
+	return out
+}
+
+// firsts is perKey without the repeats that at-least-once delivery allows.
+func firsts(all []Arrival) map[string][]Arrival {
+	seen := map[string]bool{}
+	return perKey(slices.DeleteFunc(slices.Clone(all), func(a Arrival) bool {
+		repeat := seen[a.ID]
+		seen[a.ID] = true
+		return repeat
+	}))
+}
