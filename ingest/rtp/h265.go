@@ -1,0 +1,126 @@
+package rtp
+
+import (
+	"github.com/pion/rtp"
+
+	"sightline/ingest"
+)
+
+// H.265 NAL unit types (ITU-T H.265, table 7-1) and RTP packet types (RFC 7798, 4.4).
+const (
+	h265LastSlice = 31
+	h265VPS       = 32
+	h265SPS       = 33
+	h265PPS       = 34
+	h265AUD       = 35
+	h265Aggregate = 48
+	h265Fragment  = 49
+)
+
+// h265Unpacker unpacks RFC 7798 without decoding order numbers.
+type h265Unpacker struct{ known parameters }
+
+func newH265(params [][]byte) *h265Unpacker {
+	u := &h265Unpacker{}
+	for _, nal := range params {
+		u.learn(nal)
+	}
+	return u
+}
+
+func h265Type(nal []byte) byte { return nal[0] >> 1 & 0x3f }
+
+// learn remembers nal if it is a parameter set.
+func (u *h265Unpacker) learn(nal []byte) {
+	if len(nal) < 3 {
+		return
+	}
+	switch kind := h265Type(nal); kind {
+	case h265VPS:
+		u.known.keep(kind, uint(nal[2]>>4), nal)
+	case h265SPS:
+		u.known.keep(kind, 0, nal) // its id lies behind the profile; streams have one
+	case h265PPS:
+		u.known.keep(kind, golomb(nal[2:]), nal)
+	}
+}
+
+// topLayer is the highest temporal layer that the stream's SPS announces.
+func (u *h265Unpacker) topLayer() byte {
+	for _, p := range u.known {
+		if p.kind == h265SPS {
+			return p.nal[2] >> 1 & 7
+		}
+	}
+	return 0
+}
+
+func (u *h265Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
+	out := newAnnexB(packets)
+	for _, p := range packets {
+		if err := h265Payload(out, p.Payload); err != nil {
+			return Unit{}, err
+		}
+	}
+	if out.open {
+		return Unit{}, errFragment
+	}
+	first, layer := u.look(out.data)
+	switch {
+	case !first.slice:
+		return Unit{}, errEmpty
+	case headless && !first.fromTop:
+		return Unit{}, errHead
+	}
+	var prefix [][]byte
+	keyframe, disposable := ingest.InspectH265(out.data)
+	if keyframe {
+		prefix, keyframe = u.known.prefix(first.have, []byte{h265VPS, h265SPS, h265PPS})
+	}
+	disposable = disposable && layer >= u.topLayer()
+	return Unit{Data: out.finish(prefix), Keyframe: keyframe, Disposable: disposable}, nil
+}
+
+// look remembers the parameter sets of an access unit and tells how it begins
+// and in which temporal layer it is.
+func (u *h265Unpacker) look(au []byte) (h head, layer byte) {
+	for nal := range ingest.NALs(au) {
+		if len(nal) < 3 {
+			continue
+		}
+		switch kind := h265Type(nal); {
+		case kind >= h265VPS && kind <= h265PPS:
+			u.learn(nal)
+			h.have = append(h.have, kind)
+		case kind <= h265LastSlice:
+			h.slice, h.fromTop = true, nal[2]&0x80 != 0
+			return h, nal[1]&7 - 1
+		}
+	}
+	return h, 0
+}
+
+// h265Payload appends the NAL units of one RTP payload, without access unit
+// delimiters.
+func h265Payload(out *annexB, payload []byte) error {
+	switch {
+	case len(payload) == 0:
+		return nil // padding only
+	case len(payload) < 3:
+		return errTruncated
+	}
+	switch kind := h265Type(payload); kind {
+	case h265Aggregate:
+		return out.aggregate(payload[2:])
+	case h265Fragment:
+		header := []byte{payload[0]&0x81 | payload[2]&0x3f<<1, payload[1]}
+		return out.fragment(payload[2]&0x80 != 0, payload[2]&0x40 != 0, header, payload[3:])
+	case h265AUD:
+		return nil
+	default:
+		if kind > h265Aggregate {
+			return errType
+		}
+		return out.add(payload)
+	}
+}
