@@ -64,7 +64,7 @@ find_go() {
 go_toolchain() {
   local new=$CACHE/go arch=amd64 answer dir sum
   [ "$ARCH" = aarch64 ] && arch=arm64
-  rm -rf "$new" && mkdir -p "$new"
+  rm -rf "$new" && mkdir -p "$new" && echo "module fetch" >"$new/go.mod"
   answer=$(cd "$new" && GO111MODULE=on GOFLAGS=-mod=mod GOMODCACHE=$new/mod go mod download -json "golang.org/toolchain@v0.0.1-go$GO_VERSION.linux-$arch")
   sum=$(sed -n 's/.*"Sum": "\(.*\)".*/\1/p' <<<"$answer")
   dir=$(sed -n 's/.*"Dir": "\(.*\)".*/\1/p' <<<"$answer")
