@@ -1,0 +1,399 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sightline/detect"
+	"sightline/sink"
+	"sightline/sink/sinktest"
+)
+
+func delivery(cfg DeliveryConfig, s sink.Sink) *Delivery {
+	cfg.Name = "events"
+	return NewDelivery(cfg, s, slog.New(slog.DiscardHandler))
+}
+
+// running starts d and returns what ends it and hands back Run's error.
+func running(t *testing.T, d *Delivery) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	return func() error { cancel(); return <-done }
+}
+
+func event(stream string, n int) *detect.Event {
+	return sinktest.Record(stream, uint64(n)).Event
+}
+
+func offer(t *testing.T, d *Delivery, events ...*detect.Event) {
+	t.Helper()
+	for _, ev := range events {
+		if err := d.Offer(t.Context(), ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// balanced checks the contract's sum and returns the account.
+func balanced(t *testing.T, d *Delivery, stream string) detect.SinkLedger {
+	t.Helper()
+	l := d.Ledger(stream)
+	if out := l.Filtered + l.Acknowledged + l.Spooled + l.DeadLettered + l.Expired + sum(l.Dropped); out != l.Made {
+		t.Fatalf("stream %s: %d made and %d accounted for: %+v", stream, l.Made, out, l)
+	}
+	return l
+}
+
+func TestDeliveryFiltersAndNumbersWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &sinktest.Recorder{}
+		d := delivery(DeliveryConfig{}, r)
+		stop := running(t, d)
+		noise := event("gate", 0)
+		noise.Type = detect.Detections
+		offer(t, d, event("gate", 1), noise, event("lobby", 1), noise, event("gate", 2))
+		if err := d.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := stop(); err != nil {
+			t.Errorf("run: %v", err)
+		}
+		var got []string
+		for _, rec := range r.Records() {
+			got = append(got, fmt.Sprintf("%s %d", rec.Event.ID, rec.Sequence))
+		}
+		if want := []string{"gate-1 1", "lobby-1 1", "gate-2 2"}; !slices.Equal(got, want) {
+			t.Errorf("delivered %v, want %v", got, want)
+		}
+		if l := balanced(t, d, "gate"); l.Made != 4 || l.Filtered != 2 || l.Acknowledged != 2 {
+			t.Errorf("gate: %+v", l)
+		}
+	})
+}
+
+func TestDeliveryTakesTheTypesAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &sinktest.Recorder{}
+		d := delivery(DeliveryConfig{Types: []detect.Type{detect.Detections}}, r)
+		stop := running(t, d)
+		seen := event("gate", 1)
+		seen.Type = detect.Detections
+		offer(t, d, seen, event("gate", 2))
+		synctest.Wait()
+		if got := r.Records(); len(got) != 1 || got[0].Event != seen {
+			t.Errorf("delivered %d events, want the detections alone", len(got))
+		}
+		stop()
+	})
+}
+
+func TestDeliverySequenceBeginsAgainWithAnEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &sinktest.Recorder{}
+		d := delivery(DeliveryConfig{}, r)
+		stop := running(t, d)
+		var got []uint64
+		for i, epoch := range []string{"1", "1", "", "2", "2", ""} { // without: offline, between two connections
+			ev := event("gate", i)
+			ev.Data.Stream.Epoch = epoch
+			offer(t, d, ev)
+		}
+		synctest.Wait()
+		for _, rec := range r.Records() {
+			got = append(got, rec.Sequence)
+		}
+		if want := []uint64{1, 2, 3, 1, 2, 3}; !slices.Equal(got, want) {
+			t.Errorf("sequences %v, want %v", got, want)
+		}
+		stop()
+	})
+}
+
+// The sink fails in part, wholly, or refuses, at random; whatever happens, each
+// event is accounted for once, and the order per stream is kept.
+func TestDeliveryConservesEventsUnderRandomFailures(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { conserve(t, rand.New(rand.NewPCG(seed, 7))) })
+		})
+	}
+}
+
+func conserve(t *testing.T, rng *rand.Rand) {
+	r := &sinktest.Recorder{}
+	luck := rand.New(rand.NewPCG(rng.Uint64(), 8)) // the sink's own: it answers in another goroutine
+	r.Answer = func(_ context.Context, _ int, events []sink.Record) error {
+		time.Sleep(time.Duration(luck.IntN(50)) * time.Millisecond)
+		return randomAnswer(luck, events)
+	}
+	cfg := DeliveryConfig{MaxBytes: 1 << (14 + rng.IntN(6)), MaxBatch: 1 + rng.IntN(20), Block: rng.IntN(2) == 0}
+	d := delivery(cfg, r)
+	stop := running(t, d)
+	streams := []string{"a", "b", "c"}
+	for i := range 400 {
+		offer(t, d, event(streams[rng.IntN(3)], i))
+		if rng.IntN(4) == 0 {
+			time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
+		}
+		balanced(t, d, streams[0])
+		if state := d.State(); state.Bytes > cfg.MaxBytes {
+			t.Fatalf("%d bytes wait, allowed are %d", state.Bytes, cfg.MaxBytes)
+		}
+	}
+	if rng.IntN(3) > 0 {
+		if err := d.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	total := detect.SinkLedger{}
+	for _, s := range streams {
+		l := balanced(t, d, s)
+		total.Made += l.Made
+		total.Acknowledged += l.Acknowledged
+		if l.Spooled != 0 || cfg.Block && l.Dropped["queue_full"] != 0 {
+			t.Errorf("%s: %+v", s, l)
+		}
+	}
+	if total.Made != 400 || total.Acknowledged != uint64(len(r.Records())) {
+		t.Errorf("made %d, acknowledged %d, the sink has %d", total.Made, total.Acknowledged, len(r.Records()))
+	}
+	last := map[string]uint64{}
+	for _, rec := range r.Records() {
+		if rec.Sequence <= last[rec.Event.Stream] {
+			t.Fatalf("stream %s: sequence %d after %d", rec.Event.Stream, rec.Sequence, last[rec.Event.Stream])
+		}
+		last[rec.Event.Stream] = rec.Sequence
+	}
+}
+
+// randomAnswer keeps a sink's promise: after a failed event of a stream none of the
+// same stream is accepted.
+func randomAnswer(rng *rand.Rand, events []sink.Record) error {
+	switch rng.IntN(4) {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("not now")
+	}
+	partial := &sink.PartialError{Err: errors.New("not all")}
+	broken := map[string]bool{}
+	for i, e := range events {
+		switch {
+		case broken[e.Event.Stream] || rng.IntN(8) == 0:
+			broken[e.Event.Stream] = true
+			partial.Failed = append(partial.Failed, i)
+		case rng.IntN(20) == 0:
+			partial.Refused = append(partial.Refused, i)
+		}
+	}
+	if len(partial.Failed)+len(partial.Refused) == 0 {
+		return nil
+	}
+	return partial
+}
+
+func TestDeliveryNeverWaitsForAnUnreachableSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &sinktest.Recorder{Answer: func(ctx context.Context, _ int, _ []sink.Record) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		d := delivery(DeliveryConfig{MaxBytes: 20_000}, r)
+		stop := running(t, d)
+		start := time.Now()
+		for i := range 1000 {
+			offer(t, d, event("gate", i))
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("offering took %v", took)
+		}
+		l := balanced(t, d, "gate")
+		if state := d.State(); state.Bytes > 20_000 || l.Dropped["queue_full"] != 1000-l.Spooled || l.Spooled < 15 {
+			t.Errorf("state %+v, account %+v", state, l)
+		}
+		err := stop()
+		if want := fmt.Sprintf("%d events undelivered", l.Spooled); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("run: got %v, want %s", err, want)
+		}
+		if l := balanced(t, d, "gate"); l.Spooled != 0 || l.Dropped["shutdown"] == 0 {
+			t.Errorf("after the end: %+v", l)
+		}
+	})
+}
+
+// What is dropped is the oldest; a consumer sees the gap and then the newest.
+func TestDeliveryDropsTheOldestAndLeavesAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		r := &sinktest.Recorder{Answer: func(context.Context, int, []sink.Record) error {
+			if down {
+				return errors.New("down")
+			}
+			return nil
+		}}
+		d := delivery(DeliveryConfig{MaxBytes: 10 * footprint(event("gate", 100))}, r)
+		stop := running(t, d)
+		for i := range 100 {
+			offer(t, d, event("gate", 100+i))
+			synctest.Wait()
+		}
+		down = false
+		if err := d.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		var got []uint64
+		for _, rec := range r.Records() {
+			got = append(got, rec.Sequence)
+		}
+		if want := []uint64{91, 92, 93, 94, 95, 96, 97, 98, 99, 100}; !slices.Equal(got, want) {
+			t.Errorf("arrived %v, want %v", got, want)
+		}
+	})
+}
+
+func TestDeliveryWithBlockWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &sinktest.Recorder{Answer: func(context.Context, int, []sink.Record) error {
+			time.Sleep(time.Second)
+			return nil
+		}}
+		d := delivery(DeliveryConfig{MaxBytes: 5000, MaxBatch: 2, Block: true}, r)
+		stop := running(t, d)
+		start := time.Now()
+		for i := range 50 {
+			offer(t, d, event("clip", i))
+		}
+		if took := time.Since(start); took < 20*time.Second {
+			t.Errorf("50 events, two a second, were offered in %v", took)
+		}
+		if err := d.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if l := balanced(t, d, "clip"); l.Acknowledged != 50 {
+			t.Errorf("%+v", l)
+		}
+	})
+}
+
+func TestDeliveryWithBlockEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := delivery(DeliveryConfig{MaxBytes: 2000, Block: true}, &sinktest.Recorder{}) // nobody runs it
+		offer(t, d, event("clip", 1))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := d.Offer(ctx, event("clip", 2)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if l := balanced(t, d, "clip"); l.Dropped["canceled"] != 1 || l.Spooled != 1 {
+			t.Errorf("%+v", l)
+		}
+	})
+}
+
+func TestDeliveryDrainHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &sinktest.Recorder{Answer: func(context.Context, int, []sink.Record) error { return errors.New("broker is down") }}
+		d := delivery(DeliveryConfig{}, r)
+		stop := running(t, d)
+		offer(t, d, event("gate", 1), event("gate", 2))
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		start := time.Now()
+		err := d.Drain(ctx)
+		if err == nil || !strings.Contains(err.Error(), "2 events undelivered") || !strings.Contains(err.Error(), "broker is down") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took != 30*time.Second {
+			t.Errorf("drained for %v", took)
+		}
+		if err := d.Offer(t.Context(), event("gate", 3)); err == nil {
+			t.Error("an event was taken after the end")
+		}
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "broker is down") {
+			t.Errorf("run: %v", err)
+		}
+		if l := balanced(t, d, "gate"); l.Dropped["shutdown"] != 2 || l.Dropped["closed"] != 1 {
+			t.Errorf("%+v", l)
+		}
+	})
+}
+
+func TestDeliveryBacksOffAndTellsOfItsState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var attempts []time.Duration
+		var states []DeliveryState
+		var acked int
+		start := time.Now()
+		r := &sinktest.Recorder{Answer: func(_ context.Context, call int, _ []sink.Record) error {
+			attempts = append(attempts, time.Since(start))
+			if call <= 8 {
+				return errors.New("down")
+			}
+			return nil
+		}}
+		d := delivery(DeliveryConfig{
+			Backoff: time.Second, MaxBackoff: 8 * time.Second,
+			OnState: func(s DeliveryState) { states = append(states, s) },
+			OnAck: func(events []*detect.Event, at time.Time) {
+				if acked += len(events); !at.Equal(time.Now()) {
+					t.Errorf("acknowledged at %v, told at %v", at, time.Now())
+				}
+			},
+		}, r)
+		stop := running(t, d)
+		offer(t, d, event("gate", 1), event("gate", 2))
+		if err := d.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		for i, limit := range []int{1, 2, 4, 8, 8, 8, 8, 8} {
+			pause, most := attempts[i+1]-attempts[i], time.Duration(limit)*time.Second
+			if pause > most || pause < most/2 {
+				t.Errorf("pause %d: %v, want %v to %v", i+1, pause, most/2, most)
+			}
+		}
+		if len(states) != 2 || !states[0].Degraded || states[0].Err == nil || states[0].Events != 2 || states[1].Degraded || states[1].Err != nil {
+			t.Errorf("states: %+v", states)
+		}
+		if end := d.State(); acked != 2 || end.LastAck != attempts[8] || end.Events != 0 || end.Bytes != 0 {
+			t.Errorf("acknowledged %d, state %+v", acked, end)
+		}
+	})
+}
+
+func TestDeliveryGivesUpRefusedEventsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &sinktest.Recorder{Answer: func(_ context.Context, _ int, events []sink.Record) error {
+			return &sink.PartialError{Refused: []int{0}, Err: errors.New("too large")}
+		}}
+		d := delivery(DeliveryConfig{MaxBatch: 3}, r)
+		for i := range 6 {
+			offer(t, d, event("gate", i))
+		}
+		stop := running(t, d)
+		start := time.Now()
+		if err := d.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("waited %v for nothing", took)
+		}
+		if l := balanced(t, d, "gate"); l.DeadLettered != 2 || l.Acknowledged != 4 {
+			t.Errorf("%+v", l)
+		}
+	})
+}
