@@ -116,7 +116,8 @@ type Demuxer struct {
 // Stream describes one video stream of a file.
 type Stream struct {
 	Index         int
-	Codec         string // FFmpeg's name of the format
+	Codec         string // FFmpeg's name of the format, "none" for one it does not know
+	Tag           string // the container's own name of the format
 	Extradata     []byte
 	Width, Height int
 	FrameInterval time.Duration // average, 0 unknown
@@ -201,6 +202,7 @@ func (d *Demuxer) CreationTime() (time.Time, bool) {
 // Video lists the video streams.
 func (d *Demuxer) Video() []Stream {
 	var list []Stream
+	var tag [C.AV_FOURCC_MAX_STRING_SIZE]C.char
 	for _, s := range unsafe.Slice(d.p.fmt.streams, d.p.fmt.nb_streams) {
 		par := s.codecpar
 		if par.codec_type != C.AVMEDIA_TYPE_VIDEO {
@@ -213,6 +215,7 @@ func (d *Demuxer) Video() []Stream {
 			Start: int64(C.sl_ns(s, s.start_time)), IntraOnly: C.sl_intra_only(s) != 0,
 			Picture: s.disposition&C.AV_DISPOSITION_ATTACHED_PIC != 0,
 		}
+		v.Tag = C.GoString(C.av_fourcc_make_string(&tag[0], par.codec_tag))
 		if r := s.avg_frame_rate; r.num > 0 && r.den > 0 {
 			v.FrameInterval = time.Duration(C.av_rescale(1e9, C.int64_t(r.den), C.int64_t(r.num)))
 		}
