@@ -39,7 +39,6 @@ verify() {
 # pin NAME: the pin of this machine's architecture.
 pin() {
   local name=$1_$ARCH
-  [ -n "${!name:-}" ] || die "no $1 for $ARCH in internal/setup/pins.env: this architecture is not supported"
   echo "${!name}"
 }
 
@@ -102,7 +101,7 @@ packages() {
     return
   fi
   printf '  %-46s ' "$title" && start=$(date +%s)
-  if ! install_packages $want >"$DEPS/setup.log" 2>&1; then
+  if ! (install_packages $want) >"$DEPS/setup.log" 2>&1; then
     printf 'failed\n\n' && tail -n 12 "$DEPS/setup.log" | sed 's/^/    /' >&2
     die "could not install Debian packages. By hand: apt-get update && apt-get install --no-install-recommends $want"
   fi

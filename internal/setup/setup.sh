@@ -6,6 +6,7 @@
 # What is there already is left alone; what differs from the pins is made again.
 # With SIGHTLINE_PACKAGES=mine no Debian package is looked at.
 set -euo pipefail
+shopt -s inherit_errexit
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 DEPS=$ROOT/.deps CACHE=$ROOT/.deps/.cache ARCH=$(uname -m)
@@ -14,6 +15,7 @@ DEPS=$ROOT/.deps CACHE=$ROOT/.deps/.cache ARCH=$(uname -m)
 . "$HERE/steps.sh"
 
 [ "$(uname -s)" = Linux ] || die "make setup runs on Linux (Debian 12 is the reference), this is $(uname -s)"
+case $ARCH in x86_64 | aarch64) ;; *) die "there are engines for x86_64 and aarch64, this machine is $ARCH" ;; esac
 case ${1:-} in core | test | bench) ;; *) sed -n 2,8p "$0" >&2; exit 2 ;; esac
 mkdir -p "$DEPS/.stamps" "$CACHE"
 command -v flock >/dev/null && exec 9>"$DEPS/.lock" && flock 9
