@@ -98,5 +98,5 @@ type Line struct {
 	// Anchor is the point of a box whose path is followed.
 	Anchor string `yaml:"anchor" jsonschema:"enum=bottom,enum=center,enum=top,default=bottom"`
 	// Hysteresis is how far from the line an object must go before it can cross again, in 0..1 of the picture.
-	Hysteresis float64 `yaml:"hysteresis" jsonschema:"minimum=0,maximum=1,default=0.01"`
+	Hysteresis float64 `yaml:"hysteresis" jsonschema:"minimum=0,maximum=0.5,default=0.01"`
 }

@@ -1,0 +1,180 @@
+package spec
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/invopop/jsonschema"
+
+	"sightline/detect"
+	"sightline/internal/testkit"
+)
+
+var update = flag.Bool("update", false, "write configs/schema.json anew")
+
+// TestSchemaIsFresh compares the schema that ships with the one the types give.
+func TestSchemaIsFresh(t *testing.T) {
+	path := filepath.Join(testkit.Root(t), "configs", "schema.json")
+	fresh, err := json.MarshalIndent(pipelineSchema(t), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh = append(fresh, '\n')
+	if *update {
+		if err := os.WriteFile(path, fresh, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shipped, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(shipped), string(fresh)); diff != "" {
+		t.Errorf("configs/schema.json is stale; run `go test ./pipelines/spec -update`:\n%s", diff)
+	}
+}
+
+// pipelineSchema reflects the types, then says in JSON Schema what reflection
+// cannot: maps of names, variables, nulls, and keys that only some kinds have.
+func pipelineSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	r := &jsonschema.Reflector{FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true, Anonymous: true, Mapper: scalarSchema}
+	if err := r.AddGoComments("sightline/pipelines/spec", "."); err != nil {
+		t.Fatal(err)
+	}
+	s := r.Reflect(&Pipeline{})
+	s.Title = "Sightline pipeline, version 1"
+	for name, typ := range map[string]reflect.Type{
+		"Pipeline": reflect.TypeFor[Pipeline](), "Detect": reflect.TypeFor[Detect](), "Batch": reflect.TypeFor[Batch](),
+		"Track": reflect.TypeFor[Track](), "Decode": reflect.TypeFor[Decode](), "Stream": reflect.TypeFor[Stream](),
+		"StreamDefaults": reflect.TypeFor[StreamDefaults](), "StreamDetect": reflect.TypeFor[StreamDetect](),
+		"Zone": reflect.TypeFor[Zone](), "Line": reflect.TypeFor[Line](), "Rule": reflect.TypeFor[Rule](),
+		"Sink": reflect.TypeFor[Sink](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
+		"Spool": reflect.TypeFor[Spool](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
+	} {
+		def := s.Definitions[name]
+		if def == nil {
+			t.Fatalf("the schema lacks %s", name)
+		}
+		inlineSchemas(s, def)
+		finishProperties(def, typ)
+	}
+	delete(s.Definitions, "Kafka")
+	delete(s.Definitions, "JSONL")
+	return s
+}
+
+func scalarSchema(t reflect.Type) *jsonschema.Schema {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`}
+	case reflect.TypeFor[Size]():
+		return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]+(\.[0-9]*)? ?([KMGT]iB|[kMGT]B|B)$`}
+	case reflect.TypeFor[Secret]():
+		return &jsonschema.Schema{Type: "string"}
+	case reflect.TypeFor[FPS]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+			{Type: "number", ExclusiveMinimum: "0", Maximum: json.Number("1000")}, {Const: "all"}}}
+	case reflect.TypeFor[Input]():
+		return &jsonschema.Schema{Type: "string", Pattern: `^(aspect|model|[0-9]+x[0-9]+)$`}
+	case reflect.TypeFor[detect.Point]():
+		two := uint64(2)
+		return &jsonschema.Schema{Type: "array", MinItems: &two, MaxItems: &two,
+			Items: &jsonschema.Schema{Type: "number", Minimum: "0", Maximum: "1"}}
+	}
+	return nil
+}
+
+// inlineSchemas moves the keys of inlined kinds into def.
+func inlineSchemas(root, def *jsonschema.Schema) {
+	for _, name := range []string{"Kafka", "JSONL"} {
+		if _, ok := def.Properties.Get(name); !ok {
+			continue
+		}
+		def.Properties.Delete(name)
+		part := root.Definitions[name]
+		for p := part.Properties.Oldest(); p != nil; p = p.Next() {
+			def.Properties.Set(p.Key, p.Value)
+		}
+	}
+}
+
+// finishProperties rewrites def's properties by what typ's tags say.
+func finishProperties(def *jsonschema.Schema, typ reflect.Type) {
+	var kinds []string
+	for _, f := range fieldsOf(typ) {
+		p, ok := def.Properties.Get(f.key)
+		if !ok {
+			panic("no property " + f.key)
+		}
+		if f.key == "kind" {
+			kinds = f.enum
+		}
+		if f.kinds != nil {
+			def.Required = slices.DeleteFunc(def.Required, func(r string) bool { return r == f.key })
+		}
+		if f.isName {
+			p.Pattern = namePattern
+		}
+		if f.named {
+			p.Type, p.PatternProperties, p.AdditionalProperties = "object", map[string]*jsonschema.Schema{namePattern: orNull(p.Items)}, jsonschema.FalseSchema
+			p.Items = nil
+		}
+		def.Properties.Set(f.key, loosen(p, f.required && f.kinds == nil))
+	}
+	if typ == reflect.TypeFor[Rule]() || typ == reflect.TypeFor[Sink]() {
+		for _, kind := range kinds {
+			def.AllOf = append(def.AllOf, kindSchema(typ, kind))
+		}
+	}
+}
+
+// kindSchema says which keys one kind needs, and which it does not have.
+func kindSchema(typ reflect.Type, kind string) *jsonschema.Schema {
+	is, then := jsonschema.NewProperties(), jsonschema.NewProperties()
+	is.Set("kind", &jsonschema.Schema{Const: kind})
+	out := &jsonschema.Schema{
+		If:   &jsonschema.Schema{Properties: is, Required: []string{"kind"}},
+		Then: &jsonschema.Schema{Properties: then},
+	}
+	for _, f := range fieldsOf(typ) {
+		switch {
+		case f.kinds == nil:
+		case !f.fits(kind):
+			then.Set(f.key, jsonschema.FalseSchema)
+		case f.required:
+			out.Then.Required = append(out.Then.Required, f.key)
+		}
+	}
+	return out
+}
+
+func orNull(s *jsonschema.Schema) *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, {Type: "null"}}}
+}
+
+// loosen lets a property also be what the loader takes for it: a variable, a
+// number where text is wanted, and null, which removes.
+func loosen(p *jsonschema.Schema, required bool) *jsonschema.Schema {
+	if p.Type == "string" && p.Enum == nil && p.Pattern == "" && p.Format == "" {
+		p.Type, p.Extras = "", map[string]any{"type": []string{"string", "number", "boolean", "null"}}
+		return p
+	}
+	inner := *p
+	inner.Description, inner.Default = "", nil
+	out := &jsonschema.Schema{Description: p.Description, Default: p.Default, AnyOf: []*jsonschema.Schema{&inner}}
+	if p.Ref == "" && p.Type != "array" && p.Type != "object" {
+		out.AnyOf = append(out.AnyOf, &jsonschema.Schema{Type: "string", Pattern: `\$\{`})
+	}
+	if !required {
+		out.AnyOf = append(out.AnyOf, &jsonschema.Schema{Type: "null"})
+	}
+	return out
+}
