@@ -1,4 +1,5 @@
-# Sightline. `make help` lists the targets; only setup needs the network (and root, for Debian's packages).
+# Sightline. `make help` lists the targets. setup, setup-test and the first lint need the network, and setup
+# needs root (or sudo) where Debian's packages are missing.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -29,7 +30,10 @@ demo: build ## cameras, Kafka, detector and page in one process; FOR=30s ends it
 
 test: setup-test vet ## vet, then every test (pure packages under the race detector)
 	pure=$$($(PURE)); rest=$$(go list ./... | grep -vxF "$$pure"); \
-	go test -p 2 -timeout 14m $$rest && go test -race -p 2 -timeout 14m $$pure
+	failed=0; \
+	go test -p 2 -timeout 14m $$rest || failed=1; \
+	go test -race -p 2 -timeout 14m $$pure || failed=1; \
+	exit $$failed
 
 check: format vet lint layout race ## what must be green before a change is sent
 

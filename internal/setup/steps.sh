@@ -7,6 +7,7 @@ core() {
   [ "${SIGHTLINE_PACKAGES:-}" = mine ] || packages "build and run" $(core_packages)
   find_python
   find_go
+  step "Go modules" .stamps/go_modules "$OFFLINE" go_modules ../../go.mod ../../go.sum
   step "ONNX Runtime $ONNXRUNTIME_VERSION" onnxruntime "$OFFLINE" onnxruntime
   step "OpenVINO $OPENVINO_VERSION" openvino "$OFFLINE" openvino
   step "Python packages for the model conversion" venv "$OFFLINE" venv python.txt
@@ -55,7 +56,7 @@ find_python() {
 # find_go sees that `go` is there and builds this module (1.21 and later fetch the
 # version that go.mod asks for); else Debian's fetches one, with Go's own checks.
 find_go() {
-  PATH=$DEPS/go/bin:$PATH
+  export PATH=$DEPS/go/bin:$PATH
   (cd "$ROOT" && go list -m >/dev/null 2>&1) && return
   command -v go >/dev/null || packages "Go" golang-go
   step "Go $GO_VERSION" go/bin/go "$OFFLINE By hand: install Go $GO_VERSION or later" go_toolchain
@@ -74,6 +75,9 @@ go_toolchain() {
   replace "$dir" "$DEPS/go"
   rm -rf "$new"
 }
+
+# go_modules fetches what go.mod names, so that the build needs no network.
+go_modules() { cd "$ROOT" && go mod download; }
 
 onnxruntime() {
   local new=$CACHE/onnxruntime file
