@@ -22,22 +22,16 @@ import (
 	"github.com/segmentio/kafka-go/sasl/scram"
 )
 
-// Mode is how an event is laid out in a message.
-type Mode string
-
-// Modes.
+// Modes: how an event is laid out in a message.
 const (
-	Structured Mode = "structured" // the whole CloudEvent as JSON, its attributes in headers besides
-	Binary     Mode = "binary"     // data alone, the attributes in headers
+	Structured = "structured" // the whole CloudEvent as JSON, its attributes in headers besides
+	Binary     = "binary"     // data alone, the attributes in headers
 )
 
-// Timestamp is what a message's own time stamp tells.
-type Timestamp string
-
-// Time stamps.
+// Timestamps: what a message's own time stamp tells.
 const (
-	SendTime  Timestamp = "send"  // when it was sent
-	EventTime Timestamp = "event" // the event's time
+	SendTime  = "send"  // when it was sent
+	EventTime = "event" // the event's time
 )
 
 // Config says where events go and how.
@@ -45,10 +39,10 @@ type Config struct {
 	Brokers      []string // host:port; any that answers tells of the others
 	Topic        string   // must exist
 	Compression  string   // none, gzip, snappy, lz4, zstd
-	Mode         Mode
-	Timestamp    Timestamp
-	TLS          *TLS  // nil: plain text
-	SASL         *SASL // nil: no authentication
+	Mode         string   // structured, binary
+	Timestamp    string   // send, event
+	TLS          *TLS     // nil: plain text
+	SASL         *SASL    // nil: no authentication
 	ClientID     string
 	WriteTimeout time.Duration // longest a Publish may take
 	BatchBytes   int           // most bytes sent to a partition at once, before compression

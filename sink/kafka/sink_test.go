@@ -132,12 +132,12 @@ func TestModesAndCompressions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for compression := range compressions {
-		for mode, want := range map[Mode]struct{ content, value string }{
+		for mode, want := range map[string]struct{ content, value string }{
 			Structured: {sink.StructuredType, string(whole)}, Binary: {sink.DataType, string(data)},
 		} {
-			t.Run(compression+" "+string(mode), func(t *testing.T) {
+			t.Run(compression+" "+mode, func(t *testing.T) {
 				cfg := config(c.ListenAddrs()...)
-				cfg.Topic = "round-" + compression + "-" + string(mode)
+				cfg.Topic = "round-" + compression + "-" + mode
 				cfg.Compression, cfg.Mode, cfg.Timestamp = compression, mode, EventTime
 				if err := c.CreateTopic(cfg.Topic, 1, nil); err != nil {
 					t.Fatal(err)

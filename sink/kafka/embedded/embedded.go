@@ -22,24 +22,17 @@ const (
 // Broker is a running broker.
 type Broker struct{ cluster *kfake.Cluster }
 
-// Start listens on a port of 127.0.0.1 (0: a free one) with the topics made. The
+// Start listens on a free port of 127.0.0.1. The broker has no topics yet. The
 // caller closes it.
-func Start(port int, topics ...string) (*Broker, error) {
+func Start() (*Broker, error) {
 	cluster, err := kfake.NewCluster(
-		kfake.Ports(port),
+		kfake.NumBrokers(1),
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": sweepMs}),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("start embedded kafka on port %d: %w", port, err)
+		return nil, fmt.Errorf("start embedded kafka: %w", err)
 	}
-	b := &Broker{cluster}
-	for _, topic := range topics {
-		if err := b.AddTopic(topic); err != nil {
-			b.Close()
-			return nil, err
-		}
-	}
-	return b, nil
+	return &Broker{cluster}, nil
 }
 
 // AddTopic makes a topic; one that exists is left as it is.
@@ -56,5 +49,8 @@ func (b *Broker) AddTopic(topic string) error {
 // Addr is the broker's host:port.
 func (b *Broker) Addr() string { return b.cluster.ListenAddrs()[0] }
 
-// Close stops the broker and forgets every message.
-func (b *Broker) Close() { b.cluster.Close() }
+// Close stops the broker and forgets every message. It never fails.
+func (b *Broker) Close() error {
+	b.cluster.Close()
+	return nil
+}
