@@ -23,8 +23,8 @@ int sl_preprocess(sl_plan*, const va_slot*, const unsigned char* y, const unsign
 /* Both write up to room boxes in anchor order and return how many there are. */
 int sl_nanodet(int level, int heads, const va_head*, int classes, int bins, const unsigned char* wanted, float threshold,
                va_box* out, int room);
-int sl_yolo(int level, const float* in, va_yolo*, const unsigned char* wanted, float threshold, va_box* out, int room);
-/* Keeps up to room of n boxes, in place; -1 when out of memory. */
+int sl_yolo(int level, const float* in, const va_yolo*, const unsigned char* wanted, float threshold, va_box* out, int room);
+/* Keeps up to room <= n of n boxes, in place; -1 when out of memory. */
 int sl_nms(int level, va_box*, int n, float iou, const int* groups, int ngroups, int room);
 
 #ifdef __cplusplus

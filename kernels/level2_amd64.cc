@@ -6,7 +6,10 @@
 #pragma GCC target("arch=x86-64-v2")
 #define VA_DEVICE_ONLY
 #include "vision.cu"
+
+#include "bridge.h"
 #include "cpu/v2.h"
 #include "cpu/fill.h"
+#include "cpu/boxes.h"
 
-void sl_fill_v2(sl_job* j) { fill(*j); }
+const sl_code sl_code_v2 = {SL_V2, Isa::N, fill, nanodet, yolo};

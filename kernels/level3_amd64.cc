@@ -6,7 +6,10 @@
 #pragma GCC target("arch=x86-64-v3")
 #define VA_DEVICE_ONLY
 #include "vision.cu"
+
+#include "bridge.h"
 #include "cpu/v3.h"
 #include "cpu/fill.h"
+#include "cpu/boxes.h"
 
-void sl_fill_v3(sl_job* j) { fill(*j); }
+const sl_code sl_code_v3 = {SL_V3, Isa::N, fill, nanodet, yolo};

@@ -8,7 +8,10 @@
 #pragma GCC target("arch=x86-64-v4")
 #define VA_DEVICE_ONLY
 #include "vision.cu"
+
+#include "bridge.h"
 #include "cpu/v4.h"
 #include "cpu/fill.h"
+#include "cpu/boxes.h"
 
-void sl_fill_v4(sl_job* j) { fill(*j); }
+const sl_code sl_code_v4 = {SL_V4, Isa::N, fill, nanodet, yolo};

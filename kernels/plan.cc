@@ -1,5 +1,5 @@
 // Tables for the vectorised preprocess: made once for each geometry.
-#include "plan.h"
+#include "cxx.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -100,7 +100,7 @@ bool sl_plan::prepare(const va_slot& s, const va_picture& p) {
   arena = nullptr;
   target = s.w, width = p.width, cosited = p.chroma_left;
   Taps luma = {s.w, p.width, false, false, s.ratio_x}, chroma = {s.w, (p.width + 1) / 2, true, cosited != 0, s.ratio_x};
-  int blocks = (s.w + lanes - 1) / lanes;
+  int lanes = code->lanes, blocks = (s.w + lanes - 1) / lanes;
   job.luma = {luma.width, windows_needed(luma), blocks, nullptr, nullptr, nullptr};
   job.chroma = {chroma.width, windows_needed(chroma), blocks, nullptr, nullptr, nullptr};
   Arena sizes = {nullptr, 0};
@@ -116,8 +116,8 @@ bool sl_plan::prepare(const va_slot& s, const va_picture& p) {
   return true;
 }
 
-void sl_plan::run(void (*fill)(sl_job*), const va_slot& s, const va_picture& p, void* out) {
+void sl_plan::run(const va_slot& s, const va_picture& p, void* out) {
   for (sl_lines* lines : {&job.y, &job.uv}) lines->row[0] = lines->row[1] = -1;
   job.picture = &p, job.slot = &s, job.out = out;
-  fill(&job);
+  code->fill(&job);
 }

@@ -151,11 +151,11 @@ SL_INLINE void fill_as(sl_job& j, const Matrix& m) {
   else fill_pixels<Store>(j, m);
 }
 
-SL_INLINE void fill(sl_job& j) {
-  const Matrix m(va_color(j.picture->bt709, j.picture->full_range));
-  if (j.slot->type == VA_U8) fill_as<Bytes>(j, m);
-  else if (j.slot->type == VA_F16) fill_as<Halves>(j, m);
-  else fill_as<Floats>(j, m);
+void fill(sl_job* j) {
+  const Matrix m(va_color(j->picture->bt709, j->picture->full_range));
+  if (j->slot->type == VA_U8) fill_as<Bytes>(*j, m);
+  else if (j->slot->type == VA_F16) fill_as<Halves>(*j, m);
+  else fill_as<Floats>(*j, m);
 }
 
 }  // namespace

@@ -39,9 +39,13 @@ struct sl_job {
 
 #define SL_INLINE static inline __attribute__((always_inline))
 
-extern "C" {
-void sl_fill_v2(sl_job*);
-void sl_fill_v3(sl_job*);
-void sl_fill_v4(sl_job*);
-void sl_fill_neon(sl_job*);
-}
+// What one level offers.
+struct sl_code {
+  int id, lanes;
+  void (*fill)(sl_job*);
+  int (*nanodet)(int heads, const va_head*, int classes, int bins, const unsigned char* wanted, float threshold,
+                 va_box* out, int room);
+  int (*yolo)(const va_yolo&, const unsigned char* wanted, float threshold, va_box* out, int room);
+};
+
+extern const sl_code sl_code_v2, sl_code_v3, sl_code_v4, sl_code_neon;

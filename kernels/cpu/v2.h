@@ -44,6 +44,11 @@ struct Isa {
     put_f32(wide, v, scale, offset);
     for (int i = 0; i < N; i++) to[i] = va_half(wide[i]);
   }
+
+  typedef float F __attribute__((vector_size(16)));
+  // The larger of each lane; b's where one is not a number.
+  SL_INLINE F larger(F a, F b) { return (F)_mm_max_ps((__m128)a, (__m128)b); }
+  SL_INLINE bool reaches(F v, float least) { return _mm_movemask_ps(_mm_cmpge_ps((__m128)v, _mm_set1_ps(least))) != 0; }
 };
 
 }  // namespace

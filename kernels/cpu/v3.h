@@ -57,6 +57,13 @@ struct Isa {
     _mm_storeu_si128((__m128i*)to, _mm256_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT));
     _mm_storeu_si128((__m128i*)(to + 8), _mm256_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
   }
+
+  typedef float F __attribute__((vector_size(32)));
+  // The larger of each lane; b's where one is not a number.
+  SL_INLINE F larger(F a, F b) { return (F)_mm256_max_ps((__m256)a, (__m256)b); }
+  SL_INLINE bool reaches(F v, float least) {
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_set1_ps(least), _CMP_GE_OQ)) != 0;
+  }
 };
 
 }  // namespace

@@ -61,6 +61,13 @@ struct Isa {
     _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph(low, _MM_FROUND_TO_NEAREST_INT));
     _mm256_storeu_si256((__m256i*)(to + 16), _mm512_cvtps_ph(high, _MM_FROUND_TO_NEAREST_INT));
   }
+
+  typedef float F __attribute__((vector_size(64)));
+  // The larger of each lane; b's where one is not a number.
+  SL_INLINE F larger(F a, F b) { return (F)_mm512_max_ps((__m512)a, (__m512)b); }
+  SL_INLINE bool reaches(F v, float least) {
+    return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(least), _CMP_GE_OQ) != 0;
+  }
 };
 
 }  // namespace
