@@ -19,6 +19,7 @@ type decoder struct {
 
 	codec     ingest.Codec
 	extradata []byte
+	container ingest.Container
 	epoch     string
 	numbers   *numbering // of epoch; nil before the first packet
 	stale     bool       // FFmpeg still holds pictures of the epoch before
@@ -92,7 +93,14 @@ func (d *decoder) Close() error {
 
 // changed tells whether p needs another decoder than the one that is open.
 func (d *decoder) changed(p ingest.Packet) bool {
-	return d.av != nil && (p.Codec != d.codec || !bytes.Equal(p.Extradata, d.extradata))
+	return d.av != nil && (p.Codec != d.codec || container(p) != d.container || !bytes.Equal(p.Extradata, d.extradata))
+}
+
+func container(p ingest.Packet) ingest.Container {
+	if p.Container == nil {
+		return ingest.Container{}
+	}
+	return *p.Container
 }
 
 // enter follows p's epoch, counts p's picture and gives it an id.
@@ -117,8 +125,10 @@ func (d *decoder) open(p ingest.Packet) error {
 	if d.av != nil {
 		return nil
 	}
+	c := container(p)
 	av, err := libav.OpenDecoder(libav.DecoderOptions{
-		Codec: string(p.Codec), Extradata: p.Extradata, Threads: d.config.Threads,
+		Codec: string(p.Codec), Extradata: p.Extradata, Width: c.Width, Height: c.Height, Tag: c.Tag,
+		BitsPerSample: c.BitsPerSample, PixelFormat: c.PixelFormat, Threads: d.config.Threads,
 		FrameThreads: !d.config.Live && d.config.Threads > 1, LowDelay: d.config.Live,
 		SkipLoopFilter: d.config.SkipLoopFilter,
 	})
@@ -128,7 +138,7 @@ func (d *decoder) open(p ingest.Packet) error {
 	if err != nil {
 		return fmt.Errorf("open %s decoder: %w", p.Codec, err)
 	}
-	d.av, d.codec, d.extradata = av, p.Codec, p.Extradata
+	d.av, d.codec, d.extradata, d.container = av, p.Codec, p.Extradata, c
 	d.config.Logger.Debug("decoder opened", "stream", p.Stream, "codec", p.Codec, "decoder", av.Name(), "threads", d.config.Threads)
 	return nil
 }

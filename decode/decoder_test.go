@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os/exec"
 	"slices"
@@ -89,7 +90,7 @@ func reference(t *testing.T, path string, width, height int) [][]byte {
 }
 
 func testsrc(width, height, frames int) []string {
-	return []string{"-f", "lavfi", "-i", "testsrc2=size=" + strconv.Itoa(width) + "x" + strconv.Itoa(height) + ":rate=25",
+	return []string{"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=size=160x120:rate=25,scale=%d:%d", width, height),
 		"-frames:v", strconv.Itoa(frames)}
 }
 

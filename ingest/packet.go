@@ -48,7 +48,8 @@ type Packet struct {
 	Stream    string // the stream's name in the pipeline
 	Epoch     string // opaque, never reused: one connection, or one pass over a file
 	Codec     Codec
-	Extradata []byte // out-of-band decoder configuration, nil for codecs that carry theirs in band
+	Extradata []byte     // out-of-band decoder configuration, nil for codecs that carry theirs in band
+	Container *Container // what a file says about its pictures; nil where the codec says it all
 	Data      []byte
 
 	PTS      time.Duration // presentation time since the epoch's start, never negative
@@ -60,6 +61,15 @@ type Packet struct {
 	Keyframe   bool // decoding can start here
 	Break      bool // something between the previous packet and this one was lost
 	Disposable bool // no other picture depends on this one
+}
+
+// Container is what some old or plain formats leave to the file around them, in
+// FFmpeg's words. It is read-only.
+type Container struct {
+	Width, Height int
+	Tag           uint32 // the container's own code of the format
+	BitsPerSample int
+	PixelFormat   string // of raw video
 }
 
 // PacketPadding is how many zero bytes decoders may read past a packet's end.

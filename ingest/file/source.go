@@ -2,19 +2,13 @@ package file
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"time"
 
 	"sightline/ingest"
-	"sightline/internal/libav"
 )
-
-// maxErrors is how many packets in a row may be unreadable before the rest of
-// the file is given up.
-const maxErrors = 1000
 
 // maxLate is how far behind its times a pass at realtime may fall before it goes
 // on from where it is instead of hurrying.
@@ -62,7 +56,7 @@ func (s *Source) pass(ctx context.Context, emit func(ingest.Packet) error) error
 	defer v.Close()
 	s.passes++
 	r := &reader{
-		video: v, stream: s.stream, epoch: fmt.Sprintf("%s-%d", v.digest, s.passes),
+		demuxer: v.demuxer, video: v.stream, stream: s.stream, epoch: fmt.Sprintf("%s-%d", v.digest, s.passes),
 		start: v.start.Add(s.played), times: newTimes(v.stream),
 	}
 	if !s.config.Start.IsZero() {
@@ -76,7 +70,7 @@ func (s *Source) pass(ctx context.Context, emit func(ingest.Packet) error) error
 	defer func() { s.played += r.times.end }()
 	pacer := &pacer{due: s.due}
 	for {
-		p, dts, err := r.next(ctx)
+		p, dts, err := r.next()
 		if err == io.EOF {
 			break
 		}
@@ -113,86 +107,6 @@ func (s *Source) failed(ctx context.Context, err error) error {
 		return cause
 	}
 	return fail(ingest.ReasonDamaged, "%s: read: %w", s.config.Path, err)
-}
-
-// reader turns the packets of one pass into ingest's.
-type reader struct {
-	video     *video
-	stream    string
-	epoch     string
-	start     time.Time
-	times     *times
-	convert   converter
-	extradata []byte
-	lost      bool // something before the next packet was
-}
-
-// configure takes a codec configuration, which may change in the file.
-func (r *reader) configure(extra []byte) error {
-	codec := ingest.Codec(r.video.stream.Codec)
-	switch codec {
-	case ingest.H264, ingest.H265, ingest.VP8, ingest.VP9, ingest.MJPEG:
-		r.extradata = nil
-	default:
-		r.extradata = extra
-	}
-	return r.convert.configure(codec, extra)
-}
-
-// next returns the next packet and when it is due.
-func (r *reader) next(ctx context.Context) (ingest.Packet, time.Duration, error) {
-	for range maxErrors {
-		var in libav.Packet
-		err := r.video.demuxer.Read(&in)
-		if errors.Is(err, libav.ErrInvalidData) {
-			r.lost = true
-			continue
-		}
-		if err != nil {
-			return ingest.Packet{}, 0, err
-		}
-		if in.Stream != r.video.stream.Index {
-			continue
-		}
-		if p, dts, ok := r.packet(&in); ok {
-			return p, dts, nil
-		}
-	}
-	return ingest.Packet{}, 0, libav.ErrInvalidData
-}
-
-// packet makes an ingest.Packet; not ok when nothing of it is usable.
-func (r *reader) packet(in *libav.Packet) (p ingest.Packet, dts time.Duration, ok bool) {
-	if in.Extradata != nil && r.configure(append([]byte(nil), in.Extradata...)) != nil {
-		r.lost = true
-	}
-	pts, dts := r.times.next(in)
-	data, err := r.convert.convert(in.Data)
-	r.lost = r.lost || err != nil || in.Corrupt
-	if len(data) == 0 {
-		return ingest.Packet{}, 0, false
-	}
-	p = ingest.Packet{
-		Stream: r.stream, Epoch: r.epoch, Codec: ingest.Codec(r.video.stream.Codec), Extradata: r.extradata,
-		PTS: pts, Duration: in.Duration, Captured: r.start.Add(pts), Clock: ingest.Clock{Source: ingest.ClockFile},
-		Keyframe: in.Keyframe, Break: r.lost, Disposable: in.Disposable,
-	}
-	r.lost = false
-	key := false
-	switch {
-	case p.Codec == ingest.H264:
-		key, p.Disposable = ingest.InspectH264(data)
-	case p.Codec == ingest.H265:
-		key, p.Disposable = ingest.InspectH265(data)
-	case r.video.stream.IntraOnly:
-		key, p.Disposable = true, true
-	}
-	p.Keyframe = p.Keyframe || key
-	if r.convert.nal {
-		data = r.convert.sets.Complete(data, p.Keyframe)
-	}
-	p.Data = data
-	return p, dts, true
 }
 
 // pacer holds packets back until they are due.

@@ -57,7 +57,7 @@ func (t *times) next(p *libav.Packet) (pts, dts time.Duration) {
 	}
 	t.frames++
 	if !t.started {
-		t.shift, t.started = min(shown, at), true
+		t.shift, t.started = shown, true
 	}
 	dts = time.Duration(at - t.shift)
 	if dts < t.lastAt-maxStepBack {
@@ -66,6 +66,10 @@ func (t *times) next(p *libav.Packet) (pts, dts time.Duration) {
 	}
 	t.lastAt = max(t.lastAt, dts)
 	pts = max(time.Duration(shown-t.shift), 0)
-	t.end = max(t.end, pts+p.Duration, pts+t.interval)
+	length := p.Duration
+	if length <= 0 {
+		length = t.interval
+	}
+	t.end = max(t.end, pts+length)
 	return pts, dts
 }

@@ -138,7 +138,7 @@ func (v *video) choose(path string) error {
 			continue
 		}
 		if s.Codec == "none" {
-			return fail(ingest.ReasonUnsupportedCodec, "%s: unsupported codec %q", path, s.Tag)
+			return fail(ingest.ReasonUnsupportedCodec, "%s: unsupported codec %q", path, fourCC(s.Tag))
 		}
 		v.stream = s
 		v.demuxer.Select(s.Index)
@@ -146,6 +146,9 @@ func (v *video) choose(path string) error {
 	}
 	return fail(ingest.ReasonUnsupportedCodec, "%s: no video in it", path)
 }
+
+// fourCC spells a container's code of a format.
+func fourCC(tag uint32) string { return string(binary.LittleEndian.AppendUint32(nil, tag)) }
 
 // Close closes the file.
 func (v *video) Close() { v.demuxer.Close() }

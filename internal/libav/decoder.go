@@ -4,6 +4,7 @@ package libav
 #include <stdlib.h>
 #include <string.h>
 #include <libavcodec/avcodec.h>
+#include <libavutil/pixdesc.h>
 
 enum { SL_BATCH = 4 };
 typedef struct {
@@ -32,9 +33,15 @@ static void sl_decoder_free(sl_decoder *d) {
 	free(d);
 }
 
-static int sl_decoder_open(sl_decoder **out, const char *name, const uint8_t *extra, int extra_size,
-		int threads, int frame_threads, int low_delay, int skip_loop_filter) {
-	const AVCodecDescriptor *desc = avcodec_descriptor_get_by_name(name);
+typedef struct {
+	const char *name, *pixel_format;
+	const uint8_t *extra;
+	int extra_size, width, height, bits, threads, frame_threads, low_delay, skip_loop_filter;
+	uint32_t tag;
+} sl_decoder_options;
+
+static int sl_decoder_open(sl_decoder **out, const sl_decoder_options *o) {
+	const AVCodecDescriptor *desc = avcodec_descriptor_get_by_name(o->name);
 	const AVCodec *codec = desc && desc->type == AVMEDIA_TYPE_VIDEO ? sl_find_decoder(desc->id) : NULL;
 	if (!codec) return AVERROR_DECODER_NOT_FOUND;
 	sl_decoder *d = calloc(1, sizeof *d);
@@ -42,19 +49,24 @@ static int sl_decoder_open(sl_decoder **out, const char *name, const uint8_t *ex
 	d->pkt = av_packet_alloc();
 	d->ctx = avcodec_alloc_context3(codec);
 	if (!d->pkt || !d->ctx) { sl_decoder_free(d); return AVERROR(ENOMEM); }
-	if (extra_size > 0) {
-		d->ctx->extradata = av_mallocz(extra_size + AV_INPUT_BUFFER_PADDING_SIZE);
+	if (o->extra_size > 0) {
+		d->ctx->extradata = av_mallocz(o->extra_size + AV_INPUT_BUFFER_PADDING_SIZE);
 		if (!d->ctx->extradata) { sl_decoder_free(d); return AVERROR(ENOMEM); }
-		memcpy(d->ctx->extradata, extra, extra_size);
-		d->ctx->extradata_size = extra_size;
+		memcpy(d->ctx->extradata, o->extra, o->extra_size);
+		d->ctx->extradata_size = o->extra_size;
 	}
-	d->ctx->thread_count = threads;
-	d->ctx->thread_type = FF_THREAD_SLICE | (frame_threads ? FF_THREAD_FRAME : 0);
+	d->ctx->width = o->width;
+	d->ctx->height = o->height;
+	d->ctx->codec_tag = o->tag;
+	d->ctx->bits_per_coded_sample = o->bits;
+	if (*o->pixel_format) d->ctx->pix_fmt = av_get_pix_fmt(o->pixel_format);
+	d->ctx->thread_count = o->threads;
+	d->ctx->thread_type = FF_THREAD_SLICE | (o->frame_threads ? FF_THREAD_FRAME : 0);
 	// UNALIGNED: crop exactly, even where that leaves rows off the vector grid.
 	d->ctx->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT | AV_CODEC_FLAG_UNALIGNED;
 	// Only dav1d holds pictures back for speed; for H.264 this flag would break the order of B-pictures.
-	if (low_delay && desc->id == AV_CODEC_ID_AV1) d->ctx->flags |= AV_CODEC_FLAG_LOW_DELAY;
-	if (skip_loop_filter) d->ctx->skip_loop_filter = AVDISCARD_ALL;
+	if (o->low_delay && desc->id == AV_CODEC_ID_AV1) d->ctx->flags |= AV_CODEC_FLAG_LOW_DELAY;
+	if (o->skip_loop_filter) d->ctx->skip_loop_filter = AVDISCARD_ALL;
 	d->ctx->max_pixels = 8192LL * 8192;
 	int err = avcodec_open2(d->ctx, codec, NULL);
 	if (err < 0) { sl_decoder_free(d); return err; }
@@ -113,6 +125,10 @@ import (
 type DecoderOptions struct {
 	Codec          string // FFmpeg's name of the format: h264, hevc, vp8, …
 	Extradata      []byte // out-of-band configuration, or nil
+	Width, Height  int    // what a container says of pictures; 0 unknown
+	Tag            uint32 // the container's code of the format; 0 unknown
+	BitsPerSample  int    // of raw and old formats; 0 unknown
+	PixelFormat    string // of raw video; "" unknown
 	Threads        int    // at least 1
 	FrameThreads   bool   // decode several pictures at once, at the price of as many pictures' delay
 	LowDelay       bool
@@ -125,21 +141,32 @@ type Decoder struct{ p *C.sl_decoder }
 // OpenDecoder opens a software decoder; ErrNoDecoder when there is none. Close frees it.
 func OpenDecoder(o DecoderOptions) (*Decoder, error) {
 	quiet()
-	name := C.CString(o.Codec)
-	defer C.free(unsafe.Pointer(name))
-	flag := func(b bool) C.int {
-		if b {
-			return 1
-		}
-		return 0
+	if len(o.Extradata) > math.MaxInt32/2 {
+		return nil, ErrInvalidData
 	}
+	options := C.sl_decoder_options{
+		name: C.CString(o.Codec), pixel_format: C.CString(o.PixelFormat),
+		extra: (*C.uint8_t)(C.CBytes(o.Extradata)), extra_size: C.int(len(o.Extradata)),
+		width: C.int(o.Width), height: C.int(o.Height), bits: C.int(o.BitsPerSample), tag: C.uint32_t(o.Tag),
+		threads: C.int(o.Threads), frame_threads: flag(o.FrameThreads), low_delay: flag(o.LowDelay),
+		skip_loop_filter: flag(o.SkipLoopFilter),
+	}
+	defer C.free(unsafe.Pointer(options.name))
+	defer C.free(unsafe.Pointer(options.pixel_format))
+	defer C.free(unsafe.Pointer(options.extra))
 	d := &Decoder{}
-	err := check(C.sl_decoder_open(&d.p, name, (*C.uint8_t)(unsafe.SliceData(o.Extradata)), C.int(len(o.Extradata)),
-		C.int(o.Threads), flag(o.FrameThreads), flag(o.LowDelay), flag(o.SkipLoopFilter)))
+	err := check(C.sl_decoder_open(&d.p, &options))
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Name is FFmpeg's name of the decoder in use.

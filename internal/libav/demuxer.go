@@ -4,7 +4,7 @@ package libav
 #include <stdlib.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
-#include <libavutil/display.h>
+#include <libavutil/pixdesc.h>
 
 typedef struct {
 	AVFormatContext *fmt;
@@ -117,7 +117,9 @@ type Demuxer struct {
 type Stream struct {
 	Index         int
 	Codec         string // FFmpeg's name of the format, "none" for one it does not know
-	Tag           string // the container's own name of the format
+	Tag           uint32 // the container's own code of the format
+	BitsPerSample int    // 0 unknown
+	PixelFormat   string // of raw video
 	Extradata     []byte
 	Width, Height int
 	FrameInterval time.Duration // average, 0 unknown
@@ -202,7 +204,6 @@ func (d *Demuxer) CreationTime() (time.Time, bool) {
 // Video lists the video streams.
 func (d *Demuxer) Video() []Stream {
 	var list []Stream
-	var tag [C.AV_FOURCC_MAX_STRING_SIZE]C.char
 	for _, s := range unsafe.Slice(d.p.fmt.streams, d.p.fmt.nb_streams) {
 		par := s.codecpar
 		if par.codec_type != C.AVMEDIA_TYPE_VIDEO {
@@ -212,10 +213,13 @@ func (d *Demuxer) Video() []Stream {
 			Index: int(s.index), Codec: C.GoString(C.avcodec_get_name(par.codec_id)),
 			Extradata: C.GoBytes(unsafe.Pointer(par.extradata), par.extradata_size),
 			Width:     int(par.width), Height: int(par.height),
+			Tag: uint32(par.codec_tag), BitsPerSample: int(par.bits_per_coded_sample),
 			Start: int64(C.sl_ns(s, s.start_time)), IntraOnly: C.sl_intra_only(s) != 0,
 			Picture: s.disposition&C.AV_DISPOSITION_ATTACHED_PIC != 0,
 		}
-		v.Tag = C.GoString(C.av_fourcc_make_string(&tag[0], par.codec_tag))
+		if par.codec_id == C.AV_CODEC_ID_RAWVIDEO && par.format >= 0 {
+			v.PixelFormat = C.GoString(C.av_get_pix_fmt_name(int32(par.format)))
+		}
 		if r := s.avg_frame_rate; r.num > 0 && r.den > 0 {
 			v.FrameInterval = time.Duration(C.av_rescale(1e9, C.int64_t(r.den), C.int64_t(r.num)))
 		}
