@@ -1,0 +1,94 @@
+package jsonl
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"sightline/sink"
+)
+
+// Sink writes lines to one output. It is the file's only writer.
+type Sink struct {
+	path string
+	out  output
+
+	lines  []byte
+	closed bool
+}
+
+var _ sink.Sink = (*Sink)(nil)
+
+// output is where lines go.
+type output interface {
+	// write takes whole lines in order and returns how many bytes it will never
+	// have to be given again. Until ctx ends it may block.
+	write(ctx context.Context, lines []byte) (int, error)
+	close() error
+}
+
+// New opens the output of a valid cfg. A file that ends in half a line, as a crash
+// leaves it, is cut back to its last whole one.
+func New(cfg Config, log *slog.Logger) (*Sink, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("jsonl: %w", err)
+	}
+	s := &Sink{path: cfg.Path}
+	var err error
+	if cfg.Path == Stdout {
+		s.path = "standard output"
+		s.out = openStream(cfg.Stdout)
+	} else if s.out, err = openPath(cfg.Path, log); err != nil {
+		return nil, fmt.Errorf("jsonl: %w", err)
+	}
+	return s, nil
+}
+
+// Publish writes the events and returns once the system has them. After an error the
+// output never holds half a line, or will hold the other half before anything else.
+func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
+	if s.closed {
+		return fmt.Errorf("jsonl: %s is closed", s.path)
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("jsonl: write to %s: %w", s.path, err)
+	}
+	var partial sink.PartialError
+	var written []int // indices of the events in lines
+	var ends []int
+	s.lines = s.lines[:0]
+	for i, r := range events {
+		lines, err := sink.AppendStructured(s.lines, r)
+		if err != nil {
+			partial.Refused, partial.Err = append(partial.Refused, i), err
+			continue
+		}
+		s.lines = append(lines, '\n')
+		written, ends = append(written, i), append(ends, len(s.lines))
+	}
+	n, err := s.out.write(ctx, s.lines)
+	if err != nil {
+		partial.Err = fmt.Errorf("jsonl: write to %s: %w", s.path, err)
+		for i, end := range ends {
+			if end > n {
+				partial.Failed = append(partial.Failed, written[i])
+			}
+		}
+	}
+	if partial.Err != nil {
+		return &partial
+	}
+	return nil
+}
+
+// Close closes the file; standard output is left open. It may be called again.
+func (s *Sink) Close(context.Context) error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if err := s.out.close(); err != nil {
+		return fmt.Errorf("jsonl: close %s: %w", s.path, err)
+	}
+	return nil
+}
