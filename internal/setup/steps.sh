@@ -5,6 +5,7 @@ OFFLINE="Is there a network? What is fetched, by version and hash: internal/setu
 
 core() {
   [ "${SIGHTLINE_PACKAGES:-}" = mine ] || packages "build and run" $(core_packages)
+  check_libraries
   find_python
   find_go
   step "Go modules" .stamps/go_modules "$OFFLINE" go_modules ../../go.mod ../../go.sum
@@ -41,6 +42,18 @@ test_packages() {
   echo gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
   command -v java >/dev/null && command -v keytool >/dev/null || echo default-jre-headless
   command -v mvn >/dev/null || echo maven
+}
+
+# check_libraries refuses a system whose libraries the Go bindings do not fit.
+check_libraries() {
+  local lib
+  for lib in opencv4 libavcodec libavformat libavutil libswscale; do
+    pkg-config --exists "$lib" || die "no development files of $lib. By hand: apt-get install libopencv-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev"
+  done
+  case $(pkg-config --modversion opencv4) in
+    4.5.* | 4.6.*) ;;
+    *) die "OpenCV is $(pkg-config --modversion opencv4); gocv is pinned to the release for 4.6 (Debian 12, Ubuntu 24.04)" ;;
+  esac
 }
 
 # find_python sets PYTHON to one that the pinned wheels were hashed for.
