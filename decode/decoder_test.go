@@ -181,6 +181,32 @@ func near(got, want []byte, full bool) bool {
 	return len(got) == len(want)
 }
 
+// TestSampleVideo decodes a real recording: MPEG-4 v3 in an AVI, whose picture
+// size only the container knows.
+func TestSampleVideo(t *testing.T) {
+	d, err := decode.New(decode.Config{Threads: 1, Frames: decodetest.Live(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	count := 0
+	emit := func(f *decode.Frame) error {
+		if count++; f.Index != uint64(count) || f.PTS != time.Duration(count-1)*100*time.Millisecond || f.Width != 768 || f.Height != 576 {
+			t.Errorf("frame %d: index %d, at %v, %dx%d", count, f.Index, f.PTS, f.Width, f.Height)
+		}
+		f.Release()
+		return nil
+	}
+	for _, p := range packets(t, testkit.Dep(t, "media/vtest.avi")) {
+		if err := d.Decode(p, emit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Flush(emit); err != nil || count != 795 {
+		t.Errorf("%d frames, error %v", count, err)
+	}
+}
+
 func TestUnsupported(t *testing.T) {
 	d, err := decode.New(decode.Defaults())
 	if err != nil {

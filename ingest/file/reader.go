@@ -159,9 +159,10 @@ func (r *reader) unit(in libav.Packet) (u unit, ok bool) {
 	case p.Codec == ingest.H265:
 		key, p.Disposable = ingest.InspectH265(data)
 	case r.video.IntraOnly:
-		key, p.Disposable = true, true
+		key = true
 	}
 	p.Keyframe = p.Keyframe || key
+	p.Disposable = p.Disposable && !p.Keyframe
 	if r.convert.nal {
 		data = r.convert.sets.Complete(data, p.Keyframe)
 	}
