@@ -206,7 +206,7 @@ media() {
 
 # clips: 40 s each; the two larger ones crop to 16:9 and play faster, so that every frame moves.
 clips() {
-  local new=$CACHE/clips spec fps size rate
+  local new=$CACHE/clips spec name fps size rate
   rm -rf "$new" && mkdir -p "$new"
   for spec in c1080p25:25:1920x1080:4M c720p15:15:1280x720:2M c576p10:10:768x576:1500k; do
     IFS=: read -r name fps size rate <<<"$spec"
