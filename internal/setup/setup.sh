@@ -18,7 +18,8 @@ DEPS=$ROOT/.deps CACHE=$ROOT/.deps/.cache ARCH=$(uname -m)
 case $ARCH in x86_64 | aarch64) ;; *) die "there are engines for x86_64 and aarch64, this machine is $ARCH" ;; esac
 case ${1:-} in core | test | bench) ;; *) sed -n 2,8p "$0" >&2; exit 2 ;; esac
 mkdir -p "$DEPS/.stamps" "$CACHE"
-command -v flock >/dev/null && exec 9>"$DEPS/.lock" && flock 9
+exec 9>"$DEPS/.lock"
+flock -n 9 || { echo "setup: waiting for another one in this folder" && flock 9; }
 
 echo "setup: $1, into .deps (log of the last step: .deps/setup.log)"
 "$1"
