@@ -32,11 +32,11 @@ func (c *checker) rule(r *Rule, path string) {
 		c.bad(path+".for", "must be above 0")
 	}
 	if r.Kind == "count" {
-		if r.Every < time.Second && !c.failed(path+".every") {
-			c.bad(path+".every", "must be at least 1s")
+		if (r.Every < time.Second || 24*time.Hour%r.Every != 0) && !c.failed(path+".every") {
+			c.bad(path+".every", "%s does not divide a day into windows of 1s or more, as 15m, 1h or 24h do", shortDuration(r.Every))
 		}
 		if _, err := time.LoadLocation(r.Timezone); err != nil || r.Timezone == "Local" {
-			c.bad(path+".timezone", "%q is no timezone of the IANA database, such as Europe/Berlin or UTC", r.Timezone)
+			c.bad(path+".timezone", "%q is no timezone of the IANA database, as Europe/Berlin and UTC are", r.Timezone)
 		}
 	}
 	if !c.ruleStreams(r, path) || r.Kind == "" || c.failed("streams") {
@@ -58,7 +58,7 @@ func (c *checker) rule(r *Rule, path string) {
 		if len(r.Streams) > 0 {
 			which = "none of the rule's streams"
 		}
-		c.report.suggest(c.where(path+"."+key), path+"."+key, nearest(name, c.p.places(key)), "%s has a %s of this name", which, key)
+		c.report.suggest(c.where(path+"."+key), path+"."+key, nearest(name, c.p.places(key)), "%s has a %s %q", which, key, name)
 	}
 }
 

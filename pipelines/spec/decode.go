@@ -120,7 +120,7 @@ func (d *decoder) known(e entry, fields []field, kind, phrase, path string) {
 		f := &fields[i]
 		if f.key == e.key {
 			if !f.fits(kind) && !e.value.inherited && e.value.kind != nullNode {
-				d.report.add(e.at, path, "a %s %s has no such key; it is for %s", kind, phrase, strings.Join(f.kinds, ", "))
+				d.report.add(e.at, path, "a key of %s %ss only; this one is %s", strings.Join(f.kinds, ", "), phrase, kind)
 			}
 			return
 		}
@@ -158,12 +158,8 @@ func (d *decoder) list(n *node, v reflect.Value, f *field, path string) {
 		d.wrong(n, path, "a list")
 		return
 	}
-	if len(n.items) < f.minItems || f.maxItems > 0 && len(n.items) > f.maxItems {
-		want := fmt.Sprintf("at least %d", f.minItems)
-		if f.maxItems == f.minItems {
-			want = fmt.Sprint(f.minItems)
-		}
-		d.report.add(n.at, path, "want %s of them, got %d", want, len(n.items))
+	if n := len(n.items); n < f.minItems || f.maxItems > 0 && n > f.maxItems {
+		d.report.add(d.origins[path], path, "want %s, got %d", f.itemCount(), n)
 		return
 	}
 	for i, item := range n.items {
@@ -178,6 +174,17 @@ func (d *decoder) list(n *node, v reflect.Value, f *field, path string) {
 		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
 		d.value(item, v.Index(v.Len()-1), &field{}, at)
 	}
+}
+
+// itemCount says in words how many items the list takes.
+func (f *field) itemCount() string {
+	switch f.maxItems {
+	case 0:
+		return fmt.Sprintf("at least %d", f.minItems)
+	case f.minItems:
+		return fmt.Sprintf("exactly %d", f.minItems)
+	}
+	return fmt.Sprintf("%d to %d", f.minItems, f.maxItems)
 }
 
 func (d *decoder) stringMap(n *node, v reflect.Value, path string) {
@@ -202,7 +209,7 @@ func (d *decoder) point(n *node, v reflect.Value, path string) {
 		d.report.add(n.at, path, "want a point [x, y] with both in 0..1 of the picture")
 		return
 	}
-	limit := &field{hasLeast: true, hasMost: true, most: 1}
+	limit := &field{hasLeast: true, hasMost: true, most: 1, unit: " of the picture"}
 	for i, item := range n.items {
 		d.value(item, v.Field(i), limit, path)
 	}

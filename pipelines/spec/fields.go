@@ -18,11 +18,13 @@ type field struct {
 	required   bool
 	enum       []string
 	pattern    string
+	want       string // what pattern asks for, in words
 	fallback   string // default
 	least      float64
 	most       float64
 	hasLeast   bool
 	hasMost    bool
+	unit       string // of the range
 	minItems   int
 	maxItems   int
 	typ        reflect.Type
@@ -45,7 +47,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		f := field{
 			key: key, index: sf.Index, named: option == "named", kinds: kinds, typ: sf.Type,
-			isName: sf.Tag.Get("name") != "", path: sf.Tag.Get("path"),
+			isName: sf.Tag.Get("name") != "", path: sf.Tag.Get("path"), want: sf.Tag.Get("want"),
 		}
 		f.constraints(sf.Tag.Get("jsonschema"))
 		out = append(out, f)

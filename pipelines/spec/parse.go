@@ -155,6 +155,8 @@ func (f *file) node(v ast.Node, path string) *node {
 			return a
 		}
 		n.kind, n.problem = brokenNode, "no such anchor above (quote the text if it starts with `*`)"
+	case *ast.TagNode:
+		n.kind, n.problem = brokenNode, "YAML tags are not supported (quote the text if it starts with `!`)"
 	case *ast.StringNode:
 		f.scalar(n, v.Value, v.Token.Type == token.StringType)
 	case *ast.LiteralNode:
@@ -162,7 +164,7 @@ func (f *file) node(v ast.Node, path string) *node {
 	case ast.ScalarNode:
 		f.scalar(n, v.GetToken().Value, true)
 	default:
-		n.kind, n.problem = brokenNode, "YAML tags and complex values are not supported (quote the text if it starts with `!` or `?`)"
+		n.kind, n.problem = brokenNode, "not a value that a pipeline has"
 	}
 	return n
 }

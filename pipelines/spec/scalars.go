@@ -49,8 +49,12 @@ func (d *decoder) number(n *node, v reflect.Value, f *field, want, path string) 
 		d.report.add(n.at, path, "%q is not %s", n.raw, want)
 		return
 	}
+	if f.key == "version" && x != 1 {
+		d.report.add(n.at, path, "%s is unknown; this program reads `version: 1`", n.raw)
+		return
+	}
 	if f.hasLeast && !(x >= f.least) || f.hasMost && !(x <= f.most) {
-		d.report.add(n.at, path, "%s is not between %s and %s", n.raw, short(f.least), short(f.most))
+		d.report.add(n.at, path, "%s is not between %s and %s%s", n.raw, short(f.least), short(f.most), f.unit)
 		return
 	}
 	if v.Kind() == reflect.Int {
@@ -79,7 +83,7 @@ func (d *decoder) word(n *node, v reflect.Value, f *field, path string) {
 	switch {
 	case !d.oneOf(n, f, path):
 	case f.pattern != "" && !regexp.MustCompile(f.pattern).MatchString(n.text):
-		d.report.add(n.at, path, "%q does not match %s", n.raw, f.pattern)
+		d.report.add(n.at, path, "%q is not %s", n.raw, f.want)
 	case f.isName && !d.name.MatchString(n.text):
 		d.report.add(n.at, path, "%s", badName)
 	case f.path == "yes" && n.text != stdoutPath, f.path == "model" && isModelPath(n.text):
@@ -95,6 +99,9 @@ func (d *decoder) word(n *node, v reflect.Value, f *field, path string) {
 func (d *decoder) url(n *node, v reflect.Value, path string) {
 	kind, file, err := sourceOf(n.text)
 	switch {
+	case kind == "":
+		scheme, _, _ := strings.Cut(n.text, "://")
+		d.report.suggest(n.at, path, nearest(scheme, []string{"rtsp", "rtsps", "whip", "file"}), "%v", err)
 	case err != nil:
 		d.report.add(n.at, path, "%v", err)
 	case kind == File:

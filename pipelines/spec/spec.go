@@ -49,7 +49,7 @@ type Detect struct {
 	// Engine that runs the network; auto takes the fastest that is there.
 	Engine string `yaml:"engine" jsonschema:"enum=auto,enum=onnxruntime,enum=openvino,enum=tensorrt,default=auto"`
 	// Device is auto, cpu or cuda:N.
-	Device string `yaml:"device" jsonschema:"pattern=^(auto|cpu|cuda:[0-9]+)$,default=auto"`
+	Device string `yaml:"device" jsonschema:"pattern=^(auto|cpu|cuda:[0-9]+)$,default=auto" want:"auto, cpu or cuda:N"`
 	// Precision the engine computes in.
 	Precision string `yaml:"precision" jsonschema:"enum=auto,enum=f32,enum=f16,enum=bf16,enum=int8,default=auto"`
 	// Input is the size the network sees: `aspect` (the model's area in the picture's own shape), `model`, or WIDTHxHEIGHT.
