@@ -24,7 +24,15 @@ import (
 
 const topic = "sightline.events"
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tidy{m}) }
+
+// tidy ends the client library's shared connections, which the tests' tools use.
+type tidy struct{ m *testing.M }
+
+func (t tidy) Run() int {
+	defer kafkago.DefaultTransport.(*kafkago.Transport).CloseIdleConnections()
+	return t.m.Run()
+}
 
 func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
