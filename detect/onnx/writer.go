@@ -1,0 +1,100 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sightline/kernels"
+)
+
+// WriterConfig is what one stream wants to be told of.
+type WriterConfig struct {
+	Threshold float64  // the least score, in 0..1
+	Classes   []string // labels of the model; none means all
+}
+
+// Writer puts the frames of one stream into batches and says which detections
+// count for it. One goroutine at a time. Close it when no batch that it wrote to
+// will be asked for Detections any more.
+type Writer struct {
+	spec      *Spec
+	threshold float32
+	wanted    []bool  // by class; nil: all
+	groups    []int32 // classes that suppress each other
+	pre       map[Shape]*kernels.Preprocess
+}
+
+// NewWriter makes the Writer of one stream. A class that the model does not know
+// is an error that names the nearest ones.
+func (s *Session) NewWriter(cfg WriterConfig) (*Writer, error) {
+	if !(cfg.Threshold >= 0 && cfg.Threshold <= 1) {
+		return nil, fmt.Errorf("confidence %g is not within 0 and 1", cfg.Threshold)
+	}
+	w := &Writer{
+		spec: s.spec, threshold: float32(cfg.Threshold), groups: groups(s.spec.Labels), pre: map[Shape]*kernels.Preprocess{},
+	}
+	var errs []error
+	for _, class := range cfg.Classes {
+		i := slices.Index(s.spec.Labels, class)
+		if i < 0 {
+			errs = append(errs, fmt.Errorf("class %q is not one of the %d of model %s (nearest: %s)",
+				class, len(s.spec.Labels), s.cfg.Name, strings.Join(nearest(class, s.spec.Labels), ", ")))
+			continue
+		}
+		if w.wanted == nil {
+			w.wanted = make([]bool, len(s.spec.Labels))
+		}
+		w.wanted[i] = true
+	}
+	return w, errors.Join(errs...)
+}
+
+// Close frees the writer's tables.
+func (w *Writer) Close() {
+	for _, p := range w.pre {
+		p.Close()
+	}
+	clear(w.pre)
+}
+
+func (w *Writer) preprocess(shape Shape) (*kernels.Preprocess, error) {
+	if p := w.pre[shape]; p != nil {
+		return p, nil
+	}
+	p, err := kernels.NewPreprocess(w.spec.Input.slot(shape))
+	if err == nil {
+		w.pre[shape] = p
+	}
+	return p, err
+}
+
+// nearest returns up to three labels that need the fewest edits to become word.
+func nearest(word string, labels []string) []string {
+	sorted := slices.Clone(labels)
+	slices.SortStableFunc(sorted, func(a, b string) int { return edits(word, a) - edits(word, b) })
+	return sorted[:min(3, len(sorted))]
+}
+
+// edits is the Levenshtein distance of two words, letter case apart.
+func edits(a, b string) int {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	line := make([]int, len(b)+1)
+	for j := range line {
+		line[j] = j
+	}
+	for i := range len(a) {
+		diagonal := line[0]
+		line[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = line[j+1]
+			line[j+1] = min(change, diagonal+1, line[j]+1)
+		}
+	}
+	return line[len(b)]
+}
