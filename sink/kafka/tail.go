@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -47,8 +48,9 @@ func Tail(ctx context.Context, cfg Config, since time.Time, fn func(Message) err
 func tailPartition(ctx context.Context, cfg Config, tr *kafkago.Transport, partition int, since time.Time, fn func(Message) error) error {
 	reader := kafkago.NewReader(kafkago.ReaderConfig{
 		Brokers: cfg.Brokers, Topic: cfg.Topic, Partition: partition,
-		Dialer:   &kafkago.Dialer{ClientID: cfg.ClientID, Timeout: dialTimeout, TLS: tr.TLS, SASLMechanism: tr.SASL},
-		MinBytes: 1, MaxBytes: 16 << 20, MaxWait: 500 * time.Millisecond, QueueCapacity: 100,
+		Dialer:      &kafkago.Dialer{ClientID: cfg.ClientID, Timeout: dialTimeout, TLS: tr.TLS, SASLMechanism: tr.SASL},
+		MaxAttempts: math.MaxInt32, // to reach a broker that is away
+		MinBytes:    1, MaxBytes: 16 << 20, MaxWait: 500 * time.Millisecond, QueueCapacity: 100,
 		ReadBackoffMin: 50 * time.Millisecond,
 	})
 	defer reader.Close()
