@@ -140,7 +140,7 @@ func (l level) String() string {
 }
 
 // Level names the code that is in use on this processor: x86-64-v2, x86-64-v3,
-// x86-64-v4 (with VBMI), arm64-neon, or portable where there is none of these.
+// x86-64-v4, arm64-neon, or portable where there is none of these.
 func Level() string { return bestLevel().String() }
 
 func bestLevel() level { return level(C.sl_level()) }

@@ -108,3 +108,27 @@ func TestSpeedBesideOpenCV(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkPreprocess(b *testing.B) {
+	for _, c := range []struct {
+		format kernels.Format
+		w, h   int
+	}{{kernels.I420, 1920, 1080}, {kernels.NV12, 1920, 1080}, {kernels.I420, 1280, 720}, {kernels.I420, 768, 576}, {kernels.I420, 3840, 2160}} {
+		f := newFrame(b, c.format, c.w, c.h)
+		slot := kernels.Slot{Width: 416, Height: 416 * c.h / c.w, Layout: kernels.NCHW, Type: kernels.F32, Order: kernels.BGR, Fit: kernels.LetterboxCenter}
+		b.Run(fmt.Sprintf("%d/%dx%d", c.format, c.w, c.h), func(b *testing.B) {
+			p, err := kernels.NewPreprocess(slot)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			out := make([]byte, slot.Size())
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Run(unsafe.Pointer(&out[0]), &f.Picture); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

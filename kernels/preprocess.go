@@ -19,8 +19,10 @@ const maxSide = 1 << 14
 // the last picture, so it is made once for each stream and used by one goroutine
 // at a time. Close frees it.
 type Preprocess struct {
-	slot Slot
-	plan *C.sl_plan
+	slot   Slot
+	plan   *C.sl_plan
+	target C.va_slot // here, so that Run allocates nothing
+	source C.va_picture
 }
 
 // NewPreprocess validates slot and returns its Preprocess.
@@ -56,8 +58,9 @@ func (p *Preprocess) Run(dst unsafe.Pointer, picture *Picture) (Letterbox, error
 	if err := picture.validate(); err != nil {
 		return Letterbox{}, fmt.Errorf("filling a network input: %w", err)
 	}
-	target := p.slot.place(picture.Width, picture.Height)
-	source := C.va_picture{
+	p.target = p.slot.place(picture.Width, picture.Height)
+	target, source := &p.target, &p.source
+	*source = C.va_picture{
 		y_pitch: C.longlong(picture.Strides[0]), u_pitch: C.longlong(picture.Strides[1]), v_pitch: C.longlong(picture.Strides[2]),
 		step: 1, width: C.int(picture.Width), height: C.int(picture.Height),
 		bt709: flag(picture.BT709), full_range: flag(picture.FullRange), chroma_left: flag(picture.ChromaLeft),
@@ -67,7 +70,7 @@ func (p *Preprocess) Run(dst unsafe.Pointer, picture *Picture) (Letterbox, error
 		v = (*C.uchar)(unsafe.Add(picture.Planes[1], 1))
 		source.step, source.v_pitch = 2, source.u_pitch
 	}
-	if C.sl_preprocess(p.plan, &target, y, u, v, &source, dst) == 0 {
+	if C.sl_preprocess(p.plan, target, y, u, v, source, dst) == 0 {
 		return Letterbox{}, errors.New("filling a network input: out of memory")
 	}
 	return Letterbox{

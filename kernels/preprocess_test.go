@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // randomSlot draws a slot of every layout, type, order and fit.
@@ -155,4 +158,151 @@ func compareWithOracle(t *testing.T, s Slot, l level, im *image) {
 	if d := distance(s, got[1], got[0]); d > limit {
 		t.Fatalf("%.3f levels off\nslot %+v\npicture %+v", d, s, im.Picture)
 	}
+}
+
+// TestBounds puts each plane and the slot at the end of mapped memory, so that one
+// byte read or written too far is a fault.
+func TestBounds(t *testing.T) {
+	for _, l := range boxLevels() {
+		t.Run(l.String(), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(13, 14))
+			for i := range 400 {
+				s := randomSlot(rng, 100, 30)
+				im := newImage(rng, I420+Format(i%2), 1+rng.IntN(200), 1+rng.IntN(40), rng.IntN(2)*3)
+				if i%4 == 0 {
+					im = newImage(rng, I420+Format(rng.IntN(2)), 1+rng.IntN(5), 1+rng.IntN(5), 0)
+				}
+				for k := range im.planes {
+					if im.planes[k] != nil {
+						im.Planes[k] = atEnd(t, im.planes[k])
+					}
+				}
+				p, err := newPreprocess(s, l)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.Run(atEnd(t, make([]byte, s.Size())), &im.Picture); err != nil {
+					t.Fatal(err)
+				}
+				p.Close()
+			}
+		})
+	}
+}
+
+// atEnd copies data to the end of a mapping that an inaccessible page follows.
+func atEnd(t *testing.T, data []byte) unsafe.Pointer {
+	t.Helper()
+	page := unix.Getpagesize()
+	size := (len(data) + page - 1) / page * page
+	mem, err := unix.Mmap(-1, 0, size+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Munmap(mem) })
+	if err := unix.Mprotect(mem[size:], unix.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	return unsafe.Pointer(&mem[size-copy(mem[size-len(data):size], data)])
+}
+
+// TestGeometryChanges runs one Preprocess over pictures of changing size, format
+// and color, and compares with a fresh one each time.
+func TestGeometryChanges(t *testing.T) {
+	for _, l := range levels() {
+		rng := rand.New(rand.NewPCG(15, 16))
+		s := Slot{Width: 96, Height: 64, Layout: NCHW, Type: F32, Order: BGR, Fit: LetterboxCenter}
+		old, err := newPreprocess(s, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer old.Close()
+		for i := range 60 {
+			im := newImage(rng, I420+Format(rng.IntN(2)), 60+60*(i/3%3), 50+rng.IntN(2)*40, 0)
+			fresh, err := newPreprocess(s, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, boxA := fill(t, old, im)
+			b, boxB := fill(t, fresh, im)
+			fresh.Close()
+			if boxA != boxB || !bytes.Equal(a, b) {
+				t.Fatalf("%v: picture %d differs from a fresh start: %+v", l, i, im.Picture)
+			}
+		}
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	p, err := NewPreprocess(Slot{Width: 8, Height: 8, Layout: NHWC, Type: U8, Order: RGB, Fit: Stretch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]byte, p.slot.Size())
+	for name, change := range map[string]func(*Picture){
+		"no width":      func(p *Picture) { p.Width = 0 },
+		"huge":          func(p *Picture) { p.Height = 1 << 20 },
+		"no format":     func(p *Picture) { p.Format = 0 },
+		"no plane":      func(p *Picture) { p.Planes[2] = nil },
+		"narrow stride": func(p *Picture) { p.Strides[1] = 4 },
+		"bottom up":     func(p *Picture) { p.Strides[0] = -16 },
+	} {
+		im := newImage(rng, I420, 9, 9, 0)
+		change(&im.Picture)
+		if _, err := p.Run(unsafe.Pointer(&out[0]), &im.Picture); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+	p.Close()
+	p.Close()
+	if _, err := p.Run(unsafe.Pointer(&out[0]), &newImage(rng, I420, 9, 9, 0).Picture); err == nil {
+		t.Error("runs after Close")
+	}
+}
+
+func TestSlotRefuses(t *testing.T) {
+	good := Slot{Width: 8, Height: 8, Layout: NHWC, Type: U8, Order: RGB, Fit: Stretch}
+	for name, change := range map[string]func(*Slot){
+		"no size":         func(s *Slot) { s.Width = 0 },
+		"no layout":       func(s *Slot) { s.Layout = 0 },
+		"no type":         func(s *Slot) { s.Type = 9 },
+		"no order":        func(s *Slot) { s.Order = 3 },
+		"no fit":          func(s *Slot) { s.Fit = 0 },
+		"bytes with mean": func(s *Slot) { s.Mean, s.Scale = [3]float32{1, 1, 1}, [3]float32{1, 1, 1} },
+	} {
+		s := good
+		change(&s)
+		if p, err := NewPreprocess(s); err == nil {
+			p.Close()
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+func TestRunAllocatesNothing(t *testing.T) {
+	p, err := NewPreprocess(Slot{Width: 64, Height: 64, Layout: NCHW, Type: F32, Order: BGR, Fit: LetterboxCenter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	im := newImage(rand.New(rand.NewPCG(19, 20)), NV12, 200, 100, 0)
+	out := make([]byte, p.slot.Size())
+	if n := testing.AllocsPerRun(20, func() { _, err = p.Run(unsafe.Pointer(&out[0]), &im.Picture) }); n > 0 || err != nil {
+		t.Errorf("%v allocations, error %v", n, err)
+	}
+}
+
+func FuzzPreprocess(f *testing.F) {
+	f.Add(uint64(1), uint16(1), uint16(1), uint16(1), uint16(1))
+	f.Add(uint64(2), uint16(640), uint16(15), uint16(416), uint16(3))
+	f.Fuzz(func(t *testing.T, seed uint64, w, h, sw, sh uint16) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		s := randomSlot(rng, 1, 1)
+		s.Width, s.Height = 1+int(sw)%700, 1+int(sh)%80
+		im := newImage(rng, I420+Format(rng.IntN(2)), 1+int(w)%5000, 1+int(h)%200, rng.IntN(40))
+		for _, l := range levels() {
+			compareWithOracle(t, s, l, im)
+		}
+	})
 }

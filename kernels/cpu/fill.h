@@ -31,8 +31,8 @@ SL_INLINE void convert(sl_job& j, const Matrix& m, int y, Sink sink) {
   const va_picture& p = *j.picture;
   float at = va_source(y, j.slot->ratio_y);
   VaTap ty = va_tap(at, p.height), tc = va_tap(va_chroma(at, 0), (p.height + 1) / 2);
-  advance(j, j.y, ty.a, ty.b, luma_row);
-  advance(j, j.uv, tc.a, tc.b, chroma_row);
+  advance_luma(j, ty.a, ty.b);
+  advance_chroma(j, tc.a, tc.b);
   Pair l = pair(j.y, 0, ty.weight), u = pair(j.uv, 0, tc.weight), v = pair(j.uv, 1, tc.weight);
   V wl = all(l.weight), wc = all(u.weight);
   for (int x = 0; x < j.slot->w; x += Isa::N) {

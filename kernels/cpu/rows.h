@@ -11,27 +11,29 @@ SL_INLINE const uint8_t* readable(const uint8_t* row, int width, uint8_t* scratc
   return scratch;
 }
 
-template <int K>
-void resample_windows(const uint8_t* row, const sl_axis& a, int16_t* line) {
+// One or two rows of the same axis; two share the loads of its tables.
+template <int K, bool Two>
+void resample_windows(const uint8_t* p, const uint8_t* q, const sl_axis& a, int16_t* pline, int16_t* qline) {
   constexpr int groups = Isa::N / 4;
   const int32_t* offset = a.offset;
   const uint8_t* shuffle = a.shuffle;
   const int16_t* weight = a.weight;
-  for (int b = 0; b < a.blocks; b++) {
-    Isa::store(line, Isa::gather<K>(row, offset, shuffle, weight));
-    line += Isa::N, offset += K * groups, shuffle += K * groups * 16, weight += Isa::N * 2;
+  for (int x = 0; x < a.blocks * Isa::N; x += Isa::N) {
+    Isa::store(pline + x, Isa::gather<K>(p, offset, shuffle, weight));
+    if (Two) Isa::store(qline + x, Isa::gather<K>(q, offset, shuffle, weight));
+    offset += K * groups, shuffle += K * groups * 16, weight += Isa::N * 2;
   }
 }
 
-void resample(const uint8_t* row, const sl_axis& a, int16_t* line) {
-  if (a.windows == 1) resample_windows<1>(row, a, line);
-  else if (a.windows == 2) resample_windows<2>(row, a, line);
-  else resample_windows<4>(row, a, line);
+template <bool Two>
+void resample(const uint8_t* p, const uint8_t* q, const sl_axis& a, int16_t* __restrict pline, int16_t* __restrict qline) {
+  if (a.windows == 1) resample_windows<1, Two>(p, q, a, pline, qline);
+  else if (a.windows == 2) resample_windows<2, Two>(p, q, a, pline, qline);
+  else resample_windows<4, Two>(p, q, a, pline, qline);
 }
 
-void luma_row(const sl_job& j, int r, int16_t* const line[2]) {
-  const uint8_t* y = j.picture->y + r * j.picture->y_pitch;
-  resample(readable(y, j.luma.width, j.row[0]), j.luma, line[0]);
+SL_INLINE const uint8_t* luma_row(const sl_job& j, int r, uint8_t* scratch) {
+  return readable(j.picture->y + r * j.picture->y_pitch, j.luma.width, scratch);
 }
 
 void chroma_row(const sl_job& j, int r, int16_t* const line[2]) {
@@ -44,22 +46,37 @@ void chroma_row(const sl_job& j, int r, int16_t* const line[2]) {
   } else {
     u = readable(u, width, j.row[0]), v = readable(v, width, j.row[1]);
   }
-  resample(u, j.chroma, line[0]);
-  resample(v, j.chroma, line[1]);
+  resample<true>(u, v, j.chroma, line[0], line[1]);
 }
 
-// Makes line 0 the source row a and line 1 the row b, reusing what is there.
-SL_INLINE void advance(const sl_job& j, sl_lines& l, int a, int b,
-                       void (*make)(const sl_job&, int, int16_t* const[2])) {
-  if (l.row[0] != a && l.row[1] == a) {
-    for (int p = 0; p < 2; p++) {
-      int16_t* spare = l.line[0][p];
-      l.line[0][p] = l.line[1][p], l.line[1][p] = spare;
-    }
-    l.row[1] = l.row[0], l.row[0] = a;
+// Moves row a from line 1 to line 0 if it is there.
+SL_INLINE void shift(sl_lines& l, int a) {
+  if (l.row[0] == a || l.row[1] != a) return;
+  for (int p = 0; p < 2; p++) {
+    int16_t* spare = l.line[0][p];
+    l.line[0][p] = l.line[1][p], l.line[1][p] = spare;
   }
-  if (l.row[0] != a) make(j, l.row[0] = a, l.line[0]);
-  if (l.row[1] != b) make(j, l.row[1] = b, l.line[1]);
+  l.row[1] = l.row[0], l.row[0] = a;
+}
+
+// Make line 0 the source row a and line 1 the row b, reusing what is there.
+void advance_luma(sl_job& j, int a, int b) {
+  sl_lines& l = j.y;
+  shift(l, a);
+  bool first = l.row[0] != a, second = l.row[1] != b;
+  const uint8_t *p = luma_row(j, a, j.row[0]), *q = luma_row(j, b, j.row[1]);
+  if (first && second) resample<true>(p, q, j.luma, l.line[0][0], l.line[1][0]);
+  else if (first) resample<false>(p, p, j.luma, l.line[0][0], nullptr);
+  else if (second) resample<false>(q, q, j.luma, l.line[1][0], nullptr);
+  l.row[0] = a, l.row[1] = b;
+}
+
+void advance_chroma(sl_job& j, int a, int b) {
+  sl_lines& l = j.uv;
+  shift(l, a);
+  if (l.row[0] != a) chroma_row(j, a, l.line[0]);
+  if (l.row[1] != b) chroma_row(j, b, l.line[1]);
+  l.row[0] = a, l.row[1] = b;
 }
 
 // Two rows of a plane and the weight of the second, times 1 << 15.
