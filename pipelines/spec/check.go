@@ -24,7 +24,7 @@ func (c *checker) run() {
 	if streams := c.root.get("streams"); streams != nil && streams.kind == mapNode && len(c.p.Streams) == 0 {
 		c.bad("streams", "want at least one stream")
 	}
-	if t := c.p.Track; t.Low > t.High {
+	if t := c.p.Track; t.Low > t.High && !c.failed("track") {
 		c.bad("track.low", "%s is above track.high, %s", short(t.Low), short(t.High))
 	}
 	for i := range c.p.Streams {

@@ -28,7 +28,7 @@ func sourceOf(text string) (SourceKind, string, error) {
 	if !ok || strings.ContainsRune(scheme, '/') {
 		return File, text, nil
 	}
-	switch scheme {
+	switch strings.ToLower(scheme) {
 	case "rtsp", "rtsps":
 		return RTSP, "", nil
 	case "whip":

@@ -1,0 +1,54 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// TestSecretsDoNotShow prints a pipeline that holds secrets in every way a
+// program is tempted to.
+func TestSecretsDoNotShow(t *testing.T) {
+	p := load(t, `version: 1
+name: x
+web: { listen: "0.0.0.0:1", auth: { username: u, password: hunter2, token: hunter2 } }
+defaults: { password: hunter2 }
+streams:
+  a: { url: "rtsp://admin:hunter2@h/1?user=admin&password=hunter2&channel=1" }
+  b: { url: "whip://", token: hunter2 }
+  c: { url: "rtsp://h/user=admin_password=hunter2", username: u }
+sinks:
+  - { kind: kafka, brokers: ["k:9092"], topic: t, sasl: { mechanism: PLAIN, username: u, password: hunter2 } }
+`)
+	var rendered, log bytes.Buffer
+	if err := p.Render(&rendered); err != nil {
+		t.Fatal(err)
+	}
+	secret := p.Web.Auth.Password
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", secret, "auth", *p.Web.Auth)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", secret, "auth", p.Web.Auth)
+	asJSON, err := json.Marshal(p.Web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := struct{ s Secret }{secret}
+	for name, text := range map[string]string{
+		"render": rendered.String(), "slog": log.String(), "json": string(asJSON),
+		"%v": fmt.Sprintf("%v %+v %#v", p.Sinks[0].Kafka.SASL, p.Web.Auth, *p.Web.Auth),
+		"%s": fmt.Sprintf("%s %q %x %d", secret, secret, secret, secret), "unexported": fmt.Sprintf("%v %+v %#v", hidden, hidden, hidden),
+		"safe url": p.Streams[0].SafeURL() + p.Streams[2].SafeURL(),
+	} {
+		if strings.Contains(text, "hunter2") || strings.Contains(text, fmt.Sprintf("%x", "hunter2")) {
+			t.Errorf("%s shows the secret:\n%s", name, text)
+		}
+	}
+	if secret.Reveal() != "hunter2" || p.Streams[0].Password.Reveal() != "hunter2" || !strings.Contains(p.Streams[2].URL, "hunter2") {
+		t.Error("the secrets themselves are lost")
+	}
+	if got := p.Streams[0].SafeURL(); got != "rtsp://h/1?user=admin&password=***&channel=1" {
+		t.Errorf("safe url %s", got)
+	}
+}
