@@ -24,7 +24,7 @@ type Config struct {
 
 	// Published follows the authors' code where this package differs: overlap is
 	// weighted with the box's score, so that Overlap is the least product, and
-	// tracks that are not confirmed do not move.
+	// tracks that are not confirmed do not move and must overlap more.
 	Published bool
 }
 

@@ -9,12 +9,11 @@ import (
 	"sightline/detect"
 )
 
-// Least overlaps of the later associations, and of two tracks that are one, as
-// in the authors' code.
+// Overlaps as in the authors' code.
 const (
-	lowOverlap       = 0.5
-	tentativeOverlap = 0.3
-	sameOverlap      = 0.85
+	lowOverlap     = 0.5  // the least of a track and a low box
+	publishedAgain = 0.3  // the least of a tentative track and its second box; this package uses Config.Overlap
+	sameOverlap    = 0.85 // two tracks that overlap more are one
 )
 
 // Tracker is ByteTrack (Zhang et al., ECCV 2022): boxes of high score are
@@ -76,7 +75,11 @@ func (t *Tracker) Update(at time.Time, region detect.Rect, dets []detect.Detecti
 	}
 	u.high = t.associate(u, slices.Concat(confirmed, t.lost), u.high, t.cfg.Overlap, t.cfg.Published)
 	u.low = t.associate(u, confirmed, u.low, lowOverlap, false)
-	u.high = t.associate(u, tentative, u.high, tentativeOverlap, t.cfg.Published)
+	again := t.cfg.Overlap
+	if t.cfg.Published {
+		again = publishedAgain
+	}
+	u.high = t.associate(u, tentative, u.high, again, t.cfg.Published)
 	t.sort()
 	for _, i := range u.high {
 		if dets[i].Score >= t.cfg.New {
