@@ -245,9 +245,10 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 		f, info = converted, converted.Info()
 		color.FullRange = info.FullRange
 	}
+	pts, captured := e.numbers.clock(p.PTS, p.Captured)
 	out := Frame{
-		Stream: p.Stream, Epoch: p.Epoch, Index: e.numbers.number(picture{p.PTS, e.id}), PTS: p.PTS,
-		Captured: p.Captured, Received: p.Received, Clock: p.Clock,
+		Stream: p.Stream, Epoch: p.Epoch, Index: e.numbers.number(picture{p.PTS, e.id}, d.window.holds), PTS: pts,
+		Captured: captured, Received: p.Received, Clock: p.Clock,
 		Width: info.Width, Height: info.Height, Format: I420, Color: color, Memory: Host,
 		Keyframe: p.Keyframe, Damaged: e.damaged || info.Damaged,
 	}

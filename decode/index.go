@@ -16,6 +16,12 @@ const maxUnnumbered = 128
 type numbering struct {
 	done    uint64    // pictures numbered
 	waiting []picture // in presentation order
+	last    uint64    // index given last
+
+	// Time does not run backwards: a picture out of its place, as in damaged
+	// streams, takes the times of the one before it.
+	pts      time.Duration
+	captured time.Time
 }
 
 type picture struct {
@@ -32,21 +38,29 @@ func (n *numbering) enter(p picture) {
 	i, _ := slices.BinarySearchFunc(n.waiting, p, picture.compare)
 	n.waiting = slices.Insert(n.waiting, i, p)
 	if len(n.waiting) > maxUnnumbered {
-		n.pass(maxUnnumbered / 2)
+		n.waiting = slices.Delete(n.waiting, 0, maxUnnumbered/2)
+		n.done += maxUnnumbered / 2
 	}
 }
 
-// number takes p and all shown before it, and returns p's index, from 1.
-func (n *numbering) number(p picture) uint64 {
-	i, found := slices.BinarySearchFunc(n.waiting, p, picture.compare)
-	if found {
-		i++
-	}
-	n.pass(i)
-	return max(n.done, 1)
+// number returns the index of a picture that came out, from 1. It counts those
+// shown before it that will not come out; decoding tells of those that still may.
+func (n *numbering) number(p picture, decoding func(id uint64) bool) uint64 {
+	before := len(n.waiting)
+	n.waiting = slices.DeleteFunc(n.waiting, func(q picture) bool {
+		c := q.compare(p)
+		return c == 0 || c < 0 && !decoding(q.id)
+	})
+	n.done = max(n.done+uint64(before-len(n.waiting)), n.last+1)
+	n.last = n.done
+	return n.last
 }
 
-func (n *numbering) pass(count int) {
-	n.done += uint64(count)
-	n.waiting = slices.Delete(n.waiting, 0, count)
+// clock returns the times of the next picture, never before those of the last.
+func (n *numbering) clock(pts time.Duration, captured time.Time) (time.Duration, time.Time) {
+	n.pts = max(n.pts, pts)
+	if captured.After(n.captured) {
+		n.captured = captured
+	}
+	return n.pts, n.captured
 }

@@ -349,3 +349,21 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestSkipLoopFilter wants other, but not damaged, pictures.
+func TestSkipLoopFilter(t *testing.T) {
+	list := h264(t, 160, 12, noB+":crf=40")
+	with, without := play(t, decode.Defaults(), list), play(t, decode.Config{Threads: 1, SkipLoopFilter: true}, list)
+	same := 0
+	for i := range without {
+		if without[i].Damaged {
+			t.Errorf("frame %d is damaged", i)
+		}
+		if string(with[i].luma) == string(without[i].luma) {
+			same++
+		}
+	}
+	if len(without) != 12 || same > 1 {
+		t.Errorf("%d frames, %d of them the same with and without the loop filter", len(without), same)
+	}
+}
