@@ -1,56 +1,80 @@
 // Package embedded runs a Kafka broker inside the process, in memory: for trying
 // Sightline out and for tests. It speaks the protocol; it is not a Kafka: nothing
-// survives the process, nothing is replicated, and old messages make room for new
-// ones after some 32 MiB a partition.
+// survives the process, nothing is replicated, topics come to be when somebody asks
+// for them, and old messages make room for new ones after some 32 MiB a partition.
 package embedded
 
 import (
-	"errors"
 	"fmt"
+	"sync"
+	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
-	partitions   = 3
+	partitions   = 3          // of a new topic
 	retainBytes  = "33554432" // of a partition
 	segmentBytes = "4194304"  // what is dropped at once
-	sweepMs      = "5000"     // how often retention is looked after
+	sweepEvery   = 5 * time.Second
 )
 
 // Broker is a running broker.
-type Broker struct{ cluster *kfake.Cluster }
+type Broker struct {
+	cluster *kfake.Cluster
+	stop    func()
+	sweeper sync.WaitGroup
+}
 
-// Start listens on a free port of 127.0.0.1. The broker has no topics yet. The
-// caller closes it.
+// Start listens on a free port of 127.0.0.1. The caller closes the broker.
 func Start() (*Broker, error) {
 	cluster, err := kfake.NewCluster(
-		kfake.NumBrokers(1),
-		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": sweepMs}),
+		kfake.NumBrokers(1), kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(partitions),
+		kfake.BrokerConfigs(map[string]string{"log.retention.bytes": retainBytes, "log.segment.bytes": segmentBytes}),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start embedded kafka: %w", err)
 	}
-	return &Broker{cluster}, nil
+	cluster.ControlKey(kmsg.Metadata.Int16(), makeTopics)
+	b := &Broker{cluster: cluster}
+	done := make(chan struct{})
+	b.stop = sync.OnceFunc(func() { close(done) })
+	b.sweeper.Go(func() { b.sweep(done) })
+	return b, nil
 }
 
-// AddTopic makes a topic; one that exists is left as it is.
-func (b *Broker) AddTopic(topic string) error {
-	err := b.cluster.CreateTopic(topic, partitions, map[string]string{
-		"retention.bytes": retainBytes, "segment.bytes": segmentBytes,
-	})
-	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Errorf("embedded kafka: make topic %s: %w", topic, err)
+// makeTopics lets the broker make every topic that a client asks about, also for
+// clients that do not want it to. The request itself is left to the broker.
+func makeTopics(r kmsg.Request) (kmsg.Response, error, bool) {
+	if m, ok := r.(*kmsg.MetadataRequest); ok {
+		m.AllowAutoTopicCreation = true
 	}
-	return nil
+	return nil, nil, false
+}
+
+// sweep forgets what is beyond retention, until done.
+func (b *Broker) sweep(done <-chan struct{}) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.cluster.ApplyRetention()
+		case <-done:
+			return
+		}
+	}
 }
 
 // Addr is the broker's host:port.
 func (b *Broker) Addr() string { return b.cluster.ListenAddrs()[0] }
 
-// Close stops the broker and forgets every message. It never fails.
+// Close stops the broker and forgets every message. It never fails, and may be
+// called again.
 func (b *Broker) Close() error {
+	b.stop()
+	b.sweeper.Wait()
 	b.cluster.Close()
 	return nil
 }

@@ -22,13 +22,8 @@ func TestEventsGoInAndComeOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	for range 2 { // asking again changes nothing
-		if err := b.AddTopic("events"); err != nil {
-			t.Fatal(err)
-		}
-	}
 	cfg := kafka.Defaults()
-	cfg.Brokers, cfg.Topic = []string{b.Addr()}, "events"
+	cfg.Brokers, cfg.Topic = []string{b.Addr()}, "events" // made by asking for it
 	s, err := kafka.New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -70,9 +65,6 @@ func TestOldMessagesMakeRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if err := b.AddTopic("events"); err != nil {
-		t.Fatal(err)
-	}
 	cfg := kafka.Defaults()
 	cfg.Brokers, cfg.Topic = []string{b.Addr()}, "events"
 	s, err := kafka.New(cfg, slog.New(slog.DiscardHandler))
@@ -88,12 +80,24 @@ func TestOldMessagesMakeRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.cluster.ApplyRetention()
+	b.cluster.ApplyRetention() // what sweep does
 	var kept int64
 	for _, p := range b.cluster.PartitionInfos("events") {
 		kept += p.HighWatermark - p.LogStartOffset
 	}
 	if most := int64((32 + 4 + 1) << 20 / len(title)); kept > most || kept < most/2 {
 		t.Errorf("%d of 100 messages kept, want at most %d and not much less", kept, most)
+	}
+}
+
+func TestCloseMayBeRepeated(t *testing.T) {
+	b, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
