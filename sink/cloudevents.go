@@ -16,9 +16,6 @@ const (
 	DataType       = "application/json"
 )
 
-// TimeLayout is how times are written: RFC 3339 in UTC with microseconds.
-const TimeLayout = "2006-01-02T15:04:05.000000Z"
-
 // Header is one CloudEvents attribute as the protocol bindings carry it: the key
 // is "ce_" and the attribute's name, the value its canonical string.
 type Header struct {
@@ -98,13 +95,13 @@ func visitAttributes(r Record, buf []byte, visit func(key string, value []byte))
 	}
 	at := func(key string, t time.Time) {
 		if !t.IsZero() {
-			buf = t.UTC().AppendFormat(buf[:0], TimeLayout)
+			buf = t.UTC().AppendFormat(buf[:0], detect.TimeFormat)
 			visit(key, buf)
 		}
 	}
 	text("ce_specversion", "1.0")
 	text("ce_id", ev.ID)
-	text("ce_source", "/sightline/", ev.Site, "/", ev.Stream)
+	text("ce_source", detect.Source(ev.Site, ev.Stream))
 	text("ce_type", "sightline.", string(ev.Type))
 	text("ce_subject", ev.Subject)
 	at("ce_time", ev.Time)

@@ -143,13 +143,22 @@ func FuzzAppendJSONString(f *testing.F) {
 }
 
 func BenchmarkAppendStructured(b *testing.B) {
-	r := crossing()
-	var dst []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		var err error
-		if dst, err = AppendStructured(dst[:0], r); err != nil {
-			b.Fatal(err)
-		}
+	seen := crossing()
+	boxes := make([]detect.Box, 20)
+	for i := range boxes {
+		boxes[i] = detect.Box{Class: "person", Score: 0.8765432, BBox: detect.Rect{X: 0.1234567, Y: 0.2, W: 0.1, H: 0.3}, TrackID: "17-4"}
+	}
+	seen.Event.Type, seen.Event.Data.Line, seen.Event.Data.Objects = detect.Detections, nil, &boxes
+	for name, r := range map[string]Record{"crossing": crossing(), "detections of 20": seen} {
+		b.Run(name, func(b *testing.B) {
+			var dst []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				var err error
+				if dst, err = AppendStructured(dst[:0], r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -290,6 +290,24 @@ func TestUnreachableBroker(t *testing.T) {
 	}
 }
 
+// The client library's own default waits a second for company for each event.
+func TestPublishDoesNotLinger(t *testing.T) {
+	s := newSink(t, config(fake(t).ListenAddrs()...))
+	publish := func(n uint64) {
+		if err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, n, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(1) // finds the broker
+	start := time.Now()
+	for n := range uint64(20) {
+		publish(2 + n)
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("20 events one by one took %v", took)
+	}
+}
+
 // A broker that accepts connections and never answers.
 func TestSilentBrokerEndsWithTheWriteTimeout(t *testing.T) {
 	addr := silent(t)
