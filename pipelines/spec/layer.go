@@ -11,18 +11,25 @@ import (
 func merge(base, over *node, named bool) *node {
 	out := *over
 	out.entries = slices.Clone(base.entries)
+	index := make(map[string]int, len(out.entries)+len(over.entries))
+	for i, e := range out.entries {
+		index[e.key] = i
+	}
 	for _, e := range over.entries {
-		i := slices.IndexFunc(out.entries, func(b entry) bool { return b.key == e.key })
-		switch {
-		case i < 0:
+		i, known := index[e.key]
+		if !known {
+			index[e.key] = len(out.entries)
 			out.entries = append(out.entries, e)
-		case out.entries[i].value.kind == mapNode && e.value.kind == mapNode && named:
-			out.entries[i] = entry{e.key, e.at, merge(out.entries[i].value, e.value, true)}
-		case out.entries[i].value.kind == listNode && e.value.kind == listNode && named && isNamedList(e.key):
-			out.entries[i] = entry{e.key, e.at, mergeNamed(e.key, out.entries[i].value, e.value)}
-		default:
-			out.entries[i] = e
+			continue
 		}
+		old := out.entries[i].value
+		switch {
+		case named && old.kind == mapNode && e.value.kind == mapNode:
+			e.value = merge(old, e.value, true)
+		case named && old.kind == listNode && e.value.kind == listNode && isNamedList(e.key):
+			e.value = mergeNamed(e.key, old, e.value)
+		}
+		out.entries[i] = e
 	}
 	return &out
 }
