@@ -20,7 +20,7 @@ import (
 )
 
 // clip makes one second of video, 25 pictures of 64x48.
-func clip(t *testing.T, name string, args ...string) string {
+func clip(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	return testkit.Clip(t, name, append([]string{"-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25", "-t", "1"}, args...)...)
 }

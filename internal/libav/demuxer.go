@@ -147,6 +147,9 @@ type Packet struct {
 // from a network. It blocks while the file is probed. Reading ends with ctx's
 // error when ctx ends. Close frees the demuxer.
 func OpenDemuxer(ctx context.Context, path string) (*Demuxer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	quiet()
 	d := &Demuxer{p: C.sl_demuxer_new(), ctx: ctx}
 	if d.p == nil {
@@ -233,12 +236,16 @@ func (d *Demuxer) Video() []Stream {
 	return list
 }
 
-// Select makes Read pass over all streams but one.
+// Select makes Read pass over all streams but one; packets that were read while
+// probing still come.
 func (d *Demuxer) Select(stream int) { C.sl_demuxer_select(d.p, C.int(stream)) }
 
 // Read fetches the next packet into p: one crossing, nothing copied. io.EOF at the end.
 // After ErrInvalidData it may be called again for what follows the damage.
 func (d *Demuxer) Read(p *Packet) error {
+	if err := d.ctx.Err(); err != nil {
+		return err
+	}
 	if err := check(C.sl_demuxer_read(d.p)); err != nil {
 		return d.interrupted(err)
 	}
