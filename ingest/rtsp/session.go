@@ -111,6 +111,3 @@ func (c *session) onRTCP(packet rtcp.Packet) {
 		c.bye.Do(func() { close(c.goodbye) })
 	}
 }
-
-// lively says whether RTP came since it was asked last.
-func (c *session) lively() bool { return c.heard.Swap(false) }

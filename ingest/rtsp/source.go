@@ -99,12 +99,13 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 		select {
 		case p := <-c.packets:
 			keyframe.Stop()
+			c.heard.Store(false)
 			if err := emit(p); err != nil {
 				return err
 			}
 			silence.Reset(c.config.ReadTimeout)
 		case <-silence.C:
-			if c.lively() {
+			if c.heard.Swap(false) {
 				silence.Reset(c.config.ReadTimeout)
 				continue
 			}
