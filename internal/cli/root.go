@@ -19,6 +19,8 @@ import (
 // commands is the one list of what `sightline` can do.
 func commands(sh *shell) []*cobra.Command {
 	return []*cobra.Command{
+		newRun(sh),
+		newDemo(sh),
 		newCheck(sh),
 		newRender(sh),
 		newSchema(sh),

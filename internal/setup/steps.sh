@@ -14,7 +14,7 @@ core() {
   step "Python packages for the model conversion" venv "$OFFLINE" venv python.txt
   step "Node.js" node/bin "$OFFLINE" node
   step "model coco-nano (NanoDet-g 416)" models/coco-nano.onnx "$OFFLINE" model tfjs2onnx.py coco.py python.txt
-  step "sample video" media/vtest.mp4 "$OFFLINE By hand: put OpenCV's vtest.avi into .deps/media (Debian's package $MEDIA_DEB has it)." media
+  step "sample video" media/vtest-south.mp4 "$OFFLINE By hand: put OpenCV's vtest.avi into .deps/media (Debian's package $MEDIA_DEB has it)." media
 }
 
 test() {
@@ -186,7 +186,8 @@ encode() {
     -movflags +faststart -map_metadata -1 -fflags +bitexact -flags:v +bitexact "$@"
 }
 
-# media: the sample video, and the same as H.264 (10 fps, GOP 20) for the demo's cameras.
+# media: the sample video, and the same as H.264 (10 fps, GOP 20) for the demo's
+# cameras: whole, and its second half mirrored, so that two cameras differ.
 media() {
   local new=$CACHE/media
   rm -rf "$new" && mkdir -p "$new" "$DEPS/media"
@@ -199,8 +200,10 @@ media() {
     mv "$new/$MEDIA_AVI" "$new/vtest.avi"
   fi
   verify "$new/vtest.avi" "$MEDIA_AVI_SHA256"
-  encode -i "$new/vtest.avi" -- -g 20 -keyint_min 20 -b:v 1500k -maxrate 1500k -bufsize 1500k "$new/vtest.mp4"
-  mv "$new/vtest.avi" "$new/vtest.mp4" "$DEPS/media/"
+  local form=(-g 20 -keyint_min 20 -b:v 1500k -maxrate 1500k -bufsize 1500k)
+  encode -i "$new/vtest.avi" -- "${form[@]}" "$new/vtest.mp4"
+  encode -ss 40 -i "$new/vtest.avi" -- -vf hflip "${form[@]}" "$new/vtest-south.mp4"
+  mv "$new"/vtest* "$DEPS/media/"
   rm -rf "$new"
 }
 

@@ -1,0 +1,205 @@
+package pipelines
+
+import (
+	"sync"
+	"time"
+
+	"sightline/decode"
+	"sightline/detect"
+	"sightline/detect/onnx"
+)
+
+// session is what the batcher needs of a detector; *onnx.Session is one.
+type session interface {
+	Workers() int
+	Open(shape onnx.Shape, rows int) (*onnx.Batch, error)
+}
+
+// row is one frame on its way through a network.
+type row struct {
+	lane  *lane
+	seq   uint64
+	frame detect.FrameInfo
+	meta  frameMeta
+	dets  []detect.Detection
+	err   error
+}
+
+// frameMeta is what is kept of a frame after its pixels are released.
+type frameMeta struct {
+	captured, received, decoded, inferred time.Time
+	clock                                 detect.ClockInfo
+	damaged                               bool
+}
+
+// lane is one stream's way through the batcher: where its results go, and its
+// row that waits, if any.
+type lane struct {
+	live    bool
+	writer  *onnx.Writer
+	deliver func(*row) // must not block
+	replace func(*row) // told of a row that a newer frame took over; nil for lossless lanes
+	seq     uint64     // of the next thing that happens on this lane
+	batch   *openBatch // holds this lane's waiting row
+	index   int
+}
+
+// next numbers what happens on a lane, so that results that overtake one another
+// are put back in order.
+func (l *lane) next() uint64 {
+	l.seq++
+	return l.seq
+}
+
+// fence keeps later frames from taking over a row that waits now.
+func (l *lane) fence() { l.batch = nil }
+
+// openBatch is a batch that still takes rows.
+type openBatch struct {
+	batch   *onnx.Batch
+	shape   onnx.Shape
+	rows    []*row
+	writers int
+	sealed  bool
+}
+
+// batcher fills batches with rows of many streams and runs them. Batches wait in
+// the order they were opened; a live lane has at most one row waiting, which a
+// newer frame may take over. So no stream starves another, and memory is bounded
+// by the number of streams.
+type batcher struct {
+	session session
+	gate    *gate
+	rows    int // most rows in a batch
+
+	mu     sync.Mutex
+	cond   *sync.Cond
+	open   []*openBatch
+	closed bool
+}
+
+func newBatcher(s session, g *gate, rows int) *batcher {
+	b := &batcher{session: s, gate: g, rows: max(1, rows)}
+	b.cond = sync.NewCond(&b.mu)
+	return b
+}
+
+// put writes f into a row for r's lane; the caller keeps f. One goroutine a lane.
+func (b *batcher) put(r *row, f *decode.Frame, shape onnx.Shape) error {
+	ob, index, err := b.claim(r, shape)
+	if err != nil {
+		return err
+	}
+	err = ob.batch.Write(index, r.lane.writer, f)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r.err = err
+	ob.writers--
+	b.cond.Broadcast()
+	return nil
+}
+
+// claim finds the next row and marks its batch as being written.
+func (b *batcher) claim(r *row, shape onnx.Shape) (*openBatch, int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := r.lane
+	if ob := l.batch; l.live && ob != nil && !ob.sealed && ob.shape == shape {
+		old := ob.rows[l.index]
+		r.seq = old.seq
+		ob.rows[l.index] = r
+		ob.writers++
+		l.replace(old)
+		return ob, l.index, nil
+	}
+	ob := b.last(shape)
+	if ob == nil {
+		batch, err := b.session.Open(shape, b.rows)
+		if err != nil {
+			return nil, 0, err
+		}
+		ob = &openBatch{batch: batch, shape: shape}
+		b.open = append(b.open, ob)
+	}
+	r.seq = l.next()
+	ob.rows = append(ob.rows, r)
+	ob.writers++
+	l.batch, l.index = ob, len(ob.rows)-1
+	return ob, l.index, nil
+}
+
+func (b *batcher) last(shape onnx.Shape) *openBatch {
+	for _, ob := range b.open {
+		if ob.shape == shape && len(ob.rows) < b.rows {
+			return ob
+		}
+	}
+	return nil
+}
+
+// work runs batches until close; as many goroutines call it as the session has
+// workers. A run is not canceled: what was written is run.
+func (b *batcher) work() {
+	for b.waitForRow() {
+		b.gate.enter(workInfer, time.Time{})
+		ob := b.seal()
+		if ob == nil { // another worker was faster
+			b.gate.leave()
+			continue
+		}
+		err := ob.batch.Run(len(ob.rows))
+		b.gate.leave()
+		inferred := time.Now()
+		for i, r := range ob.rows {
+			if r.err == nil {
+				r.err = err
+			}
+			if r.err == nil {
+				r.dets, r.err = ob.batch.Detections(i)
+			}
+			if !r.meta.received.IsZero() {
+				r.meta.inferred = inferred
+			}
+			r.lane.deliver(r)
+		}
+		ob.batch.Close()
+	}
+}
+
+// waitForRow blocks until a batch is open; false means the batcher is closed
+// and empty.
+func (b *batcher) waitForRow() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.open) == 0 {
+		if b.closed {
+			return false
+		}
+		b.cond.Wait()
+	}
+	return true
+}
+
+// seal takes the oldest open batch and waits for its writers.
+func (b *batcher) seal() *openBatch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.open) == 0 {
+		return nil
+	}
+	ob := b.open[0]
+	b.open = b.open[1:]
+	ob.sealed = true
+	for ob.writers > 0 {
+		b.cond.Wait()
+	}
+	return ob
+}
+
+// close lets the workers finish what is open and return.
+func (b *batcher) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	b.cond.Broadcast()
+}

@@ -1,0 +1,81 @@
+package pipelines
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"sightline/detect"
+	"sightline/detect/track"
+	"sightline/ingest"
+	"sightline/ingest/file"
+	"sightline/ingest/rtsp"
+	"sightline/ingest/webrtc"
+	"sightline/pipelines/spec"
+	"sightline/sink"
+	"sightline/sink/jsonl"
+	"sightline/sink/kafka"
+)
+
+// This file is the one list of kinds: a new kind of source, tracker or sink is
+// its sub-folder and a case here.
+
+func newSource(st *spec.Stream, log *slog.Logger) (ingest.Source, error) {
+	switch st.Kind {
+	case spec.RTSP:
+		c := rtsp.Defaults()
+		c.URL, c.Transport = st.URL, rtsp.Transport(st.Transport)
+		c.Username, c.Password = st.Username, st.Password.Reveal()
+		return rtsp.New(c, st.Name, log), c.Validate()
+	case spec.WHIP:
+		c := webrtc.Defaults()
+		c.Token = st.Token.Reveal()
+		return webrtc.New(c, st.Name, log), c.Validate()
+	case spec.File:
+		c := file.Defaults()
+		c.Path, c.Loop, c.Start = st.Path, st.Loop, st.Start
+		c.Pace = file.Pace(st.Pace)
+		return file.New(c, st.Name, log)
+	}
+	return nil, fmt.Errorf("no source of kind %q", st.Kind)
+}
+
+func newTracker(t spec.Track) (func() detect.Tracker, error) {
+	switch t.Kind {
+	case "bytetrack":
+		c := track.Defaults()
+		c.High, c.Low, c.New = t.High, t.Low, t.New
+		if err := c.Validate(); err != nil {
+			return nil, err
+		}
+		return func() detect.Tracker {
+			t, err := track.New(c)
+			if err != nil {
+				panic(err) // the config is valid
+			}
+			return t
+		}, nil
+	}
+	return nil, fmt.Errorf("no tracker of kind %q", t.Kind)
+}
+
+func newSink(sp *spec.Sink, brokers []string, stdout io.Writer, log *slog.Logger) (sink.Sink, error) {
+	switch sp.Kind {
+	case "kafka":
+		c := kafka.Defaults()
+		c.Brokers, c.Topic = brokers, sp.Kafka.Topic
+		c.Compression, c.Mode, c.Timestamp = sp.Kafka.Compression, sp.Kafka.Mode, sp.Kafka.Timestamp
+		if t := sp.Kafka.TLS; t != nil {
+			c.TLS = &kafka.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}
+		}
+		if s := sp.Kafka.SASL; s != nil {
+			c.SASL = &kafka.SASL{Mechanism: s.Mechanism, Username: s.Username, Password: s.Password.Reveal()}
+		}
+		return kafka.New(c, log)
+	case "jsonl":
+		c := jsonl.Defaults()
+		c.Path, c.Stdout = sp.JSONL.Path, stdout
+		return jsonl.New(c, log)
+	}
+	return nil, fmt.Errorf("no sink of kind %q", sp.Kind)
+}

@@ -1,0 +1,89 @@
+package pipelines
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// Classes of native work, most urgent first: what is nearest to an event goes
+// before what would only make more work for it.
+const (
+	workInfer = iota
+	workPreprocess
+	workLiveDecode
+	workFileDecode
+)
+
+// gate hands the machine's cores to native work, one piece each, most urgent
+// first and earliest due within a class. Without it N decoders and the engine's
+// workers share the cores evenly, inference falls behind, and what was decoded is
+// thrown away; with it nothing runs that would not finish in time anyway.
+//
+// Work is milliseconds long, so waiting for a core takes no context.
+type gate struct {
+	mu      sync.Mutex
+	free    int
+	arrived uint64
+	waiting waiters
+}
+
+func newGate(cores int) *gate { return &gate{free: max(1, cores)} }
+
+// enter blocks until a core is free for work of that class, due at that time.
+// leave must follow on every path.
+func (g *gate) enter(class int, due time.Time) {
+	g.mu.Lock()
+	if g.free > 0 {
+		g.free--
+		g.mu.Unlock()
+		return
+	}
+	g.arrived++
+	w := &waiter{class: class, due: due, arrived: g.arrived, ready: make(chan struct{})}
+	heap.Push(&g.waiting, w)
+	g.mu.Unlock()
+	<-w.ready
+}
+
+// leave hands the core to the most urgent waiter.
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.free++
+		return
+	}
+	close(heap.Pop(&g.waiting).(*waiter).ready)
+}
+
+type waiter struct {
+	class   int
+	due     time.Time
+	arrived uint64
+	ready   chan struct{}
+}
+
+type waiters []*waiter
+
+func (w waiters) Len() int      { return len(w) }
+func (w waiters) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
+func (w *waiters) Push(x any)   { *w = append(*w, x.(*waiter)) }
+func (w waiters) Less(i, j int) bool {
+	a, b := w[i], w[j]
+	if a.class != b.class {
+		return a.class < b.class
+	}
+	if !a.due.Equal(b.due) {
+		return a.due.Before(b.due)
+	}
+	return a.arrived < b.arrived
+}
+
+func (w *waiters) Pop() any {
+	old := *w
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*w = old[:len(old)-1]
+	return last
+}

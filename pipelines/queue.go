@@ -1,0 +1,179 @@
+package pipelines
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sightline/detect"
+	"sightline/ingest"
+)
+
+// Bounds of one stream's packet queue: what a camera may be ahead of its decoder.
+const (
+	queueAge      = 2 * time.Second
+	queueBytes    = 32 << 20
+	queueLossless = 8 // packets, at pace fastest
+)
+
+// unit is what waits for a decoder: a packet, or the news that the connection
+// before it ended.
+type unit struct {
+	packet ingest.Packet
+	end    *detect.ReasonInfo
+}
+
+// packetQueue stands between a source and its decoder, so that a slow decoder
+// never stalls reading from a camera. A live queue that grows too old or too
+// large gives up everything up to the next keyframe; a lossless one makes the
+// source wait. One goroutine puts, one takes.
+type packetQueue struct {
+	lossless bool
+	drop     func(p ingest.Packet, reason string) // told of every packet given up
+
+	mu       sync.Mutex
+	units    []unit
+	bytes    int
+	untilKey bool // everything is dropped until a keyframe comes
+	closed   bool
+	changed  chan struct{} // closed and replaced at each change
+}
+
+func newPacketQueue(lossless bool, drop func(ingest.Packet, string)) *packetQueue {
+	return &packetQueue{lossless: lossless, drop: drop, changed: make(chan struct{})}
+}
+
+// put adds p. It blocks only when the queue is lossless and full.
+func (q *packetQueue) put(ctx context.Context, p ingest.Packet) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.lossless && len(q.units) >= queueLossless {
+		if err := q.wait(ctx); err != nil {
+			q.drop(p, "shutdown")
+			return err
+		}
+	}
+	if !q.lossless && q.full(p) {
+		q.shed(p.Keyframe)
+	}
+	if q.untilKey && !p.Keyframe {
+		q.drop(p, "queue_full")
+		return nil
+	}
+	q.untilKey = false
+	q.units = append(q.units, unit{packet: p})
+	q.bytes += len(p.Data)
+	q.signal()
+	return nil
+}
+
+// end adds the news that the connection ended, behind its packets.
+func (q *packetQueue) end(reason detect.ReasonInfo) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.units = append(q.units, unit{end: &reason})
+	q.signal()
+}
+
+// take removes the oldest unit, waiting for one; ok is false once the queue is
+// closed and empty.
+func (q *packetQueue) take() (u unit, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.units) == 0 {
+		if q.closed {
+			return unit{}, false
+		}
+		q.wait(context.Background())
+	}
+	u = q.units[0]
+	q.units[0] = unit{}
+	q.units = q.units[1:]
+	q.bytes -= len(u.packet.Data)
+	q.signal()
+	return u, true
+}
+
+// close lets take return what is left and then nothing.
+func (q *packetQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.signal()
+}
+
+// abandon gives up all packets that wait.
+func (q *packetQueue) abandon(reason string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropBefore(len(q.units), reason)
+	q.signal()
+}
+
+// waiting is how many packets wait, and their bytes.
+func (q *packetQueue) waiting() (packets, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, u := range q.units {
+		if u.end == nil {
+			packets++
+		}
+	}
+	return packets, q.bytes
+}
+
+func (q *packetQueue) full(p ingest.Packet) bool {
+	for _, u := range q.units {
+		if u.end == nil {
+			return q.bytes+len(p.Data) > queueBytes || p.Received.Sub(u.packet.Received) > queueAge
+		}
+	}
+	return false
+}
+
+// shed makes room: it keeps the newest group of pictures that begins in the
+// queue, or nothing when no keyframe waits or one has just arrived.
+func (q *packetQueue) shed(arrivedKey bool) {
+	if !arrivedKey {
+		for i := len(q.units) - 1; i > 0; i-- {
+			if q.units[i].packet.Keyframe {
+				q.dropBefore(i, "queue_full")
+				return
+			}
+		}
+	}
+	q.dropBefore(len(q.units), "queue_full")
+	q.untilKey = true
+}
+
+// dropBefore gives up the packets in front of n and keeps the news among them.
+func (q *packetQueue) dropBefore(n int, reason string) {
+	kept := make([]unit, 0, len(q.units)-n+1)
+	for i, u := range q.units {
+		if i >= n || u.end != nil {
+			kept = append(kept, u)
+			continue
+		}
+		q.bytes -= len(u.packet.Data)
+		q.drop(u.packet, reason)
+	}
+	q.units = kept
+}
+
+func (q *packetQueue) signal() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// wait releases the lock until something changes or ctx ends.
+func (q *packetQueue) wait(ctx context.Context) error {
+	c := q.changed
+	q.mu.Unlock()
+	defer q.mu.Lock()
+	select {
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,125 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sightline/detect"
+)
+
+// ErrStreamFailed says that the pipeline finished but a stream of it failed.
+var ErrStreamFailed = errors.New("a stream failed")
+
+// ErrUndelivered says that the pipeline finished but events were lost or not
+// delivered.
+var ErrUndelivered = errors.New("events were not delivered")
+
+// Run works until all streams have ended or ctx ends, then drains what is under
+// way within the pipeline's drain timeout and closes everything. It is called
+// once. The error wraps ErrStreamFailed or ErrUndelivered, or both.
+func (p *Pipeline) Run(ctx context.Context) error {
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(p.spec.DrainTimeout, cancel)
+	})
+	defer stop()
+	p.hard = hard
+
+	var deliveries, workers, streams sync.WaitGroup
+	undelivered := make([]error, len(p.outlets))
+	for i, d := range p.outlets {
+		deliveries.Go(func() { undelivered[i] = d.Run(hard) })
+	}
+	for _, d := range p.detectors {
+		for range d.session.Workers() {
+			workers.Go(d.batcher.work)
+		}
+	}
+	p.running.Store(true)
+	failures := make([]error, len(p.streams))
+	for i, s := range p.streams {
+		streams.Go(func() {
+			if err := s.run(ctx); err != nil {
+				failures[i] = fmt.Errorf("stream %s: %w: %w", s.name, ErrStreamFailed, err)
+			}
+		})
+	}
+	streams.Wait()
+	p.running.Store(false)
+	for _, d := range p.detectors {
+		d.batcher.close()
+	}
+	workers.Wait()
+	p.drain(hard)
+	cancel() // what is still undelivered is given up
+	deliveries.Wait()
+	return errors.Join(errors.Join(failures...), p.losses(undelivered), p.Close())
+}
+
+// drain waits until the sinks have taken what there is, at most drain_timeout.
+func (p *Pipeline) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, p.spec.DrainTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, o := range p.outlets {
+		wg.Go(func() { o.Drain(ctx) }) // Run tells what was left
+	}
+	wg.Wait()
+}
+
+// losses says which sinks did not get everything.
+func (p *Pipeline) losses(undelivered []error) error {
+	var errs []error
+	for i, o := range p.outlets {
+		lost := o.lost(p.streams)
+		switch {
+		case undelivered[i] != nil:
+			errs = append(errs, fmt.Errorf("sink %s: %w: %w", o.name, ErrUndelivered, undelivered[i]))
+		case lost > 0:
+			errs = append(errs, fmt.Errorf("sink %s: %w: %d events were given up", o.name, ErrUndelivered, lost))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close gives back what New opened. Run does so itself; it is for a pipeline that
+// was never run.
+func (p *Pipeline) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var errs []error
+	for _, d := range p.outlets {
+		errs = append(errs, d.sink.Close(ctx))
+	}
+	for _, s := range p.streams {
+		s.lane.writer.Close()
+	}
+	for _, d := range p.detectors {
+		d.session.Close()
+	}
+	if p.broker != nil {
+		p.broker.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// emit hands a stream's events to every sink and watcher. It blocks where a sink
+// of a pipeline that must lose nothing is full.
+func (p *Pipeline) emit(events []detect.Event, recorded time.Time) {
+	for i := range events {
+		ev := &events[i]
+		ev.Recorded = recorded
+		p.counts.event(ev.Type)
+		p.events.publish(func() *detect.Event { return ev })
+		for _, o := range p.outlets {
+			if err := o.Offer(p.hard, ev); err != nil {
+				p.log.Debug("event not taken", slog.String("sink", o.name), slog.Any("error", err))
+			}
+		}
+	}
+}

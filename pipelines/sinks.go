@@ -1,0 +1,151 @@
+package pipelines
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"sightline/detect"
+	"sightline/pipelines/spec"
+	"sightline/sink"
+)
+
+// outlet is one sink with what delivers to it.
+type outlet struct {
+	*Delivery
+	name, kind string
+	sink       sink.Sink
+}
+
+// newOutlet makes the delivery to a sink. Where every stream is lossless nothing
+// is dropped: a full queue makes the files wait.
+func (p *Pipeline) newOutlet(sp *spec.Sink, s sink.Sink) *outlet {
+	o := &outlet{name: sp.Name, kind: sp.Kind, sink: s}
+	c := DeliveryConfig{Name: sp.Name, MaxBytes: int64(sp.Buffer), Block: true, OnState: p.sinkState, OnAck: p.acknowledged}
+	for _, t := range sp.Types {
+		c.Types = append(c.Types, detect.Type(strings.TrimPrefix(t, "sightline.")))
+	}
+	for i := range p.spec.Streams {
+		c.Block = c.Block && isLossless(&p.spec.Streams[i])
+	}
+	o.Delivery = NewDelivery(c, s, p.log)
+	return o
+}
+
+func isLossless(st *spec.Stream) bool { return st.Kind == spec.File && st.Pace == "fastest" }
+
+// lost is how many events were given up, of all streams.
+func (o *outlet) lost(streams []*stream) (n uint64) {
+	for _, s := range append([]string{ownStream}, names(streams)...) {
+		l := o.Ledger(s)
+		n += sum(l.Dropped) + l.DeadLettered + l.Expired
+	}
+	return n
+}
+
+func names(streams []*stream) []string {
+	out := make([]string, len(streams))
+	for i, s := range streams {
+		out[i] = s.name
+	}
+	return out
+}
+
+// acknowledged measures how long cameras' events took.
+func (p *Pipeline) acknowledged(events []*detect.Event, at time.Time) {
+	for _, ev := range events {
+		if ev.Data.Timing != nil { // a live stream's
+			p.latency.Add(at.Sub(ev.Time))
+		}
+	}
+}
+
+// ownStream stands where an event is about no stream: no stream can be called so.
+const ownStream = "-"
+
+// sinkState tells the other sinks, and whoever watches, that one fails or works
+// again.
+func (p *Pipeline) sinkState(s DeliveryState) {
+	reason := detect.ReasonInfo{Code: "recovered"}
+	severity := detect.Info
+	if s.Degraded {
+		severity = detect.Critical
+		reason = detect.ReasonInfo{Code: "unreachable", Message: s.Err.Error(), Attempt: s.Attempt}
+	}
+	at := time.Now().UTC()
+	source := detect.Source(p.spec.Site, ownStream)
+	ev := detect.Event{
+		Site: p.spec.Site, Stream: ownStream, Type: detect.SinkDegraded, Subject: "sink/" + s.Name,
+		ID:   detect.EventID(source, "", detect.SinkDegraded, s.Name, "", uint64(at.UnixMicro())),
+		Time: at, Recorded: at, Severity: severity,
+		Data: detect.Data{Stream: detect.StreamInfo{Site: p.spec.Site, Name: ownStream}, Reason: &reason},
+	}
+	p.log.Log(p.hard, level(s.Degraded), "sink state changed", slog.String("sink", s.Name), slog.String("reason", reason.Code), slog.String("message", reason.Message))
+	p.counts.event(ev.Type)
+	p.events.publish(func() *detect.Event { return &ev })
+	for _, o := range p.outlets {
+		if o.name != s.Name && !o.cfg.Block {
+			o.Offer(p.hard, &ev) // what it does not take, it accounts for
+		}
+	}
+}
+
+func level(bad bool) slog.Level {
+	if bad {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// SinkStatus is one sink as people ask for it.
+type SinkStatus struct {
+	Name   string            `json:"name"`
+	Kind   string            `json:"kind"`
+	State  string            `json:"state"` // ok, degraded
+	Since  *time.Time        `json:"since,omitempty"`
+	Error  string            `json:"error,omitempty"`
+	Events int               `json:"queued_events"`
+	Bytes  int64             `json:"queued_bytes"`
+	Ledger detect.SinkLedger `json:"ledger"` // of all streams
+}
+
+// Sinks is every sink's status, in the order of the file.
+func (p *Pipeline) Sinks() []SinkStatus {
+	out := make([]SinkStatus, len(p.outlets))
+	for i, o := range p.outlets {
+		st := o.State()
+		out[i] = SinkStatus{Name: o.name, Kind: o.kind, State: "ok", Events: st.Events, Bytes: st.Bytes}
+		if !st.Since.IsZero() {
+			out[i].Since = &st.Since
+		}
+		if st.Degraded {
+			out[i].State, out[i].Error = "degraded", st.Err.Error()
+		}
+		out[i].Ledger.Dropped = map[string]uint64{}
+		for _, s := range append([]string{ownStream}, names(p.streams)...) {
+			add(&out[i].Ledger, o.Ledger(s))
+		}
+	}
+	return out
+}
+
+func add(to *detect.SinkLedger, l detect.SinkLedger) {
+	to.Made += l.Made
+	to.Filtered += l.Filtered
+	to.Acknowledged += l.Acknowledged
+	to.Spooled += l.Spooled
+	to.DeadLettered += l.DeadLettered
+	to.Expired += l.Expired
+	for reason, n := range l.Dropped {
+		to.Dropped[reason] += n
+	}
+}
+
+// sinkLedgers is what became of one stream's events, by sink.
+func (p *Pipeline) sinkLedgers(stream string) map[string]detect.SinkLedger {
+	out := make(map[string]detect.SinkLedger, len(p.outlets))
+	for _, o := range p.outlets {
+		out[o.name] = o.Ledger(stream)
+	}
+	return out
+}

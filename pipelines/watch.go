@@ -1,0 +1,80 @@
+package pipelines
+
+import (
+	"sightline/decode"
+	"sightline/detect"
+	"sightline/ingest"
+	"sightline/pipelines/spec"
+)
+
+// Spec is the pipeline's file as it was loaded.
+func (p *Pipeline) Spec() *spec.Pipeline { return p.spec }
+
+// Running tells whether streams are being read.
+func (p *Pipeline) Running() bool { return p.running.Load() }
+
+// Latency is the time from capture to acknowledgment of live streams' events.
+func (p *Pipeline) Latency() *Histogram { return &p.latency }
+
+// EventCounts is how many events of each type were made.
+func (p *Pipeline) EventCounts() map[detect.Type]uint64 { return p.counts.snapshot() }
+
+// Streams is every stream's status, in the order of the file.
+func (p *Pipeline) Streams() []StreamStatus {
+	out := make([]StreamStatus, 0, len(p.streams))
+	for _, s := range p.streams {
+		st := s.status.snapshot()
+		st.Queue, _ = s.queue.waiting()
+		st.Keep = 1
+		if !s.lossless {
+			st.Keep = p.shed.Keep()
+		}
+		st.Ledger = s.ledger.snapshot()
+		st.Ledger.Sinks = p.sinkLedgers(s.name)
+		out = append(out, st)
+	}
+	return out
+}
+
+// WatchEvents subscribes to every event as it is made. The watcher must not
+// change them; what finds its buffer full is missed.
+func (p *Pipeline) WatchEvents(buffer int) *Subscription[*detect.Event] {
+	return p.events.subscribe(buffer)
+}
+
+// WatchPackets subscribes to a stream's encoded packets as they arrive, before
+// anything is decided about them; nil when there is no such stream.
+func (p *Pipeline) WatchPackets(stream string, buffer int) *Subscription[ingest.Packet] {
+	if s := p.stream(stream); s != nil {
+		return s.watch.packets.subscribe(buffer)
+	}
+	return nil
+}
+
+// WatchFrames subscribes to a stream's decoded frames; the watcher releases each.
+// A buffer of one or two is enough: frames are scarce. nil when there is no such
+// stream.
+func (p *Pipeline) WatchFrames(stream string, buffer int) *Subscription[*decode.Frame] {
+	if s := p.stream(stream); s != nil {
+		return s.watch.frames.subscribe(buffer)
+	}
+	return nil
+}
+
+// RequestKeyframe asks a stream's source for a keyframe, where it can be asked.
+func (p *Pipeline) RequestKeyframe(stream string) {
+	if s := p.stream(stream); s != nil {
+		if r, ok := s.source.(ingest.KeyframeRequester); ok {
+			r.RequestKeyframe()
+		}
+	}
+}
+
+func (p *Pipeline) stream(name string) *stream {
+	for _, s := range p.streams {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}

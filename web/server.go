@@ -1,0 +1,148 @@
+// Package web answers browsers: the control API, WHIP and WHEP, metrics, and the
+// page people look at. It reads a running pipeline and changes nothing in it.
+package web
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"sightline/decode"
+	"sightline/detect"
+	"sightline/ingest"
+	"sightline/pipelines"
+	"sightline/pipelines/spec"
+)
+
+//go:embed ui
+var assets embed.FS
+
+// Pipeline is what the server needs of a running pipeline;
+// *pipelines.Pipeline is one.
+type Pipeline interface {
+	Spec() *spec.Pipeline
+	Running() bool
+	Streams() []pipelines.StreamStatus
+	Sinks() []pipelines.SinkStatus
+	EventCounts() map[detect.Type]uint64
+	Latency() *pipelines.Histogram
+	WatchEvents(buffer int) *pipelines.Subscription[*detect.Event]
+	WatchPackets(stream string, buffer int) *pipelines.Subscription[ingest.Packet]
+	WatchFrames(stream string, buffer int) *pipelines.Subscription[*decode.Frame]
+	RequestKeyframe(stream string)
+	Publisher(stream string) http.Handler
+}
+
+// Server serves one pipeline.
+type Server struct {
+	pipeline Pipeline
+	log      *slog.Logger
+	listener net.Listener
+	http     *http.Server
+	viewers  *viewers
+	recent   *recent
+	done     context.CancelFunc
+}
+
+// Listen opens the address the pipeline's file names and builds the server; Run
+// serves it. Beyond loopback it refuses to listen without credentials.
+func Listen(p Pipeline, log *slog.Logger) (*Server, error) {
+	w := p.Spec().Web
+	loopback, err := isLoopback(w.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("web.listen: %w", err)
+	}
+	auth := newAuth(w.Auth, loopback)
+	if !loopback && !auth.required() {
+		return nil, fmt.Errorf("web.listen: %s is reachable from other machines: set web.auth", w.Listen)
+	}
+	l, err := net.Listen("tcp", w.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("web.listen: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{pipeline: p, log: log, listener: l, recent: newRecent(p.Spec()), done: cancel}
+	s.viewers = newViewers(p, log)
+	s.http = &http.Server{
+		Handler:           auth.wrap(s.routes(auth)),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// URL is where the page is.
+func (s *Server) URL() string { return "http://" + s.listener.Addr().String() + "/" }
+
+// Run serves until ctx ends, then ends every connection within two seconds.
+func (s *Server) Run(ctx context.Context) error {
+	watched := make(chan struct{})
+	events := s.pipeline.WatchEvents(1024)
+	go func() {
+		defer close(watched)
+		for ev := range events.C {
+			s.recent.add(ev)
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() {
+		s.done() // ends event streams and viewers, which would hold Shutdown up
+		s.viewers.close()
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if s.http.Shutdown(ctx) != nil {
+			s.http.Close()
+		}
+	})
+	defer stop()
+	err := s.http.Serve(s.listener)
+	s.done()
+	s.viewers.close()
+	events.Close()
+	<-watched
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// routes are all paths but those that need no credentials.
+func (s *Server) routes(auth *auth) http.Handler {
+	mux := http.NewServeMux()
+	ui, err := fs.Sub(assets, "ui")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	mux.Handle("/", http.FileServerFS(ui))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", s.metrics())
+	mux.HandleFunc("GET /api/v1/pipeline", s.describe)
+	mux.HandleFunc("GET /api/v1/streams", s.streams)
+	mux.HandleFunc("GET /api/v1/streams/{stream}", s.stream)
+	mux.HandleFunc("GET /api/v1/streams/{stream}/frame.jpg", s.picture)
+	mux.HandleFunc("GET /api/v1/sinks", s.sinks)
+	mux.HandleFunc("GET /api/v1/ledger", s.ledger)
+	mux.HandleFunc("GET /api/v1/events", s.events)
+	mux.HandleFunc("POST /whep/{stream}", s.viewers.start)
+	mux.HandleFunc("DELETE /whep/{stream}/{viewer}", s.viewers.stop)
+	mux.HandleFunc("/whip/{stream}", s.publish)
+	mux.HandleFunc("/whip/{stream}/{session}", s.publish)
+	return mux
+}
+
+func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
+	h := s.pipeline.Publisher(r.PathValue("stream"))
+	if h == nil {
+		http.Error(w, "no stream of that name waits for a publisher (its url must be whip://)", http.StatusNotFound)
+		return
+	}
+	h.ServeHTTP(w, r)
+}
