@@ -146,7 +146,11 @@ func elemName(elem int) string {
 func cells(s Shape, strides []int) int {
 	n := 0
 	for _, stride := range strides {
-		n += (s.Width / stride) * (s.Height / stride)
+		n += steps(s.Width, stride) * steps(s.Height, stride)
 	}
 	return n
 }
+
+// steps is how many strides a side has, the last one perhaps not whole: what
+// convolutions make of it.
+func steps(side, stride int) int { return (side + stride - 1) / stride }

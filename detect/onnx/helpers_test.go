@@ -161,7 +161,9 @@ func frames(t testing.TB) []*decode.Frame {
 // i420 is a frame over contiguous planes; width and height are even.
 func i420(data []byte, width, height int) *decode.Frame {
 	luma := width * height
-	plane := func(at, stride int) decode.Plane { return decode.Plane{Data: unsafe.Pointer(&data[at]), Stride: stride} }
+	plane := func(at, stride int) decode.Plane {
+		return decode.Plane{Data: unsafe.Pointer(&data[at]), Stride: stride}
+	}
 	return decode.NewFrame(decode.Frame{
 		Width: width, Height: height, Format: decode.I420, Memory: decode.Host, Color: decode.Color{Matrix: decode.BT601},
 		Planes: [3]decode.Plane{plane(0, width), plane(luma, width/2), plane(luma*5/4, width/2)},

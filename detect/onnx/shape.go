@@ -2,6 +2,9 @@ package onnx
 
 import "fmt"
 
+// maxSide bounds input sizes, so that products stay small.
+const maxSide = 8192
+
 // Shape is the size of a network's input in pixels.
 type Shape struct{ Width, Height int }
 
@@ -12,7 +15,7 @@ func parseShape(text string) (Shape, error) {
 	var s Shape
 	var rest string
 	n, _ := fmt.Sscanf(text+" ", "%dx%d%s", &s.Width, &s.Height, &rest)
-	if n != 2 || s.Width < 1 || s.Height < 1 || s.Width > 8192 || s.Height > 8192 {
+	if n != 2 || s.Width < 1 || s.Height < 1 || s.Width > maxSide || s.Height > maxSide {
 		return Shape{}, fmt.Errorf("size %q is not WIDTHxHEIGHT in pixels, such as 416x320", text)
 	}
 	return s, nil

@@ -46,7 +46,7 @@ func sniff(data []byte) string {
 }
 
 func isText(head []byte) bool {
-	for len(head) > utf8.UTFMax {
+	for utf8.FullRune(head) {
 		r, n := utf8.DecodeRune(head)
 		if r == utf8.RuneError || r < ' ' && !strings.ContainsRune("\t\r\n\f", r) {
 			return false

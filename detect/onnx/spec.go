@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sightline/kernels"
@@ -116,6 +117,9 @@ func (spec *Spec) fill(g *graph, side *sidecar) (err error) {
 	}
 	_ = json.Unmarshal([]byte(g.metadata["strides"]), &h.strides) // a hint: absent or not JSON is none
 	_ = json.Unmarshal([]byte(g.metadata["bins"]), &h.bins)
+	if slices.ContainsFunc(h.strides, func(n int) bool { return n < 1 || n > 256 }) {
+		return fmt.Errorf("unusable strides %v in its metadata", h.strides)
+	}
 	if h.base == (Shape{}) {
 		if h.base, err = baseOf(g, side, h); err != nil {
 			return err
@@ -132,10 +136,6 @@ func (spec *Spec) fill(g *graph, side *sidecar) (err error) {
 		return fmt.Errorf("its %d classes have no names: list them under labels: in %s (labels: coco for the 80 of COCO)", classes, sidecarName(spec.Path))
 	case len(spec.Labels) != classes:
 		return fmt.Errorf("%d labels for a network of %d classes", len(spec.Labels), classes)
-	}
-	spec.Input.Step = 32
-	if n, ok := f.(nanodet); ok {
-		spec.Input.Step = max(spec.Input.Step, n.strides[len(n.strides)-1])
 	}
 	return spec.Input.colors(g, side, k.input)
 }
@@ -175,6 +175,9 @@ func (in *Input) shape(g *graph, side *sidecar) error {
 	default:
 		return fmt.Errorf("input %s takes %d pictures at a time only: export it for 1 or for any number", describe(g.inputs), p.dims[0])
 	}
+	if in.Base.Width > maxSide || in.Base.Height > maxSide {
+		return fmt.Errorf("input %s is larger than %d pixels", describe(g.inputs), maxSide)
+	}
 	in.Fixed = in.Base.Width > 0 && in.Base.Height > 0
 	if !in.Fixed {
 		in.Base = Shape{}
@@ -193,7 +196,7 @@ func baseOf(g *graph, side *sidecar, h hints) (Shape, error) {
 	for _, key := range []string{"size", "imgsz"} { // height, width
 		var sides []int
 		if json.Unmarshal([]byte(g.metadata[key]), &sides) == nil && len(sides) == 2 && min(sides[0], sides[1]) > 0 {
-			return Shape{sides[1], sides[0]}, nil
+			return parseShape(Shape{sides[1], sides[0]}.String())
 		}
 	}
 	for _, k := range kinds() {
@@ -206,7 +209,7 @@ func baseOf(g *graph, side *sidecar, h hints) (Shape, error) {
 
 // colors settles how samples become the network's values.
 func (in *Input) colors(g *graph, side *sidecar, d inputDefaults) error {
-	in.Order, in.Mean, in.Std, in.Pad, in.Fit = d.order, d.mean, d.std, uint8(d.pad), d.fit
+	in.Order, in.Mean, in.Std, in.Pad, in.Fit, in.Step = d.order, d.mean, d.std, uint8(d.pad), d.fit, 32
 	order := side.Input.Order
 	if order == "" {
 		order = g.metadata["color"]
