@@ -133,10 +133,14 @@ func window(t time.Time, every time.Duration, place *time.Location) (start, end 
 	local := t.In(place)
 	start = floor(local, every)
 	if from, _ := local.ZoneBounds(); !from.IsZero() && start.Before(from) {
-		start, _ = window(from.Add(-1), every, place)
+		if start, end = window(from.Add(-1), every, place); end.After(t) {
+			return start, end
+		}
+		start = end
 	}
-	end = start.Add(every)
-	if _, until := start.In(place).ZoneBounds(); !until.IsZero() && end.After(until) {
+	from := start.In(place)
+	end = floor(from, every).Add(every)
+	if _, until := from.ZoneBounds(); !until.IsZero() && end.After(until) {
 		if end = floor(until.In(place), every); end.Before(until) {
 			end = end.Add(every)
 		}
