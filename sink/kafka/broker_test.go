@@ -20,7 +20,9 @@ import (
 func TestApacheKafka(t *testing.T) {
 	b := kafkatest.Start(t)
 	t.Run("Contract", func(t *testing.T) { apacheContract(t, b) })
-	t.Run("ModesAndCompressions", func(t *testing.T) { apacheModes(t, b) })
+	t.Run("ModesAndCompressions", func(t *testing.T) {
+		roundTrips(t, b.Addr, func(t *testing.T, topic string) { makeTopic(t, b, topic, 1) })
+	})
 	t.Run("SASL", func(t *testing.T) { apacheSASL(t, b) })
 	t.Run("Refusals", func(t *testing.T) { apacheRefusals(t, b) })
 	t.Run("FrozenBroker", func(t *testing.T) { apacheFrozen(t, b) })
@@ -64,38 +66,6 @@ func makeTopic(t *testing.T, b *kafkatest.Broker, name string, partitions int, e
 			if ctx.Err() != nil {
 				t.Fatalf("topic %s, partition %d: %v", name, p, err)
 			}
-		}
-	}
-}
-
-func apacheModes(t *testing.T, b *kafkatest.Broker) {
-	r := sinktest.Record("gate", 7)
-	whole, err := sink.AppendStructured(nil, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := sink.AppendData(nil, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for compression := range compressions {
-		for mode, want := range map[string]struct{ content, value string }{
-			Structured: {sink.StructuredType, string(whole)}, Binary: {sink.DataType, string(data)},
-		} {
-			t.Run(compression+" "+mode, func(t *testing.T) {
-				cfg := config(b.Addr)
-				cfg.Topic = "round-" + compression + "-" + mode
-				cfg.Compression, cfg.Mode, cfg.Timestamp = compression, mode, EventTime
-				makeTopic(t, b, cfg.Topic, 1)
-				if err := newSink(t, cfg).Publish(t.Context(), []sink.Record{r}); err != nil {
-					t.Fatal(err)
-				}
-				got := read(t, cfg, 1)
-				if len(got) != 1 {
-					t.Fatalf("%d messages arrived", len(got))
-				}
-				checkMessage(t, got[0], r, want.content, want.value)
-			})
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (c *cluster) describe(ctx context.Context) (kafkago.Topic, error) {
 	meta, err := c.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{c.cfg.Topic}})
 	switch {
 	case err != nil:
-		return kafkago.Topic{}, err
+		return kafkago.Topic{}, bare(err)
 	case len(meta.Topics) != 1:
 		return kafkago.Topic{}, kafkago.UnknownTopicOrPartition
 	case meta.Topics[0].Error != nil:

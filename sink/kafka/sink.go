@@ -115,7 +115,7 @@ func (s *Sink) produce(ctx context.Context, partition int, batch []message) erro
 		Records: kafkago.NewRecordReader(records...), Compression: compressions[s.cfg.Compression],
 	})
 	if err != nil {
-		return err
+		return bare(err)
 	}
 	return res.Error
 }
