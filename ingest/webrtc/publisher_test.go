@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	pion "github.com/pion/webrtc/v3"
 	"github.com/pion/webrtc/v3/pkg/media"
@@ -51,6 +52,8 @@ type publisher struct {
 	client     *http.Client
 	keyframes  atomic.Int64 // asked for
 	onKeyframe func()       // called when one is asked for, if set
+	// interceptors stand between the frames and the network.
+	interceptors func(*pion.MediaEngine) *interceptor.Registry
 
 	session string // its URL
 }
@@ -62,7 +65,7 @@ var (
 )
 
 func newPublisher(url string, codec pion.RTPCodecCapability) *publisher {
-	p := &publisher{url: url, codec: codec, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+	p := &publisher{url: url, codec: codec, interceptors: defaultInterceptors, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 	p.frames = ingesttest.H264(100, 10, frameTime)
 	if codec.MimeType == pion.MimeTypeVP8 {
 		p.frames = vp8Frames(100, 10)
@@ -96,8 +99,7 @@ func (p *publisher) connect(ctx context.Context) (int, string, *pion.PeerConnect
 	if err := engine.RegisterCodec(parameters, pion.RTPCodecTypeVideo); err != nil {
 		return 0, "", nil, nil, err
 	}
-	// Pion's own stock of interceptors: reports and answers to NACK.
-	api := pion.NewAPI(pion.WithSettingEngine(settings), pion.WithMediaEngine(engine), pion.WithInterceptorRegistry(defaultInterceptors(engine)))
+	api := pion.NewAPI(pion.WithSettingEngine(settings), pion.WithMediaEngine(engine), pion.WithInterceptorRegistry(p.interceptors(engine)))
 	peer, err := api.NewPeerConnection(pion.Configuration{})
 	if err != nil {
 		return 0, "", nil, nil, err

@@ -19,6 +19,7 @@ import (
 
 var errEnough = errors.New("enough")
 
+// defaultInterceptors are Pion's own: reports, and answers to NACK.
 func defaultInterceptors(engine *pion.MediaEngine) *interceptor.Registry {
 	registry := &interceptor.Registry{}
 	if err := pion.RegisterDefaultInterceptors(engine, registry); err != nil {

@@ -1,0 +1,66 @@
+package rtsp_test
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"sightline/ingest"
+)
+
+const refusals = 10_000
+
+// resources is what a leak would take.
+type resources struct {
+	goroutines, files int
+	heap, resident    int64
+}
+
+func inUse(t *testing.T) resources {
+	t.Helper()
+	runtime.GC()
+	runtime.GC()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skipf("skipped: needs Linux: %v", err)
+	}
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resources{runtime.NumGoroutine(), len(files), int64(memory.HeapAlloc), pages * int64(os.Getpagesize())}
+}
+
+// A camera that is away for days costs nothing: refused connections leave no
+// goroutine, descriptor or memory behind.
+func TestRefusedConnectionsLeaveNothing(t *testing.T) {
+	source := newSource(configFor("rtsp://" + closedPort(t) + "/gate"))
+	refuse := func(n int) {
+		for range n {
+			err := source.Run(t.Context(), func(ingest.Packet) error { return nil })
+			if ingest.ReasonOf(err) != ingest.ReasonRefused {
+				t.Fatal(err)
+			}
+		}
+	}
+	refuse(refusals / 10)
+	before := inUse(t)
+	refuse(refusals)
+	after := inUse(t)
+	t.Logf("%d refusals: %+v became %+v", refusals, before, after)
+	if after.goroutines > before.goroutines+2 || after.files > before.files+2 {
+		t.Errorf("%d goroutines became %d, %d open files %d", before.goroutines, after.goroutines, before.files, after.files)
+	}
+	const slack = 2 << 20
+	if after.heap > before.heap+slack || after.resident > before.resident+4*slack {
+		t.Errorf("heap %d became %d, resident memory %d became %d", before.heap, after.heap, before.resident, after.resident)
+	}
+}

@@ -1,0 +1,93 @@
+package webrtc_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtp"
+	pion "github.com/pion/webrtc/v3"
+
+	"sightline/ingest"
+)
+
+// lossy is the path from a publisher: it loses what drop says. Nearest to the
+// network, it sees retransmissions too.
+type lossy struct {
+	interceptor.NoOp
+	mu   sync.Mutex
+	base uint16 // the first packet's sequence number
+	sent int
+	drop func(sent int, sinceFirst uint16) bool
+}
+
+func (l *lossy) NewInterceptor(string) (interceptor.Interceptor, error) { return l, nil }
+
+func (l *lossy) BindLocalStream(_ *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		l.mu.Lock()
+		if l.sent == 0 {
+			l.base = h.SequenceNumber
+		}
+		l.sent++
+		lost := l.drop(l.sent, h.SequenceNumber-l.base)
+		l.mu.Unlock()
+		if lost {
+			return len(payload), nil
+		}
+		return next.Write(h, payload, a)
+	})
+}
+
+// interceptors are Pion's own behind the path.
+func (l *lossy) interceptors(engine *pion.MediaEngine) *interceptor.Registry {
+	registry := &interceptor.Registry{}
+	registry.Add(l)
+	if err := pion.RegisterDefaultInterceptors(engine, registry); err != nil {
+		panic(err)
+	}
+	return registry
+}
+
+// receive takes n packets over a lossy path and counts breaks.
+func receive(t *testing.T, n int, drop func(sent int, sinceFirst uint16) bool) (p *publisher, breaks int) {
+	t.Helper()
+	source := newSource(nil)
+	p = newPublisher(endpoint(t, source), h264)
+	p.interceptors = (&lossy{drop: drop}).interceptors
+	intact := map[string]bool{}
+	for _, f := range p.frames {
+		intact[string(f.Data)] = true
+	}
+	p.start(t)
+	var last ingest.Packet
+	for i, got := range take(t, source, n) {
+		if !intact[string(got.Data)] {
+			t.Fatalf("packet %d is no access unit that was sent", i)
+		}
+		if gap := got.PTS - last.PTS; i > 0 && !got.Break && gap > frameTime+time.Millisecond {
+			t.Fatalf("packet %d comes %v after the one before, without a break", i, gap)
+		}
+		if last = got; got.Break {
+			breaks++
+		}
+	}
+	return p, breaks
+}
+
+func TestRetransmissionsHideLoss(t *testing.T) {
+	if _, breaks := receive(t, 200, func(sent int, _ uint16) bool { return sent%29 == 0 }); breaks > 0 {
+		t.Errorf("%d breaks at a loss of 1 in 29", breaks)
+	}
+}
+
+func TestLossBeyondRepairShows(t *testing.T) {
+	p, breaks := receive(t, 200, func(_ int, sinceFirst uint16) bool { return sinceFirst >= 150 && sinceFirst < 153 })
+	if breaks != 1 {
+		t.Errorf("%d breaks after one hole", breaks)
+	}
+	if asked := p.keyframes.Load(); asked < 2 {
+		t.Errorf("asked for %d keyframes, want one at the start and one after the hole", asked)
+	}
+}
