@@ -236,21 +236,18 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 		d.damaged = d.damaged || e.group == d.keyID
 	}
 	color := colorOf(info, p.Codec)
-	if info.Format == libav.Other {
-		converted, err := d.convert(f, color)
-		f.Free()
-		if err != nil {
-			return nil, fmt.Errorf("decode %s: convert %s: %w", p.Codec, info.FormatName, err)
-		}
-		f, info = converted, converted.Info()
-		color.FullRange = info.FullRange
+	f, color, err := d.adapt(f, color, p.Rotation/90&3)
+	if err != nil {
+		return nil, fmt.Errorf("decode %s: %w", p.Codec, err)
 	}
+	damaged := e.damaged || info.Damaged
+	info = f.Info()
 	pts, captured := e.numbers.clock(p.PTS, p.Captured)
 	out := Frame{
 		Stream: p.Stream, Epoch: p.Epoch, Index: e.numbers.number(picture{p.PTS, e.id}, d.window.holds), PTS: pts,
 		Captured: captured, Received: p.Received, Clock: p.Clock,
 		Width: info.Width, Height: info.Height, Format: I420, Color: color, Memory: Host,
-		Keyframe: p.Keyframe, Damaged: e.damaged || info.Damaged,
+		Keyframe: p.Keyframe, Damaged: damaged,
 	}
 	if info.Format == libav.NV12 {
 		out.Format = NV12
@@ -266,10 +263,30 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 	return d.config.Frames.New(out, f.Free), nil
 }
 
-func (d *decoder) convert(f libav.Frame, color Color) (libav.Frame, error) {
-	matrix := libav.BT601
-	if color.Matrix == BT709 {
-		matrix = libav.BT709
+// adapt takes f and returns it, or a copy that is upright and in a format that
+// frames may have.
+func (d *decoder) adapt(f libav.Frame, color Color, quarters int) (libav.Frame, Color, error) {
+	info := f.Info()
+	if info.Format == libav.Other || quarters != 0 && info.Format != libav.I420 {
+		matrix := libav.BT601
+		if color.Matrix == BT709 {
+			matrix = libav.BT709
+		}
+		converted, err := d.scaler.Convert(f, matrix)
+		f.Free()
+		if err != nil {
+			return libav.Frame{}, color, fmt.Errorf("convert %s: %w", info.FormatName, err)
+		}
+		f, color.FullRange = converted, converted.Info().FullRange
 	}
-	return d.scaler.Convert(f, matrix)
+	if quarters == 0 {
+		return f, color, nil
+	}
+	turned, err := f.Turn(quarters)
+	f.Free()
+	if err != nil {
+		return libav.Frame{}, color, fmt.Errorf("turn: %w", err)
+	}
+	color.ChromaLeft = false // left has become another side; the middle is nearest
+	return turned, color, nil
 }

@@ -367,3 +367,24 @@ func TestSkipLoopFilter(t *testing.T) {
 		t.Errorf("%d frames, %d of them the same with and without the loop filter", len(without), same)
 	}
 }
+
+// TestRotation turns the pictures of a phone held upright.
+func TestRotation(t *testing.T) {
+	flat := testkit.Clip(t, "flat.mp4", append(testsrc(160, 118, 3), "-c:v", "libx264")...)
+	for _, degrees := range []int{90, 180, 270} {
+		path := testkit.Clip(t, "clip.mp4", "-i", flat, "-c", "copy", "-metadata:s:v", fmt.Sprint("rotate=", degrees))
+		width, height := 160, 118
+		if degrees != 180 {
+			width, height = height, width
+		}
+		got, want := play(t, decode.Defaults(), packets(t, path)), reference(t, path, width, height)
+		if len(got) != 3 || got[0].Width != width || got[0].Height != height {
+			t.Fatalf("%d degrees: %d frames, %dx%d", degrees, len(got), got[0].Width, got[0].Height)
+		}
+		for i := range got {
+			if string(got[i].luma) != string(want[i]) {
+				t.Errorf("%d degrees: frame %d differs from ffmpeg's", degrees, i)
+			}
+		}
+	}
+}

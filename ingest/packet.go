@@ -58,6 +58,7 @@ type Packet struct {
 	Received time.Time     // when the packet was complete here; zero for files
 	Clock    Clock
 
+	Rotation   int  // degrees to turn the decoded picture clockwise until it is upright: 0, 90, 180 or 270
 	Keyframe   bool // decoding can start here
 	Break      bool // something between the previous packet and this one was lost
 	Disposable bool // no other picture depends on this one

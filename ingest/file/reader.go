@@ -148,7 +148,7 @@ func (r *reader) unit(in libav.Packet) (u unit, ok bool) {
 	}
 	p := ingest.Packet{
 		Stream: r.stream, Epoch: r.epoch, Codec: ingest.Codec(r.video.Codec), Extradata: r.extradata, Container: r.container,
-		Duration: in.Duration, Clock: ingest.Clock{Source: ingest.ClockFile},
+		Duration: in.Duration, Clock: ingest.Clock{Source: ingest.ClockFile}, Rotation: 90 * r.video.Quarters,
 		Keyframe: in.Keyframe, Break: r.lost, Disposable: in.Disposable,
 	}
 	r.lost = false

@@ -4,6 +4,7 @@ package libav
 #include <stdlib.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/display.h>
 #include <libavutil/pixdesc.h>
 
 typedef struct {
@@ -55,6 +56,23 @@ static int64_t sl_ns(const AVStream *s, int64_t t) {
 static int sl_intra_only(const AVStream *s) {
 	const AVCodecDescriptor *d = avcodec_descriptor_get(s->codecpar->codec_id);
 	return d && (d->props & AV_CODEC_PROP_INTRA_ONLY);
+}
+
+// Quarters of a clockwise turn to the upright picture.
+static int sl_quarters(AVStream *s) {
+	const uint8_t *m = NULL;
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+	const AVPacketSideData *side = av_packet_side_data_get(s->codecpar->coded_side_data,
+		s->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+	if (side && side->size >= 9 * sizeof(int32_t)) m = side->data;
+#else
+	size_t size = 0;
+	m = av_stream_get_side_data(s, AV_PKT_DATA_DISPLAYMATRIX, &size);
+	if (size < 9 * sizeof(int32_t)) m = NULL;
+#endif
+	if (!m) return 0;
+	double degrees = -av_display_rotation_get((const int32_t *)m);
+	return degrees >= -180 && degrees <= 180 ? (int)((degrees + 360 + 45) / 90) & 3 : 0;
 }
 
 static const char *sl_tag(AVDictionary *m, const char *key) {
@@ -127,6 +145,7 @@ type Stream struct {
 	Duration      time.Duration // of the stream, else of the file; 0 unknown
 	IntraOnly     bool          // every picture stands alone
 	Picture       bool          // a cover picture, not video
+	Quarters      int           // clockwise quarter turns to the upright picture, 0 to 3
 }
 
 // Packet is one access unit. Data and Extradata belong to the demuxer and stay
@@ -218,7 +237,7 @@ func (d *Demuxer) Video() []Stream {
 			Width:     int(par.width), Height: int(par.height),
 			Tag: uint32(par.codec_tag), BitsPerSample: int(par.bits_per_coded_sample),
 			Start: int64(C.sl_ns(s, s.start_time)), IntraOnly: C.sl_intra_only(s) != 0,
-			Picture: s.disposition&C.AV_DISPOSITION_ATTACHED_PIC != 0,
+			Picture: s.disposition&C.AV_DISPOSITION_ATTACHED_PIC != 0, Quarters: int(C.sl_quarters(s)),
 		}
 		if par.codec_id == C.AV_CODEC_ID_RAWVIDEO && par.format >= 0 {
 			v.PixelFormat = C.GoString(C.av_get_pix_fmt_name(int32(par.format)))
