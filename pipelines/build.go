@@ -31,6 +31,9 @@ type Options struct {
 	ModelDirs []string  // where models are looked for by name
 	Stdout    io.Writer // what a jsonl sink writes to for "-"; os.Stdout when nil
 	Cores     int       // of native work at a time; 0 is all of the machine
+	// OnEvent is told of every event, in order per stream, by the stream's own
+	// goroutine, which waits for it; the event must not be changed.
+	OnEvent func(*detect.Event)
 	// Source makes a stream's source in place of the one its URL names; nil, or a
 	// nil source, leaves it to the URL.
 	Source func(*spec.Stream) ingest.Source
@@ -46,6 +49,7 @@ type Pipeline struct {
 	streams   []*stream
 	outlets   []*outlet
 	events    *hub[*detect.Event]
+	onEvent   func(*detect.Event)
 	latency   Histogram
 	counts    eventCounts
 	broker    *embedded.Broker // inside the process, where a sink asks for it
@@ -77,7 +81,7 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 	}
 	p := &Pipeline{
 		spec: sp, log: o.Logger, gate: newGate(o.Cores), shed: newShedder(time.Now),
-		detectors: map[detectorKey]*detector{}, events: newEventHub(), hard: context.Background(),
+		detectors: map[detectorKey]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(),
 	}
 	var errs []error
 	for i := range sp.Sinks {

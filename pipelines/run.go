@@ -115,6 +115,9 @@ func (p *Pipeline) emit(events []detect.Event, recorded time.Time) {
 		ev := &events[i]
 		ev.Recorded = recorded
 		p.counts.event(ev.Type)
+		if p.onEvent != nil {
+			p.onEvent(ev)
+		}
 		p.events.publish(func() *detect.Event { return ev })
 		for _, o := range p.outlets {
 			if err := o.Offer(p.hard, ev); err != nil {

@@ -20,6 +20,9 @@ import (
 func commands(sh *shell) []*cobra.Command {
 	return []*cobra.Command{
 		newRun(sh),
+		newEval(sh),
+		newModels(sh),
+		newStatus(sh),
 		newDemo(sh),
 		newCheck(sh),
 		newRender(sh),

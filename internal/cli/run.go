@@ -61,7 +61,7 @@ func defaultPipeline(videos []string) []byte {
 	names := map[string]bool{}
 	for _, v := range videos {
 		name := streamName(v, names)
-		quoted := strings.ReplaceAll(strings.ReplaceAll(v, "'", "''"), "${", "$${")
+		quoted := yamlQuoted(v)
 		fmt.Fprintf(&b, "  %s: { url: '%s' }\n", name, quoted)
 	}
 	b.WriteString("sinks: [{ kind: jsonl, path: \"-\" }]\nweb: { listen: \"127.0.0.1:8080\" }\n")

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sightline/pipelines"
+)
+
+func newStatus(sh *shell) *cobra.Command {
+	var server, user, token string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status [STREAM]",
+		Short: "Ask a running instance how its streams and sinks are doing",
+		Long: "Status asks the page's server of a running instance (its file has web:) and prints for each stream what\n" +
+			"became of everything received: decoded or not, inferred or not, and why; and for each sink what was delivered.\n" +
+			"The password of --user is read from SIGHTLINE_PASSWORD, a token from SIGHTLINE_TOKEN.",
+		Example: "  sightline status\n  sightline status gate\n  sightline status --server http://10.0.0.9:8080 --user viewer --json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q := query{server: strings.TrimRight(server, "/"), user: user}
+			q.password, _ = sh.env("SIGHTLINE_PASSWORD")
+			if token, _ = sh.env("SIGHTLINE_TOKEN"); token != "" {
+				q.token = token
+			}
+			return printStatus(cmd.Context(), sh, q, args, asJSON)
+		},
+	}
+	c.Flags().StringVar(&server, "server", "http://127.0.0.1:8080", "`URL` of the instance's page")
+	c.Flags().StringVar(&user, "user", "", "`NAME` to log in with")
+	c.Flags().BoolVar(&asJSON, "json", false, "print {streams, sinks} as JSON")
+	return c
+}
+
+// query asks a running instance.
+type query struct{ server, user, password, token string }
+
+func (q query) get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, q.server+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", q.server, err)
+	}
+	switch {
+	case q.token != "":
+		r.Header.Set("Authorization", "Bearer "+q.token)
+	case q.user != "":
+		r.SetBasicAuth(q.user, q.password)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return fmt.Errorf("no instance answers at %s (a running one needs web: in its file; --server names another address): %w", q.server, errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
+		return fmt.Errorf("%s%s: %s: %s", q.server, path, resp.Status, strings.TrimSpace(string(text)))
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("%s%s does not answer as Sightline does: %w", q.server, path, err)
+	}
+	return nil
+}
+
+func printStatus(ctx context.Context, sh *shell, q query, args []string, asJSON bool) error {
+	var all struct {
+		Streams []pipelines.StreamStatus `json:"streams"`
+		Sinks   []pipelines.SinkStatus   `json:"sinks"`
+	}
+	if err := q.get(ctx, "/api/v1/streams", &all.Streams); err != nil {
+		return err
+	}
+	if err := q.get(ctx, "/api/v1/sinks", &all.Sinks); err != nil {
+		return err
+	}
+	if len(args) > 0 {
+		all.Streams = slices.DeleteFunc(all.Streams, func(s pipelines.StreamStatus) bool { return s.Name != args[0] })
+		if len(all.Streams) == 0 {
+			return fmt.Errorf("no stream %q at %s", args[0], q.server)
+		}
+	}
+	if asJSON {
+		return json.NewEncoder(sh.out).Encode(all)
+	}
+	for _, s := range all.Streams {
+		printStream(sh.out, s)
+	}
+	for _, s := range all.Sinks {
+		fmt.Fprintf(sh.out, "sink %s (%s): %s %s\n", s.Name, s.Kind, s.State, s.Error)
+		fmt.Fprintf(sh.out, "  made %d, filtered %d, acknowledged %d, waiting %d, dead-lettered %d, expired %d, dropped: %s\n",
+			s.Ledger.Made, s.Ledger.Filtered, s.Ledger.Acknowledged, s.Ledger.Spooled, s.Ledger.DeadLettered, s.Ledger.Expired, counts(s.Ledger.Dropped))
+	}
+	return nil
+}
+
+func printStream(w io.Writer, s pipelines.StreamStatus) {
+	fmt.Fprintf(w, "stream %s (%s): %s", s.Name, s.Kind, s.State)
+	if s.Reason != nil {
+		fmt.Fprintf(w, ": %s %s", s.Reason.Code, s.Reason.Message)
+	}
+	fmt.Fprintln(w)
+	if s.Codec != "" {
+		fmt.Fprintf(w, "  %s %d×%d, %s on %s %s\n", s.Codec, s.Width, s.Height, s.Model.Name, s.Model.Engine, s.Model.Precision)
+	}
+	if s.LastFrame != nil {
+		fmt.Fprintf(w, "  last frame of %s\n", s.LastFrame.Format(time.RFC3339Nano))
+	}
+	l := s.Ledger
+	fmt.Fprintf(w, "  received %d, decoded %d, waiting %d, not decoded: %s\n", l.Received, l.Decoded, l.InDecoder, counts(l.Undecoded))
+	fmt.Fprintf(w, "  inferred %d, under way %d, not inferred: %s\n", l.Inferred, l.InFlight, counts(l.Skipped))
+}
