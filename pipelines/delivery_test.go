@@ -70,9 +70,9 @@ func TestDeliveryFiltersAndNumbersWhatIsLeft(t *testing.T) {
 		}
 		var got []string
 		for _, rec := range r.Records() {
-			got = append(got, fmt.Sprintf("%s %d", rec.Event.ID, rec.Sequence))
+			got = append(got, fmt.Sprintf("%s %d %d", rec.Event.Stream, rec.Event.Data.Frame.Index, rec.Sequence))
 		}
-		if want := []string{"gate-1 1", "lobby-1 1", "gate-2 2"}; !slices.Equal(got, want) {
+		if want := []string{"gate 1 1", "lobby 1 1", "gate 2 2"}; !slices.Equal(got, want) {
 			t.Errorf("delivered %v, want %v", got, want)
 		}
 		if l := balanced(t, d, "gate"); l.Made != 4 || l.Filtered != 2 || l.Acknowledged != 2 {

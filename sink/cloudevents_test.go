@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sightline/detect"
+	"sightline/internal/testkit/events"
 )
 
 func crossing() Record {
@@ -19,7 +20,11 @@ func crossing() Record {
 		Subject: "line/kerb", Time: at, Severity: detect.Warning, Recorded: at.Add(time.Second),
 		Data: detect.Data{
 			Stream: detect.StreamInfo{Site: "hq", Name: "gate", Epoch: "17"},
-			Line:   &detect.LineInfo{Name: "kerb", Direction: "forward"},
+			Frame:  &detect.FrameInfo{Index: 3, PTSMs: 80, Width: 768, Height: 576},
+			Clock:  &detect.ClockInfo{Source: "arrival"},
+			Object: &detect.Object{TrackID: "17-1", Class: "person", Score: 0.5, State: "active", FirstSeen: at, LastSeen: at},
+			Rule:   &detect.RuleInfo{Name: "in-out", Kind: "crossing"},
+			Line:   &detect.LineInfo{Name: "kerb", Direction: "forward", CrossedAt: &at, Point: &detect.Point{X: 0.5, Y: 0.6}},
 		},
 	}}
 }
@@ -42,6 +47,7 @@ func TestAppendStructuredWritesAttributesThenData(t *testing.T) {
 	if !strings.HasPrefix(got, want) {
 		t.Fatalf("attributes:\n got %s\nwant %s…", got, want)
 	}
+	events.Validate(t, []byte(got))
 	var whole struct{ Data json.RawMessage }
 	if err := json.Unmarshal([]byte(got), &whole); err != nil {
 		t.Fatalf("not JSON: %v", err)

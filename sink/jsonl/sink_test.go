@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sightline/internal/testkit/events"
 	"sightline/sink"
 	"sightline/sink/sinktest"
 )
@@ -33,9 +34,11 @@ func opened(t *testing.T, cfg Config) *Sink {
 	return s
 }
 
-// arrivals parses every line; half a line anywhere fails the test.
+// arrivals parses every line; half a line anywhere fails the test, and so does an
+// event that the schema does not describe.
 func arrivals(t *testing.T, text []byte) []sinktest.Arrival {
 	t.Helper()
+	events.ValidateLines(t, text)
 	var out []sinktest.Arrival
 	for line := range bytes.Lines(text) {
 		var ev struct{ ID, PartitionKey, Sequence string }

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -427,17 +426,5 @@ func checkRefusedPassword(t *testing.T, err error, want string) {
 	var partial *sink.PartialError
 	if errors.As(err, &partial) && len(partial.Refused) > 0 {
 		t.Errorf("events were refused for good though the password can be mended: %v", err)
-	}
-}
-
-func TestStructuredValueIsJSON(t *testing.T) {
-	cfg := config(fake(t).ListenAddrs()...)
-	if err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1)); err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range read(t, cfg, 1) {
-		if !json.Valid(m.Value) {
-			t.Errorf("not JSON: %s", m.Value)
-		}
 	}
 }

@@ -3,7 +3,6 @@ package sinktest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -54,13 +53,23 @@ func Records(keys []string, first uint64, n int) []sink.Record {
 	return out
 }
 
-// Record makes one event of stream key at site "test".
+// Record makes one event of stream key at site "test", the same at each call.
 func Record(key string, sequence uint64) sink.Record {
-	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(sequence) * time.Millisecond)
+	const site, epoch, track = "test", "1767225600000000", "1767225600000000-1"
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := start.Add(time.Duration(sequence) * time.Millisecond)
 	return sink.Record{Sequence: sequence, Event: &detect.Event{
-		Site: "test", Stream: key, Type: detect.ObjectStarted, ID: fmt.Sprintf("%s-%d", key, sequence),
-		Subject: "track/1", Time: at, Severity: detect.Info,
-		Data: detect.Data{Stream: detect.StreamInfo{Site: "test", Name: key, Epoch: "1"}},
+		Site: site, Stream: key, Type: detect.ObjectStarted, Subject: "track/" + track, Time: at, Severity: detect.Info,
+		ID: detect.EventID(detect.Source(site, key), epoch, detect.ObjectStarted, "", track, sequence),
+		Data: detect.Data{
+			Stream: detect.StreamInfo{Site: site, Name: key, Epoch: epoch},
+			Frame:  &detect.FrameInfo{Index: sequence, PTSMs: float64(sequence), Width: 768, Height: 576},
+			Clock:  &detect.ClockInfo{Source: "arrival"},
+			Object: &detect.Object{
+				TrackID: track, Class: "person", Score: 0.5, BBox: detect.Rect{X: 0.1, Y: 0.2, W: 0.3, H: 0.4},
+				State: "active", FirstSeen: start, LastSeen: at,
+			},
+		},
 	}}
 }
 
