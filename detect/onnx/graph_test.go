@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,6 +69,34 @@ func write(t testing.TB, data []byte, sidecar string) string {
 		}
 	}
 	return path
+}
+
+// tiny is a whole network in two nodes: pictures of 64×64 become the numbers of
+// two classes at 84 places.
+func tiny() []byte {
+	constant := func(name string, values ...int64) []byte {
+		raw := number(number(nil, 1, len(values)), 2, 7)
+		data := make([]byte, 0, 8*len(values))
+		for _, v := range values {
+			data = binary.LittleEndian.AppendUint64(data, uint64(v))
+		}
+		return field(field(raw, 8, []byte(name)), 9, data)
+	}
+	node := func(op, output string, inputs ...string) []byte {
+		var n []byte
+		for _, input := range inputs {
+			n = field(n, 1, []byte(input))
+		}
+		return field(field(n, 2, []byte(output)), 4, []byte(op))
+	}
+	body := field(nil, 1, node("Reshape", "flat", "images", "shape"))
+	body = field(body, 1, node("Slice", "output0", "flat", "start", "end", "axis"))
+	body = field(body, 2, []byte("tiny"))
+	for _, c := range [][]byte{constant("shape", 0, 6, 2048), constant("start", 0), constant("end", 84), constant("axis", 2)} {
+		body = field(body, 5, c)
+	}
+	body = field(field(body, 11, value(f32("images", 0, 3, 64, 64))), 12, value(f32("output0", 0, 6, 84)))
+	return field(field(number(nil, 1, 8), 7, body), 8, number(field(nil, 1, nil), 2, 17))
 }
 
 func f32(name string, dims ...int) port { return port{name, elemFloat32, dims} }

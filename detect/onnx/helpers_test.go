@@ -158,21 +158,20 @@ func frames(t testing.TB) []*decode.Frame {
 	return all
 }
 
-// i420 is a frame over contiguous planes; width and height are even.
+// i420 is a frame over contiguous planes.
 func i420(data []byte, width, height int) *decode.Frame {
-	luma := width * height
-	plane := func(at, stride int) decode.Plane {
-		return decode.Plane{Data: unsafe.Pointer(&data[at]), Stride: stride}
-	}
+	half := (width + 1) / 2
+	luma, chroma := width*height, half*((height+1)/2)
+	plane := func(at, stride int) decode.Plane { return decode.Plane{Data: unsafe.Pointer(&data[at]), Stride: stride} }
 	return decode.NewFrame(decode.Frame{
 		Width: width, Height: height, Format: decode.I420, Memory: decode.Host, Color: decode.Color{Matrix: decode.BT601},
-		Planes: [3]decode.Plane{plane(0, width), plane(luma, width/2), plane(luma*5/4, width/2)},
+		Planes: [3]decode.Plane{plane(0, width), plane(luma, half), plane(luma+chroma, half)},
 	}, func() {})
 }
 
 // noise is a frame of given size whose samples follow from seed.
 func noise(width, height int, seed byte) *decode.Frame {
-	data := make([]byte, width*height*3/2)
+	data := make([]byte, width*height+2*((width+1)/2)*((height+1)/2))
 	for i := range data {
 		data[i] = byte(i*7) ^ byte(i>>9) + seed
 	}
