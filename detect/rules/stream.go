@@ -13,7 +13,9 @@ import (
 //
 // Every event comes out complete (id, source, subject, time, severity, data) but
 // for Recorded, which is the caller's to set. Within an epoch times never
-// decrease: an earlier one is raised to the last. Every object.started is
+// decrease: an earlier one is raised to the last. Times that no picture dates
+// (of Advance, Degraded, Offline, Account) are this machine's clock and are
+// brought to the stream's by the timing of its last scene. Every object.started is
 // followed by exactly one object.ended, every zone.entered by one zone.exited,
 // at the latest when the stream goes offline.
 type Stream struct {
@@ -22,7 +24,8 @@ type Stream struct {
 
 	epoch    string
 	online   bool
-	last     time.Time // the latest time of the epoch
+	last     time.Time     // the latest time of the epoch
+	lag      time.Duration // of this machine's clock behind the last scene's
 	objects  roster[*object]
 	byID     map[string]*object
 	ordinals map[ordinalKey]uint64 // of events about no track
@@ -55,11 +58,11 @@ func New(cfg Config) (*Stream, error) {
 // objects end first, because the stream ended.
 func (s *Stream) Online(epoch string, at time.Time) []detect.Event {
 	if s.online {
-		s.close(streamEnded, s.clamp(at))
+		s.close(streamEnded, s.last)
 	} else {
 		s.advance(s.clamp(at))
 	}
-	s.epoch, s.online, s.last = epoch, true, at
+	s.epoch, s.online, s.last, s.lag = epoch, true, at, 0
 	s.cfg.Info.Epoch = epoch
 	clear(s.ordinals)
 	s.emit(s.streamEvent(detect.StreamOnline, at, nil))
@@ -77,6 +80,9 @@ func (s *Stream) Apply(scene detect.Scene) []detect.Event {
 	scene.At, scene.Epoch = s.clamp(scene.At), s.epoch
 	if scene.Confidence == 0 {
 		scene.Confidence = s.cfg.Confidence
+	}
+	if scene.Timing != nil {
+		s.lag = time.Duration(scene.Timing.InferredMs * float64(time.Millisecond))
 	}
 	s.scene = &scene
 	born := s.observe(scene)
@@ -104,13 +110,13 @@ func (s *Stream) Apply(scene detect.Scene) []detect.Event {
 // Advance closes the count windows that ended by at. Only a live stream without
 // pictures needs it; call it so late that no scene before at can follow.
 func (s *Stream) Advance(at time.Time) []detect.Event {
-	s.advance(s.clamp(at))
+	s.advance(s.byClock(at))
 	return s.take()
 }
 
 // Degraded tells that the stream delivers, but not well.
 func (s *Stream) Degraded(reason detect.ReasonInfo, at time.Time) []detect.Event {
-	s.emit(s.streamEvent(detect.StreamDegraded, s.clamp(at), &reason))
+	s.emit(s.streamEvent(detect.StreamDegraded, s.byClock(at), &reason))
 	return s.take()
 }
 
@@ -120,7 +126,7 @@ func (s *Stream) Degraded(reason detect.ReasonInfo, at time.Time) []detect.Event
 // offline (a failed attempt to come back), which tells just that. A zero at
 // means the time of the last scene.
 func (s *Stream) Offline(reason detect.ReasonInfo, at time.Time) []detect.Event {
-	at = s.clamp(at)
+	at = s.byClock(at)
 	why := streamEnded
 	if reason.Code == codeRestart || reason.Code == codeShutdown {
 		why = reason.Code
@@ -130,6 +136,11 @@ func (s *Stream) Offline(reason detect.ReasonInfo, at time.Time) []detect.Event 
 	s.emit(s.streamEvent(detect.StreamOffline, at, &reason))
 	return s.take()
 }
+
+// byClock returns the stream's time at a time of this machine's clock. A camera's
+// clock may be minutes behind: taken as it is, the machine's would push the
+// stream's time ahead of all its pictures for as long.
+func (s *Stream) byClock(at time.Time) time.Time { return s.clamp(at.Add(-s.lag)) }
 
 // clamp returns at, or the latest time of the epoch where that is later.
 func (s *Stream) clamp(at time.Time) time.Time {

@@ -63,6 +63,37 @@ func TestTimeNeverDecreases(t *testing.T) {
 	}
 }
 
+// TestCameraClockBehind lets things happen by this machine's clock, which is ten
+// minutes ahead of the camera's: the stream's time stays the camera's.
+func TestCameraClockBehind(t *testing.T) {
+	s := newStream(t, nil)
+	var sc scenes
+	s.Online("e", noon)
+	scene := sc.at(1, at(1, .5, .5)...)
+	scene.Timing = &detect.Timing{InferredMs: 600_000}
+	s.Apply(scene)
+	for what, e := range map[string][]detect.Event{
+		"accounting": s.Account(detect.Ledger{Received: 1}, after(602)),
+		"degraded":   s.Degraded(detect.ReasonInfo{Code: "frozen"}, after(602)),
+		"a scene":    s.Apply(sc.at(2)),
+		"offline":    s.Offline(detect.ReasonInfo{Code: "timeout"}, after(602)),
+	} {
+		if got := e[len(e)-1].Time; !got.Equal(after(2)) {
+			t.Errorf("%s: at %v, want %v", what, got, after(2))
+		}
+	}
+}
+
+// TestAccount looks at the sums and the time before which nothing more comes.
+func TestAccount(t *testing.T) {
+	s := newStream(t, nil)
+	s.Online("e", after(3))
+	e := s.Account(detect.Ledger{Received: 7}, time.Time{})[0]
+	if e.Data.Accounting.Received != 7 || !e.Data.Watermark.Equal(after(3)) || !e.Time.Equal(after(3)) || e.Subject != "stream/gate" || e.Severity != detect.Info {
+		t.Errorf("got %+v", e)
+	}
+}
+
 func everything(c *Config) {
 	c.Rules = []RuleConfig{
 		{Name: "x", Kind: Crossing, Line: "kerb"}, {Name: "p", Kind: Presence, Zone: "door", Classes: []string{"person"}}, {Name: "d", Kind: Dwell, Zone: "door", For: time.Second},
