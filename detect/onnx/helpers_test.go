@@ -162,7 +162,9 @@ func frames(t testing.TB) []*decode.Frame {
 func i420(data []byte, width, height int) *decode.Frame {
 	half := (width + 1) / 2
 	luma, chroma := width*height, half*((height+1)/2)
-	plane := func(at, stride int) decode.Plane { return decode.Plane{Data: unsafe.Pointer(&data[at]), Stride: stride} }
+	plane := func(at, stride int) decode.Plane {
+		return decode.Plane{Data: unsafe.Pointer(&data[at]), Stride: stride}
+	}
 	return decode.NewFrame(decode.Frame{
 		Width: width, Height: height, Format: decode.I420, Memory: decode.Host, Color: decode.Color{Matrix: decode.BT601},
 		Planes: [3]decode.Plane{plane(0, width), plane(luma, half), plane(luma+chroma, half)},
