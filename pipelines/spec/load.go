@@ -8,8 +8,8 @@ import (
 
 // Load reads files, later ones layered over earlier, then lays sets (KEY=VALUE)
 // over them, and checks the result. Its error is Diagnostics with every mistake
-// found. It reads the files and those that ${file:} names, and opens nothing
-// else.
+// found; without files only sets can make a pipeline. It reads the files and
+// those that ${file:} names, and opens nothing else.
 func Load(paths, sets []string, env func(string) (string, bool)) (*Pipeline, error) {
 	r := &report{files: append(append([]string{}, paths...), overrideFile)}
 	var layers []*node
@@ -17,6 +17,7 @@ func Load(paths, sets []string, env func(string) (string, bool)) (*Pipeline, err
 		text, err := readFile(path)
 		if err != nil {
 			r.add(Origin{File: path}, "", "cannot read it: %v", reasonOf(err))
+			layers = append(layers, nil)
 			continue
 		}
 		layers = append(layers, parseLayer(path, text, env, r))
@@ -49,7 +50,7 @@ func readFile(path string) ([]byte, error) {
 // build turns layers and overrides into a checked pipeline.
 func build(layers []*node, sets []string, env Env, r *report) (*Pipeline, error) {
 	root := &node{kind: mapNode}
-	whole := len(layers) > 0
+	whole := true
 	for _, l := range layers {
 		if l == nil {
 			whole = false

@@ -290,3 +290,30 @@ func TestAllMistakesOfAllFiles(t *testing.T) {
 		t.Errorf("order of files: %s", diff)
 	}
 }
+
+func TestOverridesAlone(t *testing.T) {
+	p, err := Load(nil, []string{"version=1", "name=x", "streams.a.url=clip.mp4"}, noEnv)
+	if err != nil || p.Streams[0].Path != "clip.mp4" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if p, err := Load(nil, nil, noEnv); err == nil {
+		t.Errorf("nothing at all gave %+v", p)
+	}
+}
+
+// TestOtherEditors loads what editors on other systems write.
+func TestOtherEditors(t *testing.T) {
+	for name, text := range map[string]string{
+		"CRLF": strings.ReplaceAll(base, "\n", "\r\n"), "byte order mark": "\ufeff" + base, "no line end": strings.TrimSuffix(base, "\n"),
+		"document marks": "%YAML 1.2\n---\n" + base + "...\n",
+	} {
+		p, err := Parse("a.yaml", []byte(text), nil, noEnv)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if p.Streams[0].Title != "Gate" || p.Origin("rules.loitering.for").Line < 8 {
+			t.Errorf("%s: %+v, %v", name, p.Streams[0], p.Origin("rules.loitering.for"))
+		}
+	}
+}

@@ -41,7 +41,11 @@ func (f *file) parse(text []byte) *node {
 	}
 	f.anchors = map[string]*node{}
 	root := f.node(body, "")
-	if root.kind != mapNode && root.kind != brokenNode {
+	if root.kind == brokenNode {
+		f.report.add(root.at, "", "%s", root.problem)
+		return nil
+	}
+	if root.kind != mapNode {
 		f.report.add(root.at, "", "want keys and values such as `version: 1`, got %s", root.describe())
 		return nil
 	}
@@ -58,7 +62,7 @@ func document(text []byte) (body ast.Node, err error) {
 	if len(text) > maxFile {
 		return nil, fmt.Errorf("larger than %d MiB", maxFile>>20)
 	}
-	tokens := lexer.Tokenize(string(text))
+	tokens := lexer.Tokenize(strings.TrimPrefix(string(text), "\ufeff"))
 	if err := shallow(tokens); err != nil {
 		return nil, err
 	}
@@ -67,7 +71,7 @@ func document(text []byte) (body ast.Node, err error) {
 		return nil, err
 	}
 	for _, d := range parsed.Docs {
-		if d.Body == nil {
+		if _, directive := d.Body.(*ast.DirectiveNode); directive || d.Body == nil {
 			continue
 		}
 		if body != nil {

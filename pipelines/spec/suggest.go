@@ -1,16 +1,25 @@
 package spec
 
-// nearest returns the known word closest to word, or "" when none is close
-// enough to be what was meant.
+import "strings"
+
+// nearest returns the known word closest to word, else one that word begins, or
+// "" when none is close enough to be what was meant.
 func nearest(word string, known []string) string {
 	best, found := max(1, len(word)/3)+1, ""
 	for _, k := range known {
-		if d := distance(word, k); d < best {
+		if d := distance(word, k); 0 < d && d < best {
 			best, found = d, k
+		}
+	}
+	for _, k := range known {
+		if found == "" && len(word) >= minPrefix && len(k) > len(word) && strings.HasPrefix(k, word) {
+			found = k
 		}
 	}
 	return found
 }
+
+const minPrefix = 3
 
 // distance is the optimal string alignment distance: insertions, deletions,
 // substitutions and swaps of neighbors (Damerau 1964, Boytsov 2011 §2.2).

@@ -56,7 +56,7 @@ func TestNearest(t *testing.T) {
 	known := []string{"confidence", "classes", "fps", "url", "password", "pace"}
 	for word, want := range map[string]string{
 		"confidance": "confidence", "clases": "classes", "fsp": "fps", "ulr": "url", "passwrod": "password",
-		"pase": "pace", "x": "", "nothing-like-it": "", "": "",
+		"pase": "pace", "conf": "confidence", "fps": "", "x": "", "nothing-like-it": "", "": "",
 	} {
 		if got := nearest(word, known); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
