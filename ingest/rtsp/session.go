@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"errors"
+	"net"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -38,7 +39,12 @@ type session struct {
 	goodbye  chan struct{}
 	bye      sync.Once
 	heard    atomic.Bool // RTP came since the last look
+
+	redirects int // of the client's one goroutine
 }
+
+// maxRedirects is how often a camera may send us elsewhere.
+const maxRedirects = 3
 
 func newSession(s *Source, target *url.URL, transport Transport) *session {
 	c := &session{
@@ -52,13 +58,45 @@ func newSession(s *Source, target *url.URL, transport Transport) *session {
 	}
 	c.client = &gortsplib.Client{
 		Scheme: target.Scheme, Host: target.Host, Transport: &via, UserAgent: "sightline",
-		ReadTimeout: s.config.ReadTimeout, WriteTimeout: writeTimeout,
+		ReadTimeout: s.config.ReadTimeout, WriteTimeout: writeTimeout, ListenPacket: listenUDP,
 		// Loss shows in the packets' Break, bad packets in units dropped.
+		OnResponse:        c.onResponse,
 		OnPacketsLost:     func(uint64) {},
 		OnDecodeError:     func(error) {},
 		OnTransportSwitch: func(error) {},
 	}
 	return c
+}
+
+// udpBuffer holds the burst of packets of a large keyframe.
+const udpBuffer = 2 << 20
+
+// listenUDP opens a port with as much of udpBuffer as the system grants.
+func listenUDP(network, address string) (net.PacketConn, error) {
+	conn, err := net.ListenPacket(network, address)
+	if udp, ok := conn.(*net.UDPConn); ok && err == nil {
+		_ = udp.SetReadBuffer(udpBuffer) // less is no reason not to try
+	}
+	return conn, err
+}
+
+// onResponse stops redirects that go round in circles or would show our
+// credentials to another host: without its target, the client reports a redirect
+// as a failure.
+func (c *session) onResponse(response *base.Response) {
+	if response.StatusCode < base.StatusMovedPermanently || response.StatusCode > base.StatusUseProxy {
+		return
+	}
+	c.redirects++
+	where := ""
+	if location := response.Header["Location"]; len(location) == 1 {
+		if u, err := url.Parse(location[0]); err == nil {
+			where = u.Hostname()
+		}
+	}
+	if c.redirects > maxRedirects || c.target.User != nil && where != c.target.Hostname() {
+		delete(response.Header, "Location")
+	}
 }
 
 // open asks for the camera's first video track and starts it.

@@ -77,6 +77,41 @@ func offeredCodecs(offer string) ([]pion.RTPCodecParameters, error) {
 	return codecs, nil
 }
 
+// offeredSound lists the audio formats of an offer. They are known only to be
+// answered: a section without any known format would be refused, and where it is
+// the offer's first, the library puts our candidates into the refused section.
+func offeredSound(offer string) []pion.RTPCodecParameters {
+	var session sdp.SessionDescription
+	if err := session.UnmarshalString(offer); err != nil {
+		return nil
+	}
+	var codecs []pion.RTPCodecParameters
+	for _, media := range session.MediaDescriptions {
+		if media.MediaName.Media != "audio" {
+			continue
+		}
+		for _, format := range media.MediaName.Formats {
+			number, err := strconv.ParseUint(format, 10, 7)
+			if err != nil {
+				continue
+			}
+			codec, err := session.GetCodecForPayloadType(uint8(number))
+			if err != nil {
+				continue
+			}
+			channels, _ := strconv.ParseUint(codec.EncodingParameters, 10, 16) // absent: 0
+			codecs = append(codecs, pion.RTPCodecParameters{
+				PayloadType: pion.PayloadType(number),
+				RTPCodecCapability: pion.RTPCodecCapability{
+					MimeType: "audio/" + codec.Name, ClockRate: codec.ClockRate,
+					Channels: uint16(channels), SDPFmtpLine: codec.Fmtp,
+				},
+			})
+		}
+	}
+	return codecs
+}
+
 func sendsVideo(m *sdp.MediaDescription) bool {
 	_, receives := m.Attribute("recvonly")
 	_, inactive := m.Attribute("inactive")

@@ -15,12 +15,17 @@ import (
 	pion "github.com/pion/webrtc/v3"
 )
 
-// newPeer makes a peer connection that receives the given codecs on the
-// configured addresses, asks for lost packets again and reports on reception.
-func newPeer(config Config, codecs []pion.RTPCodecParameters) (*pion.PeerConnection, error) {
+// newPeer makes a peer connection that receives the given video on the configured
+// addresses, asks for lost packets again and reports on reception.
+func newPeer(config Config, video, sound []pion.RTPCodecParameters) (*pion.PeerConnection, error) {
 	media := &pion.MediaEngine{}
-	for _, codec := range codecs {
+	for _, codec := range video {
 		if err := media.RegisterCodec(codec, pion.RTPCodecTypeVideo); err != nil {
+			return nil, err
+		}
+	}
+	for _, codec := range sound {
+		if err := media.RegisterCodec(codec, pion.RTPCodecTypeAudio); err != nil {
 			return nil, err
 		}
 	}
@@ -54,6 +59,11 @@ func negotiate(ctx context.Context, peer *pion.PeerConnection, offer string, pat
 	err := peer.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeOffer, SDP: offer})
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errBadAnswer, err)
+	}
+	for _, t := range peer.GetTransceivers() {
+		if t.Kind() != pion.RTPCodecTypeVideo {
+			t.Stop() // answered as inactive: no sound is sent
+		}
 	}
 	answer, err := peer.CreateAnswer(nil)
 	if err != nil {

@@ -49,6 +49,7 @@ type publisher struct {
 	url, token string
 	codec      pion.RTPCodecCapability
 	frames     []ingest.Packet
+	audio      bool // offers sound, too
 	client     *http.Client
 	keyframes  atomic.Int64 // asked for
 	onKeyframe func()       // called when one is asked for, if set
@@ -95,6 +96,10 @@ func (p *publisher) connect(ctx context.Context) (int, string, *pion.PeerConnect
 	settings.SetIncludeLoopbackCandidate(true)
 	engine := &pion.MediaEngine{}
 	parameters := pion.RTPCodecParameters{RTPCodecCapability: p.codec, PayloadType: 120}
+	opus := pion.RTPCodecParameters{RTPCodecCapability: pion.RTPCodecCapability{MimeType: pion.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 111}
+	if err := engine.RegisterCodec(opus, pion.RTPCodecTypeAudio); err != nil {
+		return 0, "", nil, nil, err
+	}
 	parameters.RTCPFeedback = []pion.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}
 	if err := engine.RegisterCodec(parameters, pion.RTPCodecTypeVideo); err != nil {
 		return 0, "", nil, nil, err
@@ -107,6 +112,12 @@ func (p *publisher) connect(ctx context.Context) (int, string, *pion.PeerConnect
 	track, err := pion.NewTrackLocalStaticSample(p.codec, "video", "scene")
 	if err != nil {
 		return 0, "", peer, nil, err
+	}
+	if p.audio {
+		direction := pion.RTPTransceiverInit{Direction: pion.RTPTransceiverDirectionSendonly}
+		if _, err := peer.AddTransceiverFromKind(pion.RTPCodecTypeAudio, direction); err != nil {
+			return 0, "", peer, nil, err
+		}
 	}
 	sender, err := peer.AddTrack(track)
 	if err != nil {

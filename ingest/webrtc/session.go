@@ -50,7 +50,7 @@ func newSession(ctx context.Context, s *Source, epoch, sdp string) (*session, st
 	if err != nil {
 		return nil, "", err
 	}
-	peer, err := newPeer(s.config, codecs)
+	peer, err := newPeer(s.config, codecs, offeredSound(sdp))
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", errOwn, err)
 	}

@@ -91,6 +91,17 @@ func TestPacketsArePublishersFrames(t *testing.T) {
 	}
 }
 
+// Browsers offer sound before the picture; it is declined.
+func TestSoundIsDeclined(t *testing.T) {
+	source := newSource(nil)
+	p := newPublisher(endpoint(t, source), vp8)
+	p.audio = true
+	p.start(t)
+	if got := take(t, source, 5); got[0].Codec != ingest.VP8 {
+		t.Errorf("codec %s", got[0].Codec)
+	}
+}
+
 func TestRequestKeyframe(t *testing.T) {
 	source := newSource(nil)
 	p := newPublisher(endpoint(t, source), h264)
