@@ -141,14 +141,14 @@ func (b *batcher) last(shape onnx.Shape) *openBatch {
 // workers. A run is not canceled: what was written is run.
 func (b *batcher) work() {
 	for b.waitForRow() {
-		b.gate.enter(workInfer, time.Time{})
+		core := b.gate.enter(workInfer, time.Time{})
 		ob := b.seal()
 		if ob == nil { // another worker was faster
-			b.gate.leave()
+			b.gate.leave(core)
 			continue
 		}
 		err := ob.batch.Run(len(ob.rows))
-		b.gate.leave()
+		b.gate.leave(core)
 		inferred := time.Now()
 		for i, r := range ob.rows {
 			if r.err == nil {

@@ -13,6 +13,7 @@ const (
 	workPreprocess
 	workLiveDecode
 	workFileDecode
+	workClasses
 )
 
 // gate hands the machine's cores to native work, one piece each, most urgent
@@ -26,35 +27,51 @@ type gate struct {
 	free    int
 	arrived uint64
 	waiting waiters
+	busy    [workClasses]time.Duration // spent inside, by class
 }
 
 func newGate(cores int) *gate { return &gate{free: max(1, cores)} }
 
 // enter blocks until a core is free for work of that class, due at that time.
-// leave must follow on every path.
-func (g *gate) enter(class int, due time.Time) {
+// leave must follow on every path, with what enter returned.
+func (g *gate) enter(class int, due time.Time) work {
 	g.mu.Lock()
 	if g.free > 0 {
 		g.free--
 		g.mu.Unlock()
-		return
+		return work{class, time.Now()}
 	}
 	g.arrived++
 	w := &waiter{class: class, due: due, arrived: g.arrived, ready: make(chan struct{})}
 	heap.Push(&g.waiting, w)
 	g.mu.Unlock()
 	<-w.ready
+	return work{class, time.Now()}
+}
+
+// work is one piece of native work being done.
+type work struct {
+	class int
+	since time.Time
 }
 
 // leave hands the core to the most urgent waiter.
-func (g *gate) leave() {
+func (g *gate) leave(w work) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.busy[w.class] += time.Since(w.since)
 	if len(g.waiting) == 0 {
 		g.free++
 		return
 	}
 	close(heap.Pop(&g.waiting).(*waiter).ready)
+}
+
+// spent is the time cores were given to each class of work.
+func (g *gate) spent() (decode, preprocess, infer time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.busy[workLiveDecode] + g.busy[workFileDecode], g.busy[workPreprocess], g.busy[workInfer]
 }
 
 type waiter struct {

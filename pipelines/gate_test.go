@@ -11,7 +11,7 @@ import (
 func TestGateServesTheMostUrgentFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1)
-		g.enter(workFileDecode, time.Time{})
+		first := g.enter(workFileDecode, time.Time{})
 		early, late := time.Unix(10, 0), time.Unix(20, 0)
 		var mu sync.Mutex
 		var order []string
@@ -29,15 +29,15 @@ func TestGateServesTheMostUrgentFirst(t *testing.T) {
 			{"live, early, second", workLiveDecode, early},
 		} {
 			wg.Go(func() {
-				g.enter(w.class, w.due)
+				core := g.enter(w.class, w.due)
 				mu.Lock()
 				order = append(order, w.name)
 				mu.Unlock()
-				g.leave()
+				g.leave(core)
 			})
 			synctest.Wait() // they queue up in this order
 		}
-		g.leave()
+		g.leave(first)
 		wg.Wait()
 		want := []string{"infer", "preprocess", "live, early", "live, early, second", "live, late", "file"}
 		if !slices.Equal(order, want) {
@@ -54,7 +54,7 @@ func TestGateLetsInAsManyAsThereAreCores(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
-				g.enter(workInfer, time.Time{})
+				core := g.enter(workInfer, time.Time{})
 				mu.Lock()
 				inside++
 				most = max(most, inside)
@@ -63,12 +63,15 @@ func TestGateLetsInAsManyAsThereAreCores(t *testing.T) {
 				mu.Lock()
 				inside--
 				mu.Unlock()
-				g.leave()
+				g.leave(core)
 			})
 		}
 		wg.Wait()
 		if most != 3 || g.free != 3 {
 			t.Errorf("%d inside at once and %d free at the end, want 3 and 3", most, g.free)
+		}
+		if decode, preprocess, infer := g.spent(); infer != 20*time.Millisecond || decode+preprocess != 0 {
+			t.Errorf("spent %v on inference and %v on the rest, want 20ms and 0", infer, decode+preprocess)
 		}
 	})
 }

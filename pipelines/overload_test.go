@@ -81,9 +81,9 @@ func (s simulation) consume(q *packetQueue, g *gate, shed *shedder, done func(st
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for received := range results {
-			g.enter(workInfer, time.Time{})
+			core := g.enter(workInfer, time.Time{})
 			time.Sleep(s.infer)
-			g.leave()
+			g.leave(core)
 			done("", time.Since(received))
 		}
 	})
@@ -98,9 +98,9 @@ func (s simulation) consume(q *packetQueue, g *gate, shed *shedder, done func(st
 			done(reason, 0)
 			continue
 		}
-		g.enter(workLiveDecode, p.Received)
+		core := g.enter(workLiveDecode, p.Received)
 		time.Sleep(s.decode)
-		g.leave()
+		g.leave(core)
 		if sampler.Frame(p.PTS, p.Duration) {
 			results <- p.Received
 		}

@@ -1,7 +1,6 @@
 package pipelines
 
 import (
-	"log/slog"
 	"strings"
 	"time"
 
@@ -80,7 +79,6 @@ func (p *Pipeline) sinkState(s DeliveryState) {
 		Time: at, Recorded: at, Severity: severity,
 		Data: detect.Data{Stream: detect.StreamInfo{Site: p.spec.Site, Name: ownStream}, Reason: &reason},
 	}
-	p.log.Log(p.hard, level(s.Degraded), "sink state changed", slog.String("sink", s.Name), slog.String("reason", reason.Code), slog.String("message", reason.Message))
 	p.counts.event(ev.Type)
 	p.events.publish(func() *detect.Event { return &ev })
 	for _, o := range p.outlets {
@@ -88,13 +86,6 @@ func (p *Pipeline) sinkState(s DeliveryState) {
 			o.Offer(p.hard, &ev) // what it does not take, it accounts for
 		}
 	}
-}
-
-func level(bad bool) slog.Level {
-	if bad {
-		return slog.LevelWarn
-	}
-	return slog.LevelInfo
 }
 
 // SinkStatus is one sink as people ask for it.

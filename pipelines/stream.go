@@ -101,9 +101,9 @@ func (s *stream) finishEpoch() {
 	if s.epoch == "" {
 		return
 	}
-	s.enterDecode(time.Time{})
+	core := s.enterDecode(time.Time{})
 	err := s.decoder.Flush(s.collect)
-	s.gate.leave()
+	s.gate.leave(core)
 	if err != nil {
 		s.warnings.warn(s.log, "decoder did not flush", err)
 	}
@@ -130,20 +130,19 @@ func (s *stream) packet(p ingest.Packet) {
 		return
 	}
 	before := s.decoder.Pending() + 1
-	s.enterDecode(p.Received)
+	core := s.enterDecode(p.Received)
 	err := s.decoder.Decode(p, s.collect)
-	s.gate.leave()
+	s.gate.leave(core)
 	lost := before - s.decoder.Pending() - len(s.frames)
 	s.decodeError(err, max(lost, 0))
 	s.useFrames(p.Duration)
 }
 
-func (s *stream) enterDecode(due time.Time) {
+func (s *stream) enterDecode(due time.Time) work {
 	if s.lossless {
-		s.gate.enter(workFileDecode, time.Time{})
-	} else {
-		s.gate.enter(workLiveDecode, due)
+		return s.gate.enter(workFileDecode, time.Time{})
 	}
+	return s.gate.enter(workLiveDecode, due)
 }
 
 func (s *stream) collect(f *decode.Frame) error {
@@ -200,9 +199,9 @@ func (s *stream) frame(f *decode.Frame, duration time.Duration) {
 	if s.lossless {
 		s.slots <- struct{}{}
 	}
-	s.gate.enter(workPreprocess, f.Received)
+	core := s.gate.enter(workPreprocess, f.Received)
 	err = s.batcher.put(s.row(f), f, shape)
-	s.gate.leave()
+	s.gate.leave(core)
 	if err != nil {
 		s.ledger.skip("error")
 		s.release()

@@ -21,6 +21,14 @@ type Summary struct {
 	Lost         uint64                 `json:"lost"`         // given up by all sinks
 	LatencyP50   time.Duration          `json:"latency_p50"`  // capture to acknowledgment, live streams
 	LatencyP95   time.Duration          `json:"latency_p95"`
+	Spent        Spent                  `json:"spent"`
+}
+
+// Spent is the time that cores were given to each stage.
+type Spent struct {
+	Decode     time.Duration `json:"decode"`
+	Preprocess time.Duration `json:"preprocess"`
+	Infer      time.Duration `json:"infer"`
 }
 
 // Summary adds up what has happened so far.
@@ -46,6 +54,7 @@ func (p *Pipeline) Summary() Summary {
 	}
 	out.Events = p.counts.snapshot()
 	out.LatencyP50, out.LatencyP95 = p.latency.Quantile(0.5), p.latency.Quantile(0.95)
+	out.Spent.Decode, out.Spent.Preprocess, out.Spent.Infer = p.gate.spent()
 	return out
 }
 

@@ -21,8 +21,10 @@ func commands(sh *shell) []*cobra.Command {
 	return []*cobra.Command{
 		newRun(sh),
 		newEval(sh),
+		newBench(sh),
 		newModels(sh),
 		newStatus(sh),
+		newDoctor(sh),
 		newDemo(sh),
 		newCheck(sh),
 		newRender(sh),
