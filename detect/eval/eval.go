@@ -40,6 +40,19 @@ type Result struct {
 	HOTA        float64 `json:"hota"`
 	DetA        float64 `json:"det_a"`
 	AssA        float64 `json:"ass_a"`
+
+	Tracked Tracked `json:"tracked"`
+}
+
+// Tracked is what is measured of the boxes that have a track alone, as the MOT
+// benchmarks do: the others are what a detector saw and the tracker did not
+// believe.
+type Tracked struct {
+	Boxes    int     `json:"boxes"`
+	MOTA     float64 `json:"mota"`
+	Switches int     `json:"id_switches"`
+	IDF1     float64 `json:"idf1"`
+	HOTA     float64 `json:"hota"`
 }
 
 // overlap is the least IoU of a match, where a measure has only one.
@@ -80,17 +93,27 @@ func Evaluate(gt GroundTruth, frames []Frame, o Options) (Result, error) {
 		byIndex[f.Index] = scaled(f.Boxes, o)
 	}
 	var all []candidate
-	s := newSampler()
+	every, tracked := newSampler(), newSampler()
 	for n := o.First; n <= o.Last; n += o.Every {
 		all = append(all, candidates(gt.Frames[n], byIndex[n])...)
-		s.add(gt.Frames[n], byIndex[n], o.Confidence)
+		boxes := slices.DeleteFunc(byIndex[n], func(b detect.Box) bool { return b.Score < o.Confidence })
+		every.add(gt.Frames[n], boxes)
+		tracked.add(gt.Frames[n], slices.DeleteFunc(boxes, func(b detect.Box) bool { return b.TrackID == "" }))
 	}
+	r := every.measure()
+	r.AP50 = averagePrecision(all, every.truthBoxes)
+	t := tracked.measure()
+	r.Tracked = Tracked{Boxes: t.Boxes, MOTA: t.MOTA, Switches: t.Switches, IDF1: t.IDF1, HOTA: t.HOTA}
+	return r, nil
+}
+
+// measure is everything but AP50.
+func (s *samples) measure() Result {
 	r := Result{Frames: len(s.frames), TruthBoxes: s.truthBoxes, TruthTracks: s.truthTracks, Boxes: s.boxes, Tracks: s.tracks}
-	r.AP50 = averagePrecision(all, s.truthBoxes)
 	s.clear(&r)
 	r.IDF1 = s.idf1()
 	s.hota(&r)
-	return r, nil
+	return r
 }
 
 // scaled keeps the boxes of the wanted classes, in pixels.
@@ -120,13 +143,9 @@ func newSampler() *sampler {
 	return &sampler{truthID: map[int]int{}, foundID: map[string]int{}}
 }
 
-func (s *sampler) add(truth []Truth, boxes []detect.Box, confidence float64) {
+func (s *sampler) add(truth []Truth, boxes []detect.Box) {
 	var f sample
-	var kept []detect.Rect
 	for _, b := range boxes {
-		if b.Score < confidence {
-			continue
-		}
 		id, known := s.foundID[b.TrackID]
 		if !known || b.TrackID == "" {
 			id = s.tracks
@@ -136,7 +155,6 @@ func (s *sampler) add(truth []Truth, boxes []detect.Box, confidence float64) {
 		}
 		s.foundCount[id]++
 		f.found = append(f.found, id)
-		kept = append(kept, b.BBox)
 	}
 	for _, t := range truth {
 		id, known := s.truthID[t.Track]
@@ -148,9 +166,9 @@ func (s *sampler) add(truth []Truth, boxes []detect.Box, confidence float64) {
 		}
 		s.truthLength[id]++
 		f.truth = append(f.truth, id)
-		row := make([]float64, len(kept))
-		for j, b := range kept {
-			row[j] = t.Box.IoU(b)
+		row := make([]float64, len(boxes))
+		for j, b := range boxes {
+			row[j] = t.Box.IoU(b.BBox)
 		}
 		f.iou = append(f.iou, row)
 	}

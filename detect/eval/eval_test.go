@@ -105,12 +105,31 @@ func TestEvaluateOptions(t *testing.T) {
 	if r.Frames != 2 || r.Boxes != 2 || r.Tracks != 2 || r.Precision != 1 || r.Recall != 1 || r.Switches != 1 || r.IDF1 != .5 || r.MOTA != .5 {
 		t.Errorf("got %+v", r)
 	}
+	if r.Tracked != (Tracked{}) {
+		t.Errorf("nothing is tracked, got %+v", r.Tracked)
+	}
+	for i := range frames {
+		frames[i].Boxes[0].TrackID = "a"
+		frames[i].Boxes = append(frames[i].Boxes, detect.Box{Class: "person", Score: .9})
+	}
+	r, err = Evaluate(gt, frames, Options{Width: 100, Height: 200, Confidence: .4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Tracked{Boxes: 4, MOTA: 1, IDF1: 1, HOTA: 1}); r.Boxes != 8 || r.Precision != .5 || round(r.Tracked) != want {
+		t.Errorf("got %+v, want %+v among them", r, want)
+	}
 	if _, err := Evaluate(gt, append(frames, frames[0]), Options{}); err == nil {
 		t.Error("a frame twice gave no error")
 	}
 	if _, err := Evaluate(gt, frames, Options{First: 9}); err == nil {
 		t.Error("a range without frames gave no error")
 	}
+}
+
+func round(t Tracked) Tracked {
+	t.HOTA = math.Round(t.HOTA*1e9) / 1e9
+	return t
 }
 
 func TestCompareCounts(t *testing.T) {
