@@ -14,21 +14,7 @@ import (
 // ByteTrack (testdata/record.py): the same tracks must be there, each with the
 // same state of its filter.
 func TestReference(t *testing.T) {
-	var want struct {
-		Width, Height float64
-		Keep          int
-		Frames        []struct {
-			Detections [][5]float64 // x, y, w, h, score
-			Tracks     [][5]float64 // id, center x, y, aspect ratio, height
-		}
-	}
-	raw, err := os.ReadFile("testdata/reference.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(raw, &want); err != nil {
-		t.Fatal(err)
-	}
+	want := readRecording(t)
 	const step = 40 * time.Millisecond
 	tr, err := New(Config{High: 0.5, Low: 0.1, New: 0.6, Overlap: 0.2, Confirm: 2, Published: true,
 		Lost:   time.Duration(want.Keep+1) * step, // the recorded tracker forgets a frame late
@@ -74,6 +60,27 @@ func TestReference(t *testing.T) {
 	if len(ids) < 30 || compared < 1500 {
 		t.Errorf("compared only %d tracks in %d states", len(ids), compared)
 	}
+}
+
+type recording struct {
+	Width, Height float64
+	Keep          int
+	Frames        []struct {
+		Detections [][5]float64 // x, y, w, h, score
+		Tracks     [][5]float64 // id, center x, y, aspect ratio, height
+	}
+}
+
+func readRecording(t *testing.T) (r recording) {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/reference.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // reference is the id of the recorded track nearest to a new one.
