@@ -24,8 +24,8 @@ func (c *checker) run() {
 	if streams := c.root.get("streams"); streams != nil && streams.kind == mapNode && len(c.p.Streams) == 0 {
 		c.bad("streams", "want at least one stream")
 	}
-	if t := c.p.Track; t.Low > t.High && !c.failed("track") {
-		c.bad("track.low", "%s is above track.high, %s", short(t.Low), short(t.High))
+	if !c.failed("track") {
+		c.track(&c.p.Track)
 	}
 	for i := range c.p.Streams {
 		c.stream(&c.p.Streams[i])
@@ -33,6 +33,23 @@ func (c *checker) run() {
 	c.rules()
 	c.sinks()
 	c.web()
+}
+
+// track keeps low <= high <= new: what nobody wrote gives way.
+func (c *checker) track(t *Track) {
+	written := func(key string) bool { _, ok := c.origins["track."+key]; return ok }
+	if !written("low") {
+		t.Low = min(t.Low, t.High)
+	}
+	if !written("new") {
+		t.New = max(t.New, t.High)
+	}
+	if t.Low > t.High {
+		c.bad("track.low", "%s is above track.high, %s", short(t.Low), short(t.High))
+	}
+	if t.New < t.High {
+		c.bad("track.new", "%s is below track.high, %s", short(t.New), short(t.High))
+	}
 }
 
 // bad reports a mistake about the value at path.

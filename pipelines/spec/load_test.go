@@ -317,3 +317,17 @@ func TestOtherEditors(t *testing.T) {
 		}
 	}
 }
+
+// TestTrackThresholdsFollow checks that one threshold alone is never a mistake.
+func TestTrackThresholdsFollow(t *testing.T) {
+	for text, want := range map[string]Track{
+		"{ high: 0.7 }":           {High: 0.7, Low: 0.1, New: 0.7},
+		"{ high: 0.05 }":          {High: 0.05, Low: 0.05, New: 0.6},
+		"{ high: 0.7, new: 0.9 }": {High: 0.7, Low: 0.1, New: 0.9},
+	} {
+		got := load(t, base+"track: "+text+"\n").Track
+		if got.High != want.High || got.Low != want.Low || got.New != want.New {
+			t.Errorf("%s gives %+v", text, got)
+		}
+	}
+}

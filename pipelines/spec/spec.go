@@ -78,9 +78,9 @@ type Track struct {
 	Kind string `yaml:"kind" jsonschema:"enum=bytetrack,default=bytetrack"`
 	// High is the score from which a box is matched first.
 	High float64 `yaml:"high" jsonschema:"minimum=0,maximum=1,default=0.5"`
-	// Low is the score from which a box can still continue a track.
+	// Low is the score from which a box can still continue a track; when absent no more than high.
 	Low float64 `yaml:"low" jsonschema:"minimum=0,maximum=1,default=0.1"`
-	// New is the score from which an unmatched box starts a track.
+	// New is the score from which an unmatched box starts a track; when absent no less than high.
 	New float64 `yaml:"new" jsonschema:"minimum=0,maximum=1,default=0.6"`
 	// UpdateEvery is the stream time between object.updated events of an unchanged object.
 	UpdateEvery time.Duration `yaml:"update_every" jsonschema:"default=5s"`
