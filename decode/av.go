@@ -244,7 +244,7 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 	info = f.Info()
 	pts, captured := e.numbers.clock(p.PTS, p.Captured)
 	out := Frame{
-		Stream: p.Stream, Epoch: p.Epoch, Index: e.numbers.number(picture{p.PTS, e.id}, d.window.holds), PTS: pts,
+		Stream: p.Stream, Epoch: p.Epoch, Index: e.numbers.number(picture{p.PTS, e.id}), PTS: pts,
 		Captured: captured, Received: p.Received, Clock: p.Clock,
 		Width: info.Width, Height: info.Height, Format: I420, Color: color, Memory: Host,
 		Keyframe: p.Keyframe, Damaged: damaged,

@@ -43,15 +43,16 @@ func (n *numbering) enter(p picture) {
 	}
 }
 
-// number returns the index of a picture that came out, from 1. It counts those
-// shown before it that will not come out; decoding tells of those that still may.
-func (n *numbering) number(p picture, decoding func(id uint64) bool) uint64 {
-	before := len(n.waiting)
-	n.waiting = slices.DeleteFunc(n.waiting, func(q picture) bool {
-		c := q.compare(p)
-		return c == 0 || c < 0 && !decoding(q.id)
-	})
-	n.done = max(n.done+uint64(before-len(n.waiting)), n.last+1)
+// number returns the index of a picture that came out, from 1, and counts those
+// shown before it. One that comes out of its place, as in damaged streams, was
+// counted already and takes the next index instead.
+func (n *numbering) number(p picture) uint64 {
+	i, found := slices.BinarySearchFunc(n.waiting, p, picture.compare)
+	if found {
+		i++
+	}
+	n.waiting = slices.Delete(n.waiting, 0, i)
+	n.done = max(n.done+uint64(i), n.last+1)
 	n.last = n.done
 	return n.last
 }

@@ -388,3 +388,33 @@ func TestRotation(t *testing.T) {
 		}
 	}
 }
+
+// TestLeadingPictures starts at a clean random access picture whose leading
+// pictures cannot be decoded: they are counted, and not shown as if they were whole.
+func TestLeadingPictures(t *testing.T) {
+	all := packets(t, testkit.Clip(t, "clip.mp4", append(testsrc(160, 120, 40),
+		"-c:v", "libx265", "-x265-params", "log-level=none:open-gop=1:keyint=12:min-keyint=12:bframes=4:b-adapt=0:scenecut=0")...))
+	from := 1
+	for !all[from].Keyframe {
+		from++
+	}
+	list := all[from:]
+	leading := 0
+	for _, p := range list {
+		if p.PTS < list[0].PTS {
+			leading++
+		}
+	}
+	r := newRig(t, decode.Defaults())
+	r.feed(t, list...)
+	r.flush(t)
+	if leading == 0 || len(r.frames) < len(list)-leading {
+		t.Fatalf("%d leading, %d frames of %d packets", leading, len(r.frames), len(list))
+	}
+	for _, f := range r.frames {
+		whole := f.PTS >= list[0].PTS
+		if whole == f.Damaged || whole && f.Index != uint64(leading+1)+uint64((f.PTS-list[0].PTS)/(40*time.Millisecond)) {
+			t.Errorf("frame at %v: index %d, damaged %v", f.PTS, f.Index, f.Damaged)
+		}
+	}
+}

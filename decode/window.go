@@ -52,11 +52,6 @@ func (w *window) take(id uint64) (entry, bool) {
 	return e, true
 }
 
-// holds tells whether the picture of the packet id may still come out.
-func (w *window) holds(id uint64) bool {
-	return slices.ContainsFunc(w.in, func(e entry) bool { return e.id == id })
-}
-
 // remove forgets the packet id, which has no picture.
 func (w *window) remove(id uint64) {
 	w.in = slices.DeleteFunc(w.in, func(e entry) bool { return e.id == id })

@@ -21,7 +21,9 @@ func announced(f io.ReaderAt, size int64) int64 {
 		return 8 + int64(binary.LittleEndian.Uint32(b[4:]))
 	case string(b[:4]) == "\x1a\x45\xdf\xa3":
 		return matroska(f)
-	case string(b[4:8]) == "ftyp":
+	}
+	switch string(b[4:8]) { // files without ftyp are older
+	case "ftyp", "moov", "mdat", "wide", "free", "skip":
 		return boxes(f, size)
 	}
 	return 0

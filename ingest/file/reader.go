@@ -3,7 +3,6 @@ package file
 import (
 	"bytes"
 	"errors"
-	"io"
 	"time"
 
 	"sightline/ingest"
@@ -17,6 +16,8 @@ const (
 	// maxHeld is more pictures than are ever shown between two that others refer to.
 	maxHeld = 32
 )
+
+var errDamage = errors.New("nothing but damage from here on")
 
 // reader turns the packets of one pass into ingest's.
 type reader struct {
@@ -132,7 +133,7 @@ func (r *reader) read() (unit, error) {
 			return u, nil
 		}
 	}
-	return unit{}, io.ErrNoProgress
+	return unit{}, errDamage
 }
 
 // unit copies a packet into our form; not ok when nothing of it is usable.
