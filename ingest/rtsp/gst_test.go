@@ -76,6 +76,7 @@ func TestGst(t *testing.T) {
 		{"mjpeg", []string{"--codec=mjpeg"}, rtsp.TCP, ingest.MJPEG},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			config := configFor(gstCamera(t, c.args...))
 			config.Transport, config.Username, config.Password = c.transport, "viewer", "secret"
 			packets, err := read(t, config, 60)
@@ -86,6 +87,7 @@ func TestGst(t *testing.T) {
 		})
 	}
 	t.Run("wrong password", func(t *testing.T) {
+		t.Parallel()
 		config := configFor(gstCamera(t, "--auth=digest"))
 		config.Username, config.Password = "viewer", "wrong"
 		if _, err := read(t, config, 1); ingest.ReasonOf(err) != ingest.ReasonUnauthorized {

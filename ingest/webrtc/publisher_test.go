@@ -94,6 +94,7 @@ func vp8Frames(n, gop int) []ingest.Packet {
 func (p *publisher) connect(ctx context.Context) (int, string, *pion.PeerConnection, *pion.TrackLocalStaticSample, error) {
 	var settings pion.SettingEngine
 	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetICETimeouts(time.Second, time.Second, 200*time.Millisecond)
 	engine := &pion.MediaEngine{}
 	parameters := pion.RTPCodecParameters{RTPCodecCapability: p.codec, PayloadType: 120}
 	opus := pion.RTPCodecParameters{RTPCodecCapability: pion.RTPCodecCapability{MimeType: pion.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 111}
