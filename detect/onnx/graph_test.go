@@ -140,8 +140,8 @@ func TestRecognize(t *testing.T) {
 			graph{inputs: image, outputs: []port{f32("output0", 0, 6, 8400)}, metadata: map[string]string{"names": "{0: 'person', 1: 'car'}"}},
 			"", yolo{name: "output0", classes: 2, anchors: 1, kind: v8},
 		},
-		"yolov8, all open": {
-			graph{inputs: []port{f32("images", 0, 3, 0, 0)}, outputs: []port{f32("output0", 0, 6, 0)}},
+		"yolov8, all open, in 8 bits": {
+			graph{inputs: []port{f32("images", 0, 3, 0, 0)}, outputs: []port{f32("output0", 0, 6, 0)}, ops: map[string]int{"DequantizeLinear": 1}},
 			two, yolo{name: "output0", classes: 2, anchors: 1, kind: v8},
 		},
 		"yolov5": {
@@ -170,8 +170,8 @@ func TestRecognize(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !equal(spec.family, c.want) {
-				t.Errorf("family %+v, want %+v", spec.family, c.want)
+			if !equal(spec.family, c.want) || spec.Quantized != (c.g.ops["DequantizeLinear"] > 0) {
+				t.Errorf("family %+v, want %+v; quantized %v", spec.family, c.want, spec.Quantized)
 			}
 		})
 	}

@@ -52,11 +52,8 @@ func findLibrary(engine string, dirs []string) string {
 	all = append(all, upward(filepath.Join(engine, "lib"))...)
 	for _, dir := range all {
 		for _, candidate := range []string{dir, filepath.Join(dir, engine, "lib")} {
-			path := filepath.Join(candidate, name)
-			if _, err := os.Stat(path); err == nil {
-				if abs, err := filepath.Abs(path); err == nil {
-					return abs
-				}
+			if path := libraryIn(candidate, name); path != "" {
+				return path
 			}
 		}
 	}
@@ -70,4 +67,16 @@ func missing(engine, path string, dirs []string, cause error) error {
 	}
 	looked := append(append([]string{}, dirs...), "SIGHTLINE_LIBS", ".deps/"+engine+"/lib", "the system's library folders")
 	return fmt.Errorf("engine %s: no %s in %s (`make setup` fetches it): %w", engine, path, strings.Join(looked, ", "), cause)
+}
+
+// libraryIn returns the absolute path of a library in a folder, "" without one.
+// Packages may lack the name without a version.
+func libraryIn(dir, name string) string {
+	entries, _ := os.ReadDir(dir) // in order of names; a folder that is not there holds nothing
+	for _, e := range entries {
+		if path, err := filepath.Abs(filepath.Join(dir, e.Name())); err == nil && strings.HasPrefix(e.Name(), name) {
+			return path
+		}
+	}
+	return ""
 }

@@ -41,9 +41,12 @@ func TestAuto(t *testing.T) {
 			t.Errorf("engine %+v", e)
 		}
 	}
-	path := filepath.Dir(testkit.Dep(t, "onnxruntime/lib/libonnxruntime.so"))
+	runtime := testkit.Dep(t, "onnxruntime/lib/libonnxruntime.so")
 	t.Chdir(t.TempDir()) // no .deps here or above
-	cfg.LibDirs = []string{path}
+	if err := os.Symlink(runtime, "libonnxruntime.so.1.99"); err != nil {
+		t.Fatal(err)
+	}
+	cfg.LibDirs = []string{"."}
 	if s, err := New(cfg, quiet()); err != nil || s.Info().Engine != onnxRuntime {
 		t.Errorf("without OpenVINO: %v", err)
 	} else {
@@ -244,6 +247,14 @@ func TestBatchMisuse(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
+	}
+	closed, err := s.NewWriter(WriterConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	if err := b.Write(0, closed, f); err == nil || !strings.Contains(err.Error(), "the writer is closed") {
+		t.Errorf("write after Close: %v", err)
 	}
 	two, err := s.Open(Shape{416, 320}, 2)
 	if err != nil {

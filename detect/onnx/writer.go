@@ -16,8 +16,8 @@ type WriterConfig struct {
 }
 
 // Writer puts the frames of one stream into batches and says which detections
-// count for it. One goroutine at a time. Close it when no batch that it wrote to
-// will be asked for Detections any more.
+// count for it. One goroutine at a time; Detections of what it wrote may be read
+// meanwhile, and after Close.
 type Writer struct {
 	spec      *Spec
 	threshold float32
@@ -51,17 +51,20 @@ func (s *Session) NewWriter(cfg WriterConfig) (*Writer, error) {
 	return w, errors.Join(errs...)
 }
 
-// Close frees the writer's tables.
+// Close frees the writer's tables. It writes no more.
 func (w *Writer) Close() {
 	for _, p := range w.pre {
 		p.Close()
 	}
-	clear(w.pre)
+	w.pre = nil
 }
 
 func (w *Writer) preprocess(shape Shape) (*kernels.Preprocess, error) {
 	if p := w.pre[shape]; p != nil {
 		return p, nil
+	}
+	if w.pre == nil {
+		return nil, errors.New("the writer is closed")
 	}
 	p, err := kernels.NewPreprocess(w.spec.Input.slot(shape))
 	if err == nil {
