@@ -36,6 +36,7 @@ type analyst struct {
 	status     *state
 	emit       func([]detect.Event) // blocks where a lossless sink is full
 	release    func()               // a row is done with
+	settle     func()               // before the last account of a lossless stream: waits until the sinks have taken its events
 	sinks      func() map[string]detect.SinkLedger
 	warn       func(msg string, err error)
 
@@ -122,6 +123,7 @@ func (a *analyst) run() {
 			busy = false
 		}
 	}
+	a.settle()
 	a.accountFor(a.clock())
 }
 

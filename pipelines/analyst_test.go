@@ -45,7 +45,7 @@ func TestResultsAreAnalyzedInFrameOrder(t *testing.T) {
 		analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: newGridSampler(0, nil),
 		ledger: l, status: &state{}, emit: func([]detect.Event) {}, release: func() { released++ },
 		sinks: func() map[string]detect.SinkLedger { return nil },
-		warn:  func(string, error) {},
+		warn:  func(string, error) {}, settle: func() {},
 	}).prepare()
 	done := make(chan struct{})
 	go func() { a.run(); close(done) }()

@@ -188,8 +188,9 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	s.analyst = (&analyst{
 		live: !lossless, confidence: st.Detect.Confidence, analysis: analysis, tracker: tracker, sampler: s.sampler,
 		ledger: s.ledger, status: s.status, emit: func(events []detect.Event) { p.emit(events, s.now()) }, release: s.release,
-		sinks: func() map[string]detect.SinkLedger { return p.sinkLedgers(st.Name) },
-		warn:  func(msg string, err error) { log.Warn(msg, slog.Any("error", err)) },
+		settle: func() { p.settle(s) },
+		sinks:  func() map[string]detect.SinkLedger { return p.sinkLedgers(st.Name) },
+		warn:   func(msg string, err error) { log.Warn(msg, slog.Any("error", err)) },
 	}).prepare()
 	s.lane = &lane{
 		live: !lossless, writer: writer, deliver: s.analyst.deliver, replace: func(*row) { s.ledger.skip("replaced") },

@@ -196,3 +196,14 @@ func (d *Delivery) Drain(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Settle waits until nothing of the stream waits any more, or ctx ends.
+func (d *Delivery) Settle(ctx context.Context, stream string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for s := d.stream(stream); s.waiting > 0 && !d.closed; {
+		if d.wait(ctx) != nil {
+			return
+		}
+	}
+}

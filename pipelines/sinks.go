@@ -59,6 +59,16 @@ func (p *Pipeline) acknowledged(events []*detect.Event, at time.Time) {
 	}
 }
 
+// settle waits until the sinks have taken a lossless stream's events, so that its
+// last account is the same at every run.
+func (p *Pipeline) settle(s *stream) {
+	for _, o := range p.outlets {
+		if s.lossless {
+			o.Settle(p.hard, s.name)
+		}
+	}
+}
+
 // ownStream stands where an event is about no stream: no stream can be called so.
 const ownStream = "-"
 

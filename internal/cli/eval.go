@@ -113,11 +113,7 @@ func yamlQuoted(s string) string {
 func printEval(sh *shell, r eval.Result) {
 	fmt.Fprintf(sh.out, "%d frames, %d annotated boxes of %d objects; %d boxes of %d tracks found\n",
 		r.Frames, r.TruthBoxes, r.TruthTracks, r.Boxes, r.Tracks)
-	for _, m := range []struct {
-		name  string
-		value float64
-	}{{"AP50", r.AP50}, {"precision", r.Precision}, {"recall", r.Recall}, {"MOTA", r.MOTA}, {"IDF1", r.IDF1}, {"HOTA", r.HOTA}} {
-		fmt.Fprintf(sh.out, "  %-10s %.4f\n", m.name, m.value)
-	}
-	fmt.Fprintf(sh.out, "  %-10s %d\n", "switches", r.Switches)
+	fmt.Fprintf(sh.out, "  AP50 %.4f, precision %.4f, recall %.4f\n", r.AP50, r.Precision, r.Recall)
+	fmt.Fprintf(sh.out, "  tracked boxes: MOTA %.4f, IDF1 %.4f, HOTA %.4f, %d switches\n", r.Tracked.MOTA, r.Tracked.IDF1, r.Tracked.HOTA, r.Tracked.Switches)
+	fmt.Fprintf(sh.out, "  all boxes:     MOTA %.4f, IDF1 %.4f, HOTA %.4f, %d switches\n", r.MOTA, r.IDF1, r.HOTA, r.Switches)
 }
