@@ -28,7 +28,7 @@ const (
 	// maxClockError is how far the source's pace and the wall may part before the
 	// capture clock is set anew.
 	maxClockError = 200 * time.Millisecond
-	// usualStep is the picture interval assumed until two pictures were seen.
+	// usualStep is the picture interval assumed of sources that do not tell.
 	usualStep = 40 * time.Millisecond
 )
 
@@ -51,7 +51,7 @@ type feed struct {
 	epoch     string
 	shift     time.Duration // stream time at which the current epoch began
 	newest    time.Duration // stream time of the latest picture shown
-	step      time.Duration // picture interval
+	step      time.Duration // picture interval, as far as the source tells
 	anchor    time.Time     // wall time of stream time 0
 	reported  time.Duration // stream time of the latest report
 	published uint64
@@ -147,9 +147,9 @@ func (f *feed) place(p ingest.Packet) time.Duration {
 		f.shift = f.newest + f.step
 	}
 	at := f.shift + p.PTS
-	if at > f.newest {
-		f.step = min(at-f.newest, time.Second)
-		f.newest = at
+	f.newest = max(f.newest, at)
+	if p.Duration > 0 {
+		f.step = p.Duration
 	}
 	now := time.Now()
 	if f.anchor.IsZero() || now.Sub(f.anchor.Add(at)).Abs() > maxClockError {

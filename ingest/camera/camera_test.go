@@ -1,0 +1,148 @@
+package camera_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image/jpeg"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
+
+	"sightline/ingest"
+	"sightline/ingest/camera"
+	"sightline/ingest/file"
+	"sightline/ingest/rtsp"
+	"sightline/internal/testkit"
+)
+
+const pictures = 20
+
+var (
+	quiet     = slog.New(slog.DiscardHandler)
+	errEnough = errors.New("enough")
+)
+
+// collect takes n packets, or those there are.
+func collect(t *testing.T, source ingest.Source, n int) (packets []ingest.Packet) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	err := source.Run(ctx, func(p ingest.Packet) error {
+		if packets = append(packets, p); len(packets) == n {
+			return errEnough
+		}
+		return nil
+	})
+	if err != errEnough && err != nil {
+		t.Fatalf("%v after %d packets", err, len(packets))
+	}
+	return packets
+}
+
+// parts are what must survive the way: NAL units or OBUs, else the bytes.
+func parts(t *testing.T, p ingest.Packet) [][]byte {
+	switch p.Codec {
+	case ingest.H264, ingest.H265:
+		return slices.Collect(ingest.NALs(p.Data))
+	case ingest.AV1:
+		var obus av1.Bitstream
+		if err := obus.Unmarshal(p.Data); err != nil {
+			t.Fatal(err)
+		}
+		const delimiter = 2 // not sent over RTP
+		return slices.DeleteFunc(obus, func(obu []byte) bool { return obu[0]>>3&15 == delimiter })
+	case ingest.MJPEG: // headers are rebuilt
+		picture, err := jpeg.Decode(bytes.NewReader(p.Data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pixels bytes.Buffer
+		if err := jpeg.Encode(&pixels, picture, nil); err != nil {
+			t.Fatal(err)
+		}
+		return [][]byte{pixels.Bytes()}
+	}
+	return [][]byte{p.Data}
+}
+
+// Real streams of every codec go through a camera, over and over, and come back
+// as they are in the file.
+func TestEveryCodecComesBack(t *testing.T) {
+	for _, c := range []struct {
+		codec ingest.Codec
+		clip  string
+		args  []string
+	}{
+		{ingest.H264, "a.mp4", []string{"-c:v", "libx264", "-bf", "2", "-g", "10"}},
+		{ingest.H265, "a.mp4", []string{"-c:v", "libx265", "-x265-params", "keyint=10:open-gop=0:log-level=none"}},
+		{ingest.VP8, "a.webm", []string{"-c:v", "libvpx", "-g", "10", "-auto-alt-ref", "0"}},
+		{ingest.VP9, "a.webm", []string{"-c:v", "libvpx-vp9", "-g", "10", "-auto-alt-ref", "0", "-deadline", "realtime"}},
+		{ingest.AV1, "a.mkv", []string{"-c:v", "libaom-av1", "-g", "10", "-cpu-used", "8", "-usage", "realtime"}},
+		{ingest.MJPEG, "a.avi", []string{"-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-huffman", "default"}},
+	} {
+		t.Run(string(c.codec), func(t *testing.T) {
+			args := append([]string{"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=20", "-frames:v", "20", "-pix_fmt", "yuv420p"}, c.args...)
+			config := file.Defaults()
+			config.Path, config.Pace = testkit.Clip(t, c.clip, args...), file.Fastest
+			source, err := file.New(config, "clip", quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := collect(t, source, pictures)
+
+			config.Pace, config.Loop = file.Realtime, true
+			looped, err := file.New(config, "clip", quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, c.codec, want, watch(t, looped, 2*pictures))
+		})
+	}
+}
+
+// watch serves the source and reads n packets of it.
+func watch(t *testing.T, source ingest.Source, n int) []ingest.Packet {
+	t.Helper()
+	server, err := camera.Serve(context.Background(), camera.Config{Streams: map[string]ingest.Source{"clip": source}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	config := rtsp.Defaults()
+	config.URL = server.URL("clip")
+	return collect(t, rtsp.New(config, "clip", quiet), n)
+}
+
+// compare finds where in the loop the viewer came in, and follows from there.
+func compare(t *testing.T, codec ingest.Codec, want, got []ingest.Packet) {
+	t.Helper()
+	if len(want) != pictures || len(got) != 2*pictures {
+		t.Fatalf("%d packets of the file, %d of the camera", len(want), len(got))
+	}
+	equal := func(a, b ingest.Packet) bool { return slices.EqualFunc(parts(t, a), parts(t, b), bytes.Equal) }
+	at := slices.IndexFunc(want, func(p ingest.Packet) bool { return equal(p, got[0]) })
+	if at < 0 {
+		t.Fatal("the camera's first packet is not in the file")
+	}
+	for i, p := range got {
+		w := want[(at+i)%pictures]
+		if p.Codec != codec || p.Keyframe != w.Keyframe || p.Break || !equal(p, w) {
+			t.Fatalf("packet %d: %s, keyframe %v, break %v, %d bytes; the file's has %v, %d bytes",
+				i, p.Codec, p.Keyframe, p.Break, len(p.Data), w.Keyframe, len(w.Data))
+		}
+	}
+	pts := make([]time.Duration, len(got))
+	for i, p := range got {
+		pts[i] = p.PTS
+	}
+	slices.Sort(pts)
+	for i := 1; i < len(pts)-3; i++ { // the last ones may wait for B-frames
+		if step := pts[i] - pts[i-1]; (step - 50*time.Millisecond).Abs() > 2*time.Millisecond {
+			t.Errorf("pictures %d and %d are %v apart, also where the loop closes: want 50 ms", i-1, i, step)
+		}
+	}
+}
