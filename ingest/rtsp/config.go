@@ -69,7 +69,7 @@ func (c Config) target() (*url.URL, error) {
 	if err != nil {
 		// url.Parse quotes what it cannot read, which may be the password.
 		return nil, errors.New("url: cannot be read as a URL; special characters in a password " +
-			"are written %XX, or put it under password:")
+			"are written %XX, or the password goes under its own key")
 	}
 	switch {
 	case u.Scheme != "rtsp" && u.Scheme != "rtsps":

@@ -226,6 +226,20 @@ func mutePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// A connection that hangs half made ends with its context all the same.
+func TestCancelWhileConnecting(t *testing.T) {
+	source := newSource(configFor("rtsp://" + mutePort(t) + "/gate"))
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := source.Run(ctx, func(ingest.Packet) error { return nil }); err != context.DeadlineExceeded {
+		t.Errorf("%v, want the context's error", err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("ended after %v", took)
+	}
+}
+
 func TestCameraDies(t *testing.T) {
 	server := serve(t, camera.Config{})
 	config := configFor(server.URL("gate"))
