@@ -1,4 +1,4 @@
-// Chooses between the oracle and the vectorised twins.
+// Chooses between the oracle and the vectorized twins.
 #include <cstdlib>
 #include <cstring>
 

@@ -1,7 +1,7 @@
 // Package kernels is the maths that touches pixels and boxes: a decoded picture
 // becomes a network's input, and a network's output becomes boxes. vision.cu is
 // the definition: CUDA source that is also compiled as C++, the oracle. The code
-// in cpu/ is its vectorised twin, one build for each instruction set level, of
+// in cpu/ is its vectorized twin, one build for each instruction set level, of
 // which the best one that the processor has is chosen at run time.
 //
 // The package imports no other package of this module. Every function is one

@@ -1,4 +1,4 @@
-// The vectorised code for x86-64-v3.
+// The vectorized code for x86-64-v3.
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-// The vectorised code for x86-64-v4.
+// The vectorized code for x86-64-v4.
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-// The vectorised code for arm64.
+// The vectorized code for arm64.
 #include <stddef.h>
 #include <stdint.h>
 

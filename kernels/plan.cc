@@ -1,4 +1,4 @@
-// Tables for the vectorised preprocess: made once for each geometry.
+// Tables for the vectorized preprocess: made once for each geometry.
 #include "cxx.h"
 
 #include <cstdlib>

@@ -1,6 +1,6 @@
 // The device maths: picture to network input, network output to boxes. This one
 // source is the CUDA kernels and, compiled as C++, the oracle that the
-// vectorised CPU code is tested against.
+// vectorized CPU code is tested against.
 #include "port.h"
 #include "types.h"
 

@@ -1,4 +1,4 @@
-// Decoding of network outputs, one text for every level: a vectorised scan passes
+// Decoding of network outputs, one text for every level: a vectorized scan passes
 // over the anchors whose scores all stay below the threshold, and the oracle's own
 // functions do the rest, so that boxes are the same bits at every level.
 #pragma once

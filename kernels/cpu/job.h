@@ -1,4 +1,4 @@
-// What the vectorised code of every level is given. Plain pointers only: the
+// What the vectorized code of every level is given. Plain pointers only: the
 // levels' sources must not instantiate library templates, which the linker could
 // then pick for processors that lack the level's instructions.
 #pragma once

@@ -1,5 +1,5 @@
 // Source rows to the rectangle's width, and the cache of the last two: half of the
-// vectorised preprocess. A level's header has defined struct Isa before.
+// vectorized preprocess. A level's header has defined struct Isa before.
 #pragma once
 
 namespace {
