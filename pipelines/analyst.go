@@ -59,7 +59,8 @@ type item struct {
 }
 
 // idleAdvance is how long a live stream may show nothing before windows are
-// closed by the clock.
+// closed by the clock, which then is that much behind: pictures that the network
+// held up must still find their window open.
 const idleAdvance = 5 * time.Second
 
 // accountEvery is how often a stream says what became of everything; a lossless
@@ -117,8 +118,8 @@ func (a *analyst) run() {
 		case now := <-account.C:
 			a.accountFor(now.UTC())
 		case now := <-idle.C:
-			if !busy {
-				a.emit(a.analysis.Advance(now.UTC()))
+			if !busy && a.ledger.underWay() == 0 {
+				a.emit(a.analysis.Advance(now.UTC().Add(-idleAdvance)))
 			}
 			busy = false
 		}

@@ -1,18 +1,29 @@
 package pipelines
 
 import (
+	"errors"
 	"sync"
 	"time"
+	"unsafe"
 
 	"sightline/decode"
 	"sightline/detect"
 	"sightline/detect/onnx"
 )
 
-// session is what the batcher needs of a detector; *onnx.Session is one.
-type session interface {
-	Workers() int
-	Open(shape onnx.Shape, rows int) (*onnx.Batch, error)
+// batch is one run of a network over several frames; *onnx.Batch is one.
+type batch interface {
+	Write(row int, w *onnx.Writer, f *decode.Frame) error
+	Run(rows int) error
+	Detections(row int) ([]detect.Detection, error)
+	Close()
+}
+
+// openBatchFunc returns an empty batch of so many rows; it does not block.
+type openBatchFunc func(shape onnx.Shape, rows int) (batch, error)
+
+func opener(s *onnx.Session) openBatchFunc {
+	return func(shape onnx.Shape, rows int) (batch, error) { return s.Open(shape, rows) }
 }
 
 // row is one frame on its way through a network.
@@ -56,7 +67,7 @@ func (l *lane) fence() { l.batch = nil }
 
 // openBatch is a batch that still takes rows.
 type openBatch struct {
-	batch   *onnx.Batch
+	batch   batch
 	shape   onnx.Shape
 	rows    []*row
 	writers int
@@ -68,9 +79,9 @@ type openBatch struct {
 // newer frame may take over. So no stream starves another, and memory is bounded
 // by the number of streams.
 type batcher struct {
-	session session
-	gate    *gate
-	rows    int // most rows in a batch
+	opened openBatchFunc
+	gate   *gate
+	rows   int // most rows in a batch
 
 	mu     sync.Mutex
 	cond   *sync.Cond
@@ -78,25 +89,43 @@ type batcher struct {
 	closed bool
 }
 
-func newBatcher(s session, g *gate, rows int) *batcher {
-	b := &batcher{session: s, gate: g, rows: max(1, rows)}
+func newBatcher(open openBatchFunc, g *gate, rows int) *batcher {
+	b := &batcher{opened: open, gate: g, rows: max(1, rows)}
 	b.cond = sync.NewCond(&b.mu)
 	return b
 }
 
-// put writes f into a row for r's lane; the caller keeps f. One goroutine a lane.
+// put writes f into a row for r's lane; the caller keeps f. One goroutine a lane,
+// which holds a core meanwhile. A frame that cannot be written is delivered with
+// the error; put itself fails only where no row was claimed.
 func (b *batcher) put(r *row, f *decode.Frame, shape onnx.Shape) error {
 	ob, index, err := b.claim(r, shape)
 	if err != nil {
 		return err
 	}
-	err = ob.batch.Write(index, r.lane.writer, f)
+	if err = ob.batch.Write(index, r.lane.writer, f); err != nil {
+		// The other rows can only run if this one holds something.
+		if blankErr := ob.batch.Write(index, r.lane.writer, blank()); blankErr != nil {
+			err = errors.Join(err, blankErr)
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r.err = err
 	ob.writers--
 	b.cond.Broadcast()
 	return nil
+}
+
+// blank is a small black picture.
+func blank() *decode.Frame {
+	const side = 16
+	plane := make([]byte, side*side)
+	p := decode.Plane{Data: unsafe.Pointer(unsafe.SliceData(plane)), Stride: side}
+	return decode.NewFrame(decode.Frame{
+		Width: side, Height: side, Format: decode.I420, Memory: decode.Host, Planes: [3]decode.Plane{p, p, p},
+		Color: decode.Color{Matrix: decode.BT601},
+	}, func() {})
 }
 
 // claim finds the next row and marks its batch as being written.
@@ -114,7 +143,7 @@ func (b *batcher) claim(r *row, shape onnx.Shape) (*openBatch, int, error) {
 	}
 	ob := b.last(shape)
 	if ob == nil {
-		batch, err := b.session.Open(shape, b.rows)
+		batch, err := b.opened(shape, b.rows)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -125,7 +125,7 @@ func (p *Pipeline) detector(model string, o Options) (*detector, error) {
 		return nil, err
 	}
 	p.log.Info("network is ready", slog.Any("model", s.Info()))
-	d := &detector{session: s, batcher: newBatcher(s, p.gate, c.MaxBatch)}
+	d := &detector{session: s, batcher: newBatcher(opener(s), p.gate, c.MaxBatch)}
 	p.detectors[key] = d
 	return d, nil
 }
@@ -175,7 +175,7 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 		return err
 	}
 	s := &stream{
-		name: st.Name, live: live, lossless: lossless, log: log,
+		name: st.Name, live: live, waits: st.Kind == spec.WHIP, lossless: lossless, log: log,
 		source: source, decoder: decoder, gate: p.gate, batcher: det.batcher, shapes: &shapes{session: det.session, wait: lossless, failed: func(err error) {
 			log.Warn("network was not compiled for this picture size", slog.Any("error", err))
 		}},

@@ -44,13 +44,18 @@ func (l *ledger) skip(reason string) {
 	l.mu.Unlock()
 }
 
-// settle gives up what went into the decoder and never came out.
-func (l *ledger) settle(waiting int) {
+// pictures is how many came out of the decoder.
+func (l *ledger) pictures() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if in := l.inDecoder(); in > uint64(waiting) {
-		l.undecoded["no_picture"] += in - uint64(waiting)
-	}
+	return l.decoded
+}
+
+// underWay is how many pictures wait for their inference.
+func (l *ledger) underWay() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.decoded - l.inferred - sum(l.skipped)
 }
 
 // snapshot returns the stream's columns; the sinks' are added by the caller.

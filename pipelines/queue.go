@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +21,11 @@ const (
 // before it ended.
 type unit struct {
 	packet ingest.Packet
+	lost   bool // the packet was given up; its data is gone, but its picture counts
 	end    *detect.ReasonInfo
 }
+
+func (u unit) waits() bool { return u.end == nil && !u.lost }
 
 // packetQueue stands between a source and its decoder, so that a slow decoder
 // never stalls reading from a camera. A live queue that grows too old or too
@@ -49,7 +53,7 @@ func (q *packetQueue) put(ctx context.Context, p ingest.Packet) error {
 	defer q.mu.Unlock()
 	for q.lossless && len(q.units) >= queueLossless {
 		if err := q.wait(ctx); err != nil {
-			q.drop(p, "shutdown")
+			q.drop(p, shutdown)
 			return err
 		}
 	}
@@ -58,6 +62,8 @@ func (q *packetQueue) put(ctx context.Context, p ingest.Packet) error {
 	}
 	if q.untilKey && !p.Keyframe {
 		q.drop(p, "queue_full")
+		q.units = append(q.units, lost(p))
+		q.signal()
 		return nil
 	}
 	q.untilKey = false
@@ -107,6 +113,7 @@ func (q *packetQueue) abandon(reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropBefore(len(q.units), reason)
+	q.units = slices.DeleteFunc(q.units, func(u unit) bool { return u.lost })
 	q.signal()
 }
 
@@ -115,7 +122,7 @@ func (q *packetQueue) waiting() (packets, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, u := range q.units {
-		if u.end == nil {
+		if u.waits() {
 			packets++
 		}
 	}
@@ -124,7 +131,7 @@ func (q *packetQueue) waiting() (packets, bytes int) {
 
 func (q *packetQueue) full(p ingest.Packet) bool {
 	for _, u := range q.units {
-		if u.end == nil {
+		if u.waits() {
 			return q.bytes+len(p.Data) > queueBytes || p.Received.Sub(u.packet.Received) > queueAge
 		}
 	}
@@ -136,7 +143,7 @@ func (q *packetQueue) full(p ingest.Packet) bool {
 func (q *packetQueue) shed(arrivedKey bool) {
 	if !arrivedKey {
 		for i := len(q.units) - 1; i > 0; i-- {
-			if q.units[i].packet.Keyframe {
+			if q.units[i].waits() && q.units[i].packet.Keyframe {
 				q.dropBefore(i, "queue_full")
 				return
 			}
@@ -146,18 +153,21 @@ func (q *packetQueue) shed(arrivedKey bool) {
 	q.untilKey = true
 }
 
-// dropBefore gives up the packets in front of n and keeps the news among them.
+// dropBefore gives up the packets in front of n. What is left of each, and the
+// news among them, keeps its place.
 func (q *packetQueue) dropBefore(n int, reason string) {
-	kept := make([]unit, 0, len(q.units)-n+1)
-	for i, u := range q.units {
-		if i >= n || u.end != nil {
-			kept = append(kept, u)
-			continue
+	for i, u := range q.units[:n] {
+		if u.waits() {
+			q.bytes -= len(u.packet.Data)
+			q.drop(u.packet, reason)
+			q.units[i] = lost(u.packet)
 		}
-		q.bytes -= len(u.packet.Data)
-		q.drop(u.packet, reason)
 	}
-	q.units = kept
+}
+
+func lost(p ingest.Packet) unit {
+	p.Data, p.Extradata = nil, nil
+	return unit{packet: p, lost: true}
 }
 
 func (q *packetQueue) signal() {

@@ -18,17 +18,21 @@ func packetAt(k int, key bool) ingest.Packet {
 	}
 }
 
-// drained takes everything and returns the packets' numbers, -1 for an end.
-func drained(q *packetQueue) (numbers []int) {
+// drained takes everything and returns the packets' numbers, -1 for an end, and
+// those of packets given up.
+func drained(q *packetQueue) (numbers, lost []int) {
 	q.close()
 	for {
 		u, ok := q.take()
 		if !ok {
-			return numbers
+			return numbers, lost
 		}
-		if u.end != nil {
+		switch {
+		case u.end != nil:
 			numbers = append(numbers, -1)
-		} else {
+		case u.lost:
+			lost = append(lost, int(u.packet.PTS/time.Second))
+		default:
 			numbers = append(numbers, int(u.packet.PTS/time.Second))
 		}
 	}
@@ -47,12 +51,12 @@ func TestLiveQueueGivesUpToTheNextKeyframe(t *testing.T) {
 		keys    map[int]bool
 		packets int
 		want    []int
-		dropped int
+		lost    []int
 	}{
-		{"fits", key(0), 3, []int{0, 1, 2}, 0},
-		{"a keyframe waits", key(0, 2), 4, []int{2, 3}, 2},
-		{"none waits", key(0), 5, nil, 5},
-		{"one comes later", key(0, 5), 7, []int{5, 6}, 5},
+		{"fits", key(0), 3, []int{0, 1, 2}, nil},
+		{"a keyframe waits", key(0, 2), 4, []int{2, 3}, []int{0, 1}},
+		{"none waits", key(0), 5, nil, []int{0, 1, 2, 3, 4}},
+		{"one comes later", key(0, 5), 7, []int{5, 6}, []int{0, 1, 2, 3, 4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dropped := 0
@@ -67,8 +71,9 @@ func TestLiveQueueGivesUpToTheNextKeyframe(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := drained(q); !slices.Equal(got, c.want) || dropped != c.dropped {
-				t.Errorf("kept %v and dropped %d, want %v and %d", got, dropped, c.want, c.dropped)
+			got, lost := drained(q)
+			if !slices.Equal(got, c.want) || !slices.Equal(lost, c.lost) || dropped != len(c.lost) {
+				t.Errorf("kept %v, lost %v and dropped %d, want %v and %v", got, lost, dropped, c.want, c.lost)
 			}
 		})
 	}
@@ -80,8 +85,8 @@ func TestQueueKeepsNewsOfTheEnd(t *testing.T) {
 	q.end(detect.ReasonInfo{Code: "timeout"})
 	q.put(t.Context(), packetAt(9, true))
 	q.abandon("shutdown")
-	if got := drained(q); !slices.Equal(got, []int{-1}) {
-		t.Errorf("left %v, want the end alone", got)
+	if got, lost := drained(q); !slices.Equal(got, []int{-1}) || lost != nil {
+		t.Errorf("left %v, lost %v, want the end alone", got, lost)
 	}
 	if n, bytes := q.waiting(); n != 0 || bytes != 0 {
 		t.Errorf("%d packets and %d bytes wait in an empty queue", n, bytes)

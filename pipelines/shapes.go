@@ -7,43 +7,56 @@ import (
 	"sightline/detect/onnx"
 )
 
+// sizes is what compiles input sizes; *onnx.Session is one.
+type sizes interface {
+	Ideal(width, height int) onnx.Shape
+	ShapeFor(width, height int) onnx.Shape
+	Ready(onnx.Shape) bool
+	Prepare(onnx.Shape) error
+}
+
 // shapes picks the network's input size for a stream's picture size. Compiling a
 // size takes tenths of a second: a lossless stream waits for it, any other is
-// letterboxed into a size that is ready meanwhile. The decoding goroutine uses it.
+// letterboxed into a size that is ready meanwhile, and for good into one where
+// its own cannot be compiled. One size at least is ready from the start. The
+// decoding goroutine uses it.
 type shapes struct {
-	session *onnx.Session
+	session sizes
 	wait    bool
 	failed  func(error) // told of a size that could not be compiled
 
 	width, height int
 	ideal         onnx.Shape
 	settled       bool // ideal is ready
+	tried         bool // ideal was or is being compiled
 	compiling     sync.WaitGroup
 	busy          atomic.Bool
 }
 
-func (s *shapes) get(width, height int) (onnx.Shape, error) {
+func (s *shapes) get(width, height int) onnx.Shape {
 	if width != s.width || height != s.height {
-		s.width, s.height, s.settled = width, height, false
+		s.width, s.height, s.settled, s.tried = width, height, false, false
 		s.ideal = s.session.Ideal(width, height)
 	}
 	if s.settled {
-		return s.ideal, nil
+		return s.ideal
 	}
 	if s.settled = s.session.Ready(s.ideal); s.settled {
-		return s.ideal, nil
+		return s.ideal
 	}
+	if s.tried || !s.busy.CompareAndSwap(false, true) {
+		return s.session.ShapeFor(width, height)
+	}
+	s.tried = true
+	ideal := s.ideal
+	s.compiling.Go(func() {
+		defer s.busy.Store(false)
+		if err := s.session.Prepare(ideal); err != nil {
+			s.failed(err)
+		}
+	})
 	if s.wait {
-		return s.ideal, s.session.Prepare(s.ideal)
+		s.compiling.Wait()
 	}
-	if s.busy.CompareAndSwap(false, true) {
-		ideal := s.ideal
-		s.compiling.Go(func() {
-			defer s.busy.Store(false)
-			if err := s.session.Prepare(ideal); err != nil {
-				s.failed(err)
-			}
-		})
-	}
-	return s.session.ShapeFor(width, height), nil
+	return s.session.ShapeFor(width, height)
 }

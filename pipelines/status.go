@@ -13,7 +13,7 @@ type StreamStatus struct {
 	Name      string             `json:"name"`
 	Title     string             `json:"title,omitempty"`
 	Kind      string             `json:"kind"`
-	State     string             `json:"state"` // starting, online, offline, ended
+	State     string             `json:"state"` // starting, online (pictures come), offline, ended
 	Reason    *detect.ReasonInfo `json:"reason,omitempty"`
 	Epoch     string             `json:"epoch,omitempty"`
 	Codec     string             `json:"codec,omitempty"`
@@ -39,8 +39,14 @@ func (st *state) packet(p ingest.Packet) {
 	defer st.mu.Unlock()
 	st.s.Packets++
 	st.s.Bytes += uint64(len(p.Data))
-	st.s.Codec, st.s.Epoch = string(p.Codec), p.Epoch
-	st.s.State, st.s.Reason = "online", nil
+	st.s.Codec = string(p.Codec)
+}
+
+// online notes the first picture of an epoch.
+func (st *state) online(epoch string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.s.State, st.s.Reason, st.s.Epoch = "online", nil, epoch
 }
 
 func (st *state) size(width, height int) {

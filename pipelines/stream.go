@@ -19,6 +19,7 @@ import (
 type stream struct {
 	name     string
 	live     bool // a camera or publisher: tried again when it fails
+	waits    bool // a publisher comes to it: it is ready again at once
 	lossless bool // pace fastest: nothing is dropped, the source waits
 	log      *slog.Logger
 
@@ -38,10 +39,21 @@ type stream struct {
 	watch  watchers
 	giveUp atomic.Pointer[context.CancelCauseFunc]
 
-	epoch    string
+	// The decoding goroutine's own.
+	epoch    epoch
 	frames   []*decode.Frame // handed out by the decoder, not yet looked at
 	asked    time.Time       // when a keyframe was last asked for
 	warnings warnings
+	useless  error // a file that ended well gave no picture at all
+}
+
+// epoch is one connection, or one pass over a file.
+type epoch struct {
+	name   string
+	given  int           // packets given to the decoder
+	online bool          // a picture came
+	step   time.Duration // of the last packet that told
+	err    *ingest.Error // the decoder's last
 }
 
 // run works until the source is done or ctx ends, and everything it gave rise to
@@ -52,13 +64,13 @@ func (s *stream) run(ctx context.Context) error {
 	wg.Go(s.decodeAll)
 	err := s.supervise(ctx)
 	if ctx.Err() != nil {
-		s.queue.abandon("shutdown")
+		s.queue.abandon(shutdown)
 	}
 	s.queue.close()
 	wg.Wait()
 	s.shapes.compiling.Wait()
 	s.status.ended()
-	return errors.Join(err, s.decoder.Close())
+	return errors.Join(err, s.useless, s.decoder.Close())
 }
 
 // decodeAll is the decoding goroutine.
@@ -70,16 +82,41 @@ func (s *stream) decodeAll() {
 			return
 		}
 		if u.end != nil {
-			s.finishEpoch()
-			s.analyst.control(s.lane.next(), control{end: u.end, at: s.now()})
+			s.offline(*u.end)
 			continue
 		}
-		if u.packet.Epoch != s.epoch {
+		if u.packet.Epoch != s.epoch.name {
 			s.startEpoch(u.packet)
+		}
+		if u.lost {
+			s.decoder.Skip(u.packet)
+			continue
 		}
 		s.packet(u.packet)
 	}
 }
+
+// offline ends the epoch because its source ended. While a source stays away only
+// a new reason is news.
+func (s *stream) offline(reason detect.ReasonInfo) {
+	bad := s.finishEpoch()
+	if bad != nil && !s.live && reason.Code == string(ingest.ReasonEnded) {
+		s.useless, reason = bad, describe(bad, 1)
+	}
+	if !s.status.offline(reason) {
+		return
+	}
+	switch ingest.Reason(reason.Code) {
+	case ingest.ReasonEnded, shutdown:
+		s.log.Info("stream ended", slog.String("reason", reason.Code))
+	default:
+		s.log.Warn("stream is offline", slog.String("reason", reason.Code), slog.String("error", reason.Message))
+	}
+	s.analyst.control(s.lane.next(), control{end: &reason, at: s.now()})
+}
+
+// shutdown is why a stream goes offline when the pipeline ends.
+const shutdown = "shutdown"
 
 // now is the clock's time for live streams; others tell time by their frames.
 func (s *stream) now() time.Time {
@@ -90,28 +127,45 @@ func (s *stream) now() time.Time {
 }
 
 func (s *stream) startEpoch(p ingest.Packet) {
-	s.finishEpoch()
-	s.epoch = p.Epoch
+	if bad := s.finishEpoch(); bad != nil && !s.live {
+		s.fail(bad) // a file in a loop: the next pass would be no better
+	}
+	s.epoch = epoch{name: p.Epoch}
 	s.sampler.Reset()
-	s.analyst.control(s.lane.next(), control{epoch: p.Epoch, at: p.Captured})
 }
 
-// finishEpoch gets the last pictures out of the decoder.
-func (s *stream) finishEpoch() {
-	if s.epoch == "" {
-		return
+// finishEpoch gets the last pictures out of the decoder. It returns an error where
+// packets were given to the decoder and no picture came of any.
+func (s *stream) finishEpoch() *ingest.Error {
+	if s.epoch.name == "" {
+		return nil
 	}
+	before := s.decoder.Pending()
 	core := s.enterDecode(time.Time{})
 	err := s.decoder.Flush(s.collect)
 	s.gate.leave(core)
+	s.settle(before, "no_picture")
 	if err != nil {
 		s.warnings.warn(s.log, "decoder did not flush", err)
 	}
-	s.useFrames(0)
-	waiting, _ := s.queue.waiting()
-	s.ledger.settle(waiting)
-	s.epoch = ""
+	s.useFrames()
 	s.lane.fence()
+	e := s.epoch
+	s.epoch = epoch{}
+	switch {
+	case e.online || e.given == 0:
+		return nil
+	case e.err != nil:
+		return e.err
+	}
+	return &ingest.Error{Reason: ingest.ReasonDamaged, Permanent: true, Err: errors.New("nothing in it decodes to a picture")}
+}
+
+// settle accounts for packets the decoder gave up, of those it had before.
+func (s *stream) settle(before int, reason string) {
+	if lost := before - s.decoder.Pending() - len(s.frames); lost > 0 {
+		s.ledger.undecode(reason, uint64(lost))
+	}
 }
 
 // packet decides about one packet and decodes it.
@@ -129,13 +183,16 @@ func (s *stream) packet(p ingest.Packet) {
 		s.wantKeyframe(p.PTS)
 		return
 	}
+	s.epoch.given++
+	if p.Duration > 0 {
+		s.epoch.step = p.Duration
+	}
 	before := s.decoder.Pending() + 1
 	core := s.enterDecode(p.Received)
 	err := s.decoder.Decode(p, s.collect)
 	s.gate.leave(core)
-	lost := before - s.decoder.Pending() - len(s.frames)
-	s.decodeError(err, max(lost, 0))
-	s.useFrames(p.Duration)
+	s.settle(before, s.decodeError(err))
+	s.useFrames()
 }
 
 func (s *stream) enterDecode(due time.Time) work {
@@ -151,56 +208,59 @@ func (s *stream) collect(f *decode.Frame) error {
 	return nil
 }
 
-// decodeError accounts for n packets that the decoder gave up.
-func (s *stream) decodeError(err error, n int) {
+// decodeError does what the decoder's answer asks for, and returns the reason
+// under which packets it gave up are counted.
+func (s *stream) decodeError(err error) (reason string) {
 	switch {
 	case err == nil:
-		s.ledger.undecode("no_picture", uint64(n))
+		return "no_picture"
 	case errors.Is(err, decode.ErrNoKeyframe):
-		s.ledger.undecode("no_keyframe", uint64(n))
+		s.epoch.err = &ingest.Error{Reason: ingest.ReasonNoKeyframe, Permanent: true, Err: err}
 		s.requestKeyframe()
+		return "no_keyframe"
 	case errors.Is(err, decode.ErrUnsupported):
-		s.ledger.undecode("unsupported", uint64(n))
-		s.fail(ingest.ReasonUnsupportedCodec, err)
-	default:
-		s.ledger.undecode("damaged", uint64(n))
-		s.warnings.warn(s.log, "packet could not be decoded", err)
-		s.requestKeyframe()
+		s.epoch.err = &ingest.Error{Reason: ingest.ReasonUnsupportedCodec, Permanent: true, Err: err}
+		s.fail(s.epoch.err)
+		return "unsupported"
 	}
+	s.epoch.err = &ingest.Error{Reason: ingest.ReasonDamaged, Permanent: true, Err: err}
+	s.warnings.warn(s.log, "packet could not be decoded", err)
+	s.requestKeyframe()
+	return "damaged"
 }
 
 // useFrames looks at the frames the decoder has handed out and releases them.
-func (s *stream) useFrames(duration time.Duration) {
+func (s *stream) useFrames() {
 	for _, f := range s.frames {
-		s.frame(f, duration)
+		s.frame(f)
 		f.Release()
 	}
 	clear(s.frames)
 	s.frames = s.frames[:0]
 }
 
-func (s *stream) frame(f *decode.Frame, duration time.Duration) {
+func (s *stream) frame(f *decode.Frame) {
+	if !s.epoch.online {
+		s.epoch.online = true
+		s.status.online(s.epoch.name)
+		s.analyst.control(s.lane.next(), control{epoch: s.epoch.name, at: f.Captured})
+	}
 	s.watch.frame(f)
 	s.status.size(f.Width, f.Height)
 	if f.Damaged && s.live {
 		s.ledger.skip("damaged")
 		return
 	}
-	if !s.sampler.Frame(f.PTS, duration) {
+	if !s.sampler.Frame(f.PTS, s.epoch.step) {
 		s.ledger.skip("sampled")
 		return
 	}
-	shape, err := s.shapes.get(f.Width, f.Height)
-	if err != nil {
-		s.ledger.skip("error")
-		s.warnings.warn(s.log, "no network for this picture size", err)
-		return
-	}
+	shape := s.shapes.get(f.Width, f.Height)
 	if s.lossless {
 		s.slots <- struct{}{}
 	}
 	core := s.gate.enter(workPreprocess, f.Received)
-	err = s.batcher.put(s.row(f), f, shape)
+	err := s.batcher.put(s.row(f), f, shape)
 	s.gate.leave(core)
 	if err != nil {
 		s.ledger.skip("error")

@@ -3,8 +3,6 @@ package pipelines
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -36,51 +34,48 @@ func backoff(n int, offlineFor time.Duration, jitter float64) time.Duration {
 }
 
 // supervise runs the stream's source until ctx ends or, for a file, until it
-// ended. A live source is run again for ever, alone. It returns why a file
-// failed.
+// ended. A live source is run again for ever, alone: only pictures that were
+// decoded make its pauses short again, so that a camera whose stream is of no use
+// is left in peace. It returns why a file failed.
 func (s *stream) supervise(ctx context.Context) error {
 	var offlineSince time.Time
 	for attempt := 1; ; attempt++ {
-		got, err := s.connect(ctx)
+		before := s.ledger.pictures()
+		err := s.connect(ctx)
 		if ctx.Err() != nil {
-			s.queue.end(detect.ReasonInfo{Code: "shutdown"})
+			s.queue.end(detect.ReasonInfo{Code: shutdown})
 			return nil
 		}
-		if got {
+		if s.ledger.pictures() > before {
 			attempt, offlineSince = 1, time.Time{}
 		}
 		if offlineSince.IsZero() {
 			offlineSince = time.Now()
 		}
-		reason := describe(err, attempt)
-		s.report(reason, err)
+		s.queue.end(describe(err, attempt))
 		if !s.live {
 			return err
 		}
-		if err == nil { // a publisher left: wait for the next one at once
-			attempt = 0
-			continue
+		if s.waits && !permanent(err) {
+			continue // the next publisher may be at the door
 		}
 		if !pause(ctx, backoff(attempt, time.Since(offlineSince), rand.Float64())) {
-			s.queue.end(detect.ReasonInfo{Code: "shutdown"})
+			s.queue.end(detect.ReasonInfo{Code: shutdown})
 			return nil
 		}
 	}
 }
 
-// connect runs the source once and says whether anything came of it.
-func (s *stream) connect(ctx context.Context) (got bool, err error) {
+// connect runs the source once.
+func (s *stream) connect(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.giveUp.Store(&cancel)
-	err = s.source.Run(ctx, func(p ingest.Packet) error {
-		got = true
-		return s.receive(ctx, p)
-	})
+	err := s.source.Run(ctx, func(p ingest.Packet) error { return s.receive(ctx, p) })
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
-	return got, err
+	return err
 }
 
 // receive takes one packet from the source.
@@ -94,18 +89,9 @@ func (s *stream) receive(ctx context.Context, p ingest.Packet) error {
 	return s.queue.put(ctx, p)
 }
 
-// report passes on that the source ended. While a source stays away only a new
-// reason is news.
-func (s *stream) report(reason detect.ReasonInfo, err error) {
-	if !s.status.offline(reason) {
-		return
-	}
-	if err != nil {
-		s.log.Warn("stream is offline", slog.String("reason", reason.Code), slog.Any("error", err))
-	} else {
-		s.log.Info("stream ended")
-	}
-	s.queue.end(reason)
+func permanent(err error) bool {
+	var e *ingest.Error
+	return errors.As(err, &e) && e.Permanent
 }
 
 func describe(err error, attempt int) detect.ReasonInfo {
@@ -130,8 +116,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // fail ends the connection under way for a reason found downstream, such as a
 // codec that nobody decodes.
-func (s *stream) fail(reason ingest.Reason, err error) {
+func (s *stream) fail(err *ingest.Error) {
 	if cancel := s.giveUp.Load(); cancel != nil {
-		(*cancel)(&ingest.Error{Reason: reason, Permanent: true, Err: fmt.Errorf("stream %s: %w", s.name, err)})
+		(*cancel)(err)
 	}
 }

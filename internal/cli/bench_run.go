@@ -120,11 +120,8 @@ func (l load) run(ctx context.Context, sh *shell) (loadResult, error) {
 	go func() { done <- p.Run(ctx) }()
 	r, err := l.measure(ctx, p, seen, done)
 	cancel()
-	if err != nil {
-		return r, err
-	}
 	<-done // cut off in the middle: what was under way does not matter
-	return r, nil
+	return r, err
 }
 
 // measure waits until everything runs, then counts for a while.
@@ -199,7 +196,7 @@ func (l load) pipeline() []byte {
 		}
 	}
 	if l.brokers != "" {
-		fmt.Fprintf(&b, "sinks: [{ kind: kafka, brokers: [%s], topic: %s, types: [detections] }]\n", l.brokers, l.topic)
+		fmt.Fprintf(&b, "sinks: [{ kind: kafka, brokers: ['%s'], topic: '%s', types: [detections] }]\n", yamlQuoted(l.brokers), yamlQuoted(l.topic))
 	}
 	return []byte(b.String())
 }

@@ -131,9 +131,9 @@ func startReader(out io.Writer, broker, topic string) *reader {
 	return r
 }
 
-// finish waits a moment until everything acknowledged was read.
+// finish waits a moment until everything acknowledged was read, and ends the
+// reading.
 func (r *reader) finish(acknowledged uint64) (uint64, error) {
-	defer r.stop()
 	deadline := time.After(3 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -141,8 +141,10 @@ func (r *reader) finish(acknowledged uint64) (uint64, error) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			return r.read.Load(), nil
+			r.stop()
+			return r.read.Load(), <-r.done
 		case err := <-r.done:
+			r.stop()
 			return r.read.Load(), err
 		}
 	}
