@@ -10,11 +10,14 @@ import (
 
 // answer writes v as JSON.
 func answer(w http.ResponseWriter, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-	}
+	w.Write(append(body, '\n'))
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
@@ -29,13 +32,13 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 type line struct {
 	Name   string         `json:"name"`
 	Points []detect.Point `json:"points"`
-	Counts map[string]int `json:"counts"` // crossings by direction since the start
+	Counts map[string]int `json:"counts,omitempty"` // crossings by direction since the start; absent where no rule counts
 }
 
 type zone struct {
 	Name      string         `json:"name"`
 	Polygon   []detect.Point `json:"polygon"`
-	Occupancy *int           `json:"occupancy,omitempty"`
+	Occupancy *int           `json:"occupancy,omitempty"` // absent where no rule tells
 }
 
 // streamView is a stream's status with what is drawn over its picture.

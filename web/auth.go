@@ -3,7 +3,6 @@ package web
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,43 +16,67 @@ import (
 // through a name of its own (DNS rebinding).
 type auth struct {
 	username, password, token string
-	loopback                  bool
+	loopback                  bool            // only this machine can reach the server
+	guarded                   map[string]bool // streams whose publishers show a token of their own
 }
 
-func newAuth(a *spec.Auth, loopback bool) *auth {
-	out := &auth{loopback: loopback}
-	if a != nil {
+func newAuth(sp *spec.Pipeline, loopback bool) *auth {
+	out := &auth{loopback: loopback, guarded: map[string]bool{}}
+	if a := sp.Web.Auth; a != nil {
 		out.username, out.password, out.token = a.Username, a.Password.Reveal(), a.Token.Reveal()
+	}
+	for i := range sp.Streams {
+		out.guarded[sp.Streams[i].Name] = sp.Streams[i].Token.Reveal() != ""
 	}
 	return out
 }
 
 func (a *auth) required() bool { return a.password != "" || a.token != "" }
 
+// wrap puts the check, and what browsers must know of every answer, before next.
 func (a *auth) wrap(next http.Handler) http.Handler {
+	next = http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'self'")
+		h.Set("Cache-Control", "no-cache")
 		switch {
-		case a.loopback && !localName(r.Host):
+		case !a.required() && !localName(r.Host):
 			http.Error(w, "this server answers to loopback names only", http.StatusForbidden)
-		case !a.required(), open(r.URL.Path), a.allows(r):
+		case !a.required(), a.open(r.URL.Path), a.allows(r):
 			next.ServeHTTP(w, r)
 		default:
-			w.Header().Set("WWW-Authenticate", `Basic realm="sightline", charset="UTF-8"`)
+			if a.password != "" {
+				h.Add("WWW-Authenticate", `Basic realm="sightline", charset="UTF-8"`)
+			}
+			if a.token != "" {
+				h.Add("WWW-Authenticate", `Bearer realm="sightline"`)
+			}
 			http.Error(w, "credentials are required", http.StatusUnauthorized)
 		}
 	})
 }
 
-// open says which paths need no credentials here: health, and publishing, which
-// has a token of its own for each stream.
-func open(path string) bool { return path == "/healthz" || strings.HasPrefix(path, "/whip/") }
+// open says which paths need no credentials here: health, and publishing to a
+// stream that has a token of its own, which its source checks.
+func (a *auth) open(path string) bool {
+	if path == "/healthz" || path == "/readyz" {
+		return true
+	}
+	rest, ok := strings.CutPrefix(path, "/whip/")
+	stream, _, _ := strings.Cut(rest, "/")
+	return ok && a.guarded[stream]
+}
 
 func (a *auth) allows(r *http.Request) bool {
-	if user, password, ok := r.BasicAuth(); ok && a.password != "" {
-		return same(user, a.username) && same(password, a.password)
+	if user, password, ok := r.BasicAuth(); ok {
+		return a.password != "" && same(user, a.username) && same(password, a.password)
 	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return ok && a.token != "" && same(token, a.token)
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return a.token != "" && strings.EqualFold(scheme, "Bearer") && same(strings.TrimSpace(token), a.token)
 }
 
 // same compares in a time that tells nothing of either.
@@ -62,27 +85,15 @@ func same(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// isLoopback tells whether only this machine can reach an address to listen on.
-func isLoopback(listen string) (bool, error) {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false, fmt.Errorf("%q is not HOST:PORT", listen)
-	}
-	return localHost(host), nil
-}
-
+// localName tells whether a Host header names this machine to itself.
 func localName(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	return localHost(strings.Trim(host, "[]"))
-}
-
-func localHost(host string) bool {
-	if host == "localhost" {
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
-	ip, err := netip.ParseAddr(host)
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && ip.IsLoopback()
 }

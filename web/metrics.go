@@ -21,6 +21,7 @@ type collector struct {
 	site     string
 
 	received, bytes, decoded, undecoded, inferred, skipped *prometheus.Desc
+	inDecoder, inFlight                                    *prometheus.Desc
 	online, queue, keep, model, events, latency            *prometheus.Desc
 	made, filtered, acknowledged, spooled, dropped         *prometheus.Desc
 	deadLettered, expired, sinkOK, sinkBytes               *prometheus.Desc
@@ -36,8 +37,10 @@ func newCollector(p Pipeline) *collector {
 		bytes:        desc("received_bytes_total", "Bytes of access units received.", "stream"),
 		decoded:      desc("decoded_total", "Pictures decoded.", "stream"),
 		undecoded:    desc("undecoded_total", "Access units that were not decoded.", "stream", "reason"),
+		inDecoder:    desc("in_decoder", "Access units waiting for or inside the decoder: received = decoded + undecoded + these.", "stream"),
 		inferred:     desc("inferred_total", "Pictures inferred.", "stream"),
 		skipped:      desc("skipped_total", "Pictures decoded and not inferred.", "stream", "reason"),
+		inFlight:     desc("in_flight", "Pictures on their way through inference: decoded = inferred + skipped + these.", "stream"),
 		online:       desc("stream_online", "1 while the stream delivers.", "stream"),
 		queue:        desc("packet_queue", "Packets waiting for the decoder.", "stream"),
 		keep:         desc("decode_keep_ratio", "Share of each group of pictures decoded; below 1 under overload.", "stream"),
@@ -71,6 +74,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(c.bytes, s.Bytes, s.Name)
 		counter(c.decoded, l.Decoded, s.Name)
 		counter(c.inferred, l.Inferred, s.Name)
+		send(c.inDecoder, prometheus.GaugeValue, float64(l.InDecoder), s.Name)
+		send(c.inFlight, prometheus.GaugeValue, float64(l.InFlight), s.Name)
 		for reason, n := range l.Undecoded {
 			counter(c.undecoded, n, s.Name, reason)
 		}

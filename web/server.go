@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"sightline/decode"
@@ -42,35 +43,36 @@ type Pipeline interface {
 // Server serves one pipeline.
 type Server struct {
 	pipeline Pipeline
-	log      *slog.Logger
 	listener net.Listener
 	http     *http.Server
 	viewers  *viewers
 	recent   *recent
-	done     context.CancelFunc
+	watched  *pipelines.Subscription[*detect.Event] // what recent learns from
+	encoders chan struct{}                          // one for each picture that may be encoded at a time
+	end      context.CancelFunc                     // of every request
 }
 
-// Listen opens the address the pipeline's file names and builds the server; Run
-// serves it. Beyond loopback it refuses to listen without credentials.
+// Listen opens the address the pipeline's file names and builds the server, which
+// Run must then serve. Beyond loopback it refuses to listen without credentials.
 func Listen(p Pipeline, log *slog.Logger) (*Server, error) {
 	w := p.Spec().Web
-	loopback, err := isLoopback(w.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("web.listen: %w", err)
-	}
-	auth := newAuth(w.Auth, loopback)
-	if !loopback && !auth.required() {
-		return nil, fmt.Errorf("web.listen: %s is reachable from other machines: set web.auth", w.Listen)
-	}
 	l, err := net.Listen("tcp", w.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("web.listen: %w", err)
 	}
+	ip := l.Addr().(*net.TCPAddr).IP
+	auth := newAuth(p.Spec(), ip.IsLoopback())
+	if !auth.loopback && !auth.required() {
+		l.Close()
+		return nil, fmt.Errorf("web.listen: %s is reachable from other machines: set web.auth", w.Listen)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{pipeline: p, log: log, listener: l, recent: newRecent(p.Spec()), done: cancel}
-	s.viewers = newViewers(p, log)
+	s := &Server{
+		pipeline: p, listener: l, viewers: newViewers(p, log, ip), recent: newRecent(p.Spec()),
+		watched: p.WatchEvents(1024), encoders: make(chan struct{}, mostEncoders), end: cancel,
+	}
 	s.http = &http.Server{
-		Handler:           auth.wrap(s.routes(auth)),
+		Handler:           auth.wrap(s.routes()),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -84,37 +86,36 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() + 
 
 // Run serves until ctx ends, then ends every connection within two seconds.
 func (s *Server) Run(ctx context.Context) error {
-	watched := make(chan struct{})
-	events := s.pipeline.WatchEvents(1024)
-	go func() {
-		defer close(watched)
-		for ev := range events.C {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ev := range s.watched.C {
 			s.recent.add(ev)
 		}
-	}()
-	stop := context.AfterFunc(ctx, func() {
-		s.done() // ends event streams and viewers, which would hold Shutdown up
-		s.viewers.close()
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		if s.http.Shutdown(ctx) != nil {
-			s.http.Close()
-		}
 	})
-	defer stop()
-	err := s.http.Serve(s.listener)
-	s.done()
-	s.viewers.close()
-	events.Close()
-	<-watched
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+	served := make(chan error, 1)
+	wg.Go(func() { served <- s.http.Serve(s.listener) })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
 	}
-	return err
+	s.end() // event streams and pictures, which would hold Shutdown up
+	s.viewers.close()
+	deadline, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if s.http.Shutdown(deadline) != nil {
+		s.http.Close()
+	}
+	s.watched.Close()
+	wg.Wait()
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the page: %w", err)
+	}
+	return nil
 }
 
-// routes are all paths but those that need no credentials.
-func (s *Server) routes(auth *auth) http.Handler {
+// routes are all paths.
+func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	ui, err := fs.Sub(assets, "ui")
 	if err != nil {
@@ -138,11 +139,16 @@ func (s *Server) routes(auth *auth) http.Handler {
 	return mux
 }
 
+// publish hands a publisher to the stream's source.
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 	h := s.pipeline.Publisher(r.PathValue("stream"))
 	if h == nil {
 		http.Error(w, "no stream of that name waits for a publisher (its url must be whip://)", http.StatusNotFound)
 		return
+	}
+	if r.Method == http.MethodPost {
+		// A body that never comes holds nothing up for long.
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(30 * time.Second))
 	}
 	h.ServeHTTP(w, r)
 }

@@ -2,53 +2,40 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v3"
 
 	"sightline/ingest"
 	"sightline/pipelines"
 )
 
-// format is how a codec travels in RTP.
-type format struct {
-	capability webrtc.RTPCodecCapability
-	payloader  func() rtp.Payloader
-}
+// When a browser is taken for gone.
+const (
+	viewerSilent = 5 * time.Second
+	viewerLost   = 10 * time.Second
+	viewerAlive  = 2 * time.Second // how often it is asked
+)
 
-// formatOf returns false for a codec that browsers do not take over WebRTC.
-func formatOf(c ingest.Codec) (format, bool) {
-	capability := func(mime, fmtp string) webrtc.RTPCodecCapability {
-		return webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000, SDPFmtpLine: fmtp}
-	}
-	switch c {
-	case ingest.H264:
-		return format{
-			capability(webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"),
-			func() rtp.Payloader { return &codecs.H264Payloader{} },
-		}, true
-	case ingest.VP8:
-		return format{capability(webrtc.MimeTypeVP8, ""), func() rtp.Payloader { return &codecs.VP8Payloader{EnablePictureID: true} }}, true
-	case ingest.VP9:
-		return format{capability(webrtc.MimeTypeVP9, "profile-id=0"), func() rtp.Payloader { return &codecs.VP9Payloader{} }}, true
-	case ingest.AV1:
-		return format{capability(webrtc.MimeTypeAV1, ""), func() rtp.Payloader { return &codecs.AV1Payloader{} }}, true
-	}
-	return format{}, false
-}
+var (
+	errLeft      = errors.New("the viewer left")
+	errChanged   = errors.New("the stream's codec changed")
+	errJumped    = errors.New("the stream's time jumped back")
+	errReordered = errors.New("pictures are shown in another order than sent")
+)
 
 // feed is what a viewer watches.
 type feed struct {
-	sub    *pipelines.Subscription[ingest.Packet]
-	codec  ingest.Codec
-	format format
+	sub   *pipelines.Subscription[ingest.Packet]
+	codec ingest.Codec
+	first ingest.Packet // taken from sub already
 }
 
 // viewer is one WHEP session.
@@ -56,65 +43,63 @@ type viewer struct {
 	id, stream string
 	feed       *feed
 	pipeline   Pipeline
-	log        *slog.Logger
 
-	peer  *webrtc.PeerConnection
-	track *webrtc.TrackLocalStaticRTP
-	once  sync.Once
-	done  chan struct{}
+	peer      *webrtc.PeerConnection
+	track     *webrtc.TrackLocalStaticRTP
+	join      sync.Once
+	once      sync.Once
+	connected chan struct{}
+	done      chan struct{}
 }
 
-// negotiate answers the offer once all candidates are known. The status is for
-// an error.
-func (v *viewer) negotiate(ctx context.Context, offer string) (answer string, status int, err error) {
-	api, err := newAPI()
+// negotiate answers the offer once all candidates are known. After an error
+// nothing is left of it.
+func (v *viewer) negotiate(ctx context.Context, offer string, address net.IP) (answer string, err error) {
+	codec, err := chosen(offer, v.feed.first)
 	if err != nil {
-		return "", http.StatusInternalServerError, err
+		return "", err
 	}
-	if v.peer, err = api.NewPeerConnection(webrtc.Configuration{}); err != nil {
-		return "", http.StatusInternalServerError, err
+	if v.peer, err = newPeer(codec, address); err != nil {
+		return "", fmt.Errorf("set up a viewer: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			v.peer.Close()
+			v.peer.GracefulClose()
 		}
 	}()
 	v.peer.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		switch s {
+		case webrtc.PeerConnectionStateConnected:
+			v.join.Do(func() { close(v.connected) })
 		case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed, webrtc.PeerConnectionStateDisconnected:
 			v.shut()
 		}
 	})
-	if v.track, err = webrtc.NewTrackLocalStaticRTP(v.feed.format.capability, "video", v.stream); err != nil {
-		return "", http.StatusInternalServerError, err
+	if v.track, err = webrtc.NewTrackLocalStaticRTP(codec.RTPCodecCapability, "video", v.stream); err != nil {
+		return "", err
 	}
 	sender, err := v.peer.AddTrack(v.track)
 	if err != nil {
-		return "", http.StatusInternalServerError, err
+		return "", fmt.Errorf("set up a viewer: %w", err)
 	}
 	if err = v.peer.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
-		return "", http.StatusBadRequest, fmt.Errorf("the offer is not usable: %w", err)
+		return "", refuse(http.StatusBadRequest, "the offer is not usable: %v", err)
 	}
 	local, err := v.peer.CreateAnswer(nil)
 	if err != nil {
-		return "", http.StatusNotAcceptable, fmt.Errorf("no answer to the offer: %w", err)
+		return "", refuse(http.StatusBadRequest, "the offer cannot be answered: %v", err)
 	}
 	gathered := webrtc.GatheringCompletePromise(v.peer)
 	if err = v.peer.SetLocalDescription(local); err != nil {
-		return "", http.StatusNotAcceptable, fmt.Errorf("%s is not in the offer: %w", v.feed.codec, err)
-	}
-	if len(sender.GetParameters().Codecs) == 0 {
-		err = fmt.Errorf("%s is not in the offer: use frame.jpg", v.feed.codec)
-		return "", http.StatusNotAcceptable, err
+		return "", refuse(http.StatusBadRequest, "the offer cannot be answered: %v", err)
 	}
 	select {
 	case <-gathered:
 	case <-ctx.Done():
-		err = ctx.Err()
-		return "", http.StatusServiceUnavailable, err
+		return "", ctx.Err()
 	}
 	go v.feedback(sender)
-	return v.peer.LocalDescription().SDP, 0, nil
+	return v.peer.LocalDescription().SDP, nil
 }
 
 // feedback passes a browser's wish for a keyframe on; it ends with the peer.
@@ -136,36 +121,109 @@ func (v *viewer) feedback(sender *webrtc.RTPSender) {
 // shut ends the session; it may be called from anywhere, any number of times.
 func (v *viewer) shut() { v.once.Do(func() { close(v.done) }) }
 
-// send sends packets until the session ends. A viewer that falls behind misses
-// everything up to the next keyframe.
-func (v *viewer) send() {
-	defer v.peer.Close()
-	defer v.feed.sub.Close()
-	packets := rtp.NewPacketizer(1200, 0, 0, v.feed.format.payloader(), rtp.NewRandomSequencer(), 90000)
-	waiting, missed := true, uint64(0)
-	for {
+// send sends packets until the session ends, and says why it did. A viewer that
+// falls behind, or a stream that lost something, waits for the next keyframe.
+func (v *viewer) send() error {
+	out := &outlet{
+		track: v.track, codec: v.feed.codec, waiting: true,
+		packets: rtp.NewPacketizer(1200, 0, 0, formats[v.feed.codec].payloader(), rtp.NewRandomSequencer(), clockRate),
+	}
+	early := backlog{}
+	early.add(v.feed.first)
+	for connected, missed := v.connected, uint64(0); ; {
 		select {
 		case <-v.done:
-			return
+			return errLeft
+		case <-connected:
+			connected = nil
+			if len(early) == 0 {
+				v.pipeline.RequestKeyframe(v.stream)
+			}
+			for _, p := range early {
+				if err := out.send(p); err != nil {
+					return err
+				}
+			}
+			early = nil
 		case p := <-v.feed.sub.C:
-			if n := v.feed.sub.Missed.Load(); n != missed {
-				missed, waiting = n, true
-			}
-			if p.Codec != v.feed.codec {
-				return // the page asks again
-			}
-			if waiting && !p.Keyframe {
+			if connected != nil {
+				early.add(p)
 				continue
 			}
-			waiting = false
-			for _, out := range packets.Packetize(p.Data, 0) {
-				out.Timestamp = RTPTime(p.Captured)
-				if v.track.WriteRTP(out) != nil {
-					return
-				}
+			if n := v.feed.sub.Missed.Load(); n != missed || p.Break {
+				missed, out.waiting = n, true
+				v.pipeline.RequestKeyframe(v.stream)
+			}
+			if err := out.send(p); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// backlog is the latest keyframe and what followed it, for a viewer who is not
+// connected yet.
+type backlog []ingest.Packet
+
+const longestBacklog = 64
+
+func (b *backlog) add(p ingest.Packet) {
+	switch {
+	case p.Keyframe:
+		*b = append((*b)[:0], p)
+	case len(*b) >= longestBacklog || p.Break:
+		*b = nil // wait for the next keyframe
+	case len(*b) > 0:
+		*b = append(*b, p)
+	}
+}
+
+// outlet turns access units into RTP.
+type outlet struct {
+	track   *webrtc.TrackLocalStaticRTP
+	codec   ingest.Codec
+	packets rtp.Packetizer
+	waiting bool // for a keyframe
+
+	epoch     string
+	pts       time.Duration
+	captured  time.Time
+	reversals int
+}
+
+// How far time may step back, and how often pictures, before a browser would no
+// longer follow.
+const (
+	longestStepBack = time.Second
+	mostReversals   = 2
+)
+
+func (o *outlet) send(p ingest.Packet) error {
+	if p.Codec != o.codec {
+		return errChanged // the page asks again
+	}
+	if p.Epoch != o.epoch {
+		o.epoch, o.waiting, o.reversals = p.Epoch, true, 0
+	} else if p.PTS < o.pts {
+		if o.reversals++; o.reversals > mostReversals {
+			return errReordered
+		}
+	}
+	o.pts = p.PTS
+	if o.waiting && !p.Keyframe {
+		return nil
+	}
+	if p.Captured.Before(o.captured.Add(-longestStepBack)) {
+		return errJumped
+	}
+	o.waiting, o.captured = false, p.Captured
+	for _, packet := range o.packets.Packetize(p.Data, 0) {
+		packet.Timestamp = RTPTime(p.Captured)
+		if err := o.track.WriteRTP(packet); err != nil {
+			return fmt.Errorf("send to the viewer: %w", err)
+		}
+	}
+	return nil
 }
 
 // RTPTime is the RTP time stamp of a picture captured then: microseconds since

@@ -1,27 +1,32 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/pion/interceptor"
-	"github.com/pion/webrtc/v3"
+	"sightline/ingest"
+	"sightline/pipelines"
+	"sightline/pipelines/spec"
 )
 
 // Bounds of WHEP.
 const (
-	mostViewers = 64
-	largestSDP  = 128 << 10
-	firstPacket = 10 * time.Second // how long a viewer waits for a stream's codec
+	mostViewers   = 64
+	largestOffer  = 128 << 10
+	offerArrives  = 10 * time.Second // how long the body of an offer may take
+	firstPacket   = 10 * time.Second // how long a viewer waits for a stream to deliver
+	packetsBehind = 512              // what a viewer may fall behind before it misses some
 )
 
 // viewers are the WHEP sessions: each sends a stream's own packets to one
@@ -29,46 +34,50 @@ const (
 type viewers struct {
 	pipeline Pipeline
 	log      *slog.Logger
+	address  net.IP // that the server listens on: media leaves from there too
 
-	mu     sync.Mutex
-	open   map[string]*viewer
-	closed bool
-	wg     sync.WaitGroup
+	mu        sync.Mutex
+	open      map[string]*viewer
+	places    int             // taken by sessions and offers under way
+	reordered map[string]bool // streams found to have pictures that are shown in another order than sent
+	closed    bool
+	wg        sync.WaitGroup
 }
 
-func newViewers(p Pipeline, log *slog.Logger) *viewers {
-	return &viewers{pipeline: p, log: log, open: map[string]*viewer{}}
+func newViewers(p Pipeline, log *slog.Logger, address net.IP) *viewers {
+	return &viewers{pipeline: p, log: log, address: address, open: map[string]*viewer{}, reordered: map[string]bool{}}
 }
 
-// start answers POST /whep/STREAM: an SDP offer in, an answer out.
+// start answers POST /whep/STREAM: an SDP offer in, an answer out. 406 says that
+// this stream cannot be had over WebRTC, or not by this browser: frame.jpg can.
 func (v *viewers) start(w http.ResponseWriter, r *http.Request) {
 	stream := r.PathValue("stream")
-	if mime, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); mime != "application/sdp" {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/sdp" {
+		w.Header().Set("Accept-Post", "application/sdp")
 		http.Error(w, "want an offer of type application/sdp", http.StatusUnsupportedMediaType)
 		return
 	}
-	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largestSDP))
+	deadline := http.NewResponseController(w)
+	deadline.SetReadDeadline(time.Now().Add(offerArrives))
+	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largestOffer))
 	if err != nil {
-		http.Error(w, "the offer is too large", http.StatusRequestEntityTooLarge)
+		http.Error(w, "the offer is too large or did not arrive", http.StatusRequestEntityTooLarge)
 		return
 	}
-	feed, status, err := v.subscribe(r, stream)
-	if err != nil {
-		http.Error(w, err.Error(), status)
-		return
-	}
-	id := newID()
-	view := &viewer{id: id, stream: stream, feed: feed, pipeline: v.pipeline, log: v.log, done: make(chan struct{})}
-	answer, status, err := view.negotiate(r.Context(), string(offer))
-	if err != nil {
-		feed.sub.Close()
-		http.Error(w, err.Error(), status)
-		return
-	}
-	if !v.add(view) {
-		view.shut()
-		feed.sub.Close()
+	deadline.SetReadDeadline(time.Time{})
+	if !v.enter() {
+		w.Header().Set("Retry-After", "5")
 		http.Error(w, "too many viewers", http.StatusServiceUnavailable)
+		return
+	}
+	answer, id, err := v.admit(r.Context(), stream, string(offer))
+	if err != nil {
+		v.leave()
+		status := http.StatusInternalServerError
+		if refused := (*refusal)(nil); errors.As(err, &refused) {
+			status = refused.status
+		}
+		http.Error(w, err.Error(), status)
 		return
 	}
 	w.Header().Set("Content-Type", "application/sdp")
@@ -77,19 +86,78 @@ func (v *viewers) start(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, answer)
 }
 
-// add keeps the viewer and starts sending to it.
-func (v *viewers) add(view *viewer) bool {
+// refusal is why an offer is not taken, with its HTTP status.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func refuse(status int, format string, args ...any) error {
+	return &refusal{status, fmt.Sprintf(format, args...)}
+}
+
+// enter takes a place, if one is free; leave or the session's end gives it back.
+func (v *viewers) enter() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed || len(v.open) >= mostViewers {
+	if v.closed || v.places >= mostViewers {
+		return false
+	}
+	v.places++
+	return true
+}
+
+func (v *viewers) leave() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.places--
+}
+
+// admit begins a session.
+func (v *viewers) admit(ctx context.Context, stream, offer string) (answer, id string, err error) {
+	feed, err := v.subscribe(ctx, stream)
+	if err != nil {
+		return "", "", err
+	}
+	view := &viewer{
+		id: newID(), stream: stream, feed: feed, pipeline: v.pipeline,
+		connected: make(chan struct{}), done: make(chan struct{}),
+	}
+	if answer, err = view.negotiate(ctx, offer, v.address); err != nil {
+		feed.sub.Close()
+		return "", "", err
+	}
+	if !v.begin(view) {
+		view.peer.GracefulClose()
+		feed.sub.Close()
+		return "", "", refuse(http.StatusServiceUnavailable, "the server is about to end")
+	}
+	v.log.Debug("viewer came", "stream", stream, "viewer", view.id, "codec", feed.codec)
+	return answer, view.id, nil
+}
+
+// begin keeps the viewer and sends to it until it ends.
+func (v *viewers) begin(view *viewer) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
 		return false
 	}
 	v.open[view.id] = view
 	v.wg.Go(func() {
-		view.send()
+		err := view.send()
+		view.peer.GracefulClose() // its errors are about what is gone already
+		view.feed.sub.Close()
+		v.log.Debug("viewer gone", "stream", view.stream, "viewer", view.id, "cause", err)
 		v.mu.Lock()
+		defer v.mu.Unlock()
 		delete(v.open, view.id)
-		v.mu.Unlock()
+		v.places--
+		if errors.Is(err, errReordered) {
+			v.reordered[view.stream] = true
+		}
 	})
 	return true
 }
@@ -118,52 +186,49 @@ func (v *viewers) close() {
 	v.wg.Wait()
 }
 
-// subscribe watches the stream and learns its codec from its first packet.
-func (v *viewers) subscribe(r *http.Request, stream string) (*feed, int, error) {
-	sub := v.pipeline.WatchPackets(stream, 512)
+// subscribe watches the stream and learns its codec from its first packet, which
+// the feed keeps: it may be the keyframe that was asked for.
+func (v *viewers) subscribe(ctx context.Context, stream string) (*feed, error) {
+	v.mu.Lock()
+	reordered := v.reordered[stream]
+	v.mu.Unlock()
+	streams := v.pipeline.Spec().Streams
+	if i := slices.IndexFunc(streams, func(s spec.Stream) bool { return s.Name == stream }); i >= 0 && streams[i].Pace == "fastest" {
+		return nil, refuse(http.StatusNotAcceptable, "a file that is read as fast as possible cannot be played: use frame.jpg")
+	}
+	if reordered {
+		return nil, refuse(http.StatusNotAcceptable, "pictures in another order than sent cannot be played over WebRTC: use frame.jpg")
+	}
+	sub := v.pipeline.WatchPackets(stream, packetsBehind)
 	if sub == nil {
-		return nil, http.StatusNotFound, errors.New("no stream of that name")
+		return nil, refuse(http.StatusNotFound, "no stream of that name")
 	}
 	v.pipeline.RequestKeyframe(stream)
+	f, err := v.first(ctx, sub)
+	if err != nil {
+		sub.Close()
+	}
+	return f, err
+}
+
+func (v *viewers) first(ctx context.Context, sub *pipelines.Subscription[ingest.Packet]) (*feed, error) {
 	t := time.NewTimer(firstPacket)
 	defer t.Stop()
 	select {
 	case p := <-sub.C:
-		format, ok := formatOf(p.Codec)
-		if !ok {
-			sub.Close()
-			return nil, http.StatusNotAcceptable, fmt.Errorf("%s cannot be sent over WebRTC: use frame.jpg", p.Codec)
+		if _, ok := formats[p.Codec]; !ok {
+			return nil, refuse(http.StatusNotAcceptable, "%s cannot be sent over WebRTC: use frame.jpg", p.Codec)
 		}
-		return &feed{sub: sub, codec: p.Codec, format: format}, 0, nil
+		return &feed{sub: sub, codec: p.Codec, first: p}, nil
 	case <-t.C:
-		sub.Close()
-		return nil, http.StatusServiceUnavailable, errors.New("the stream is not delivering")
-	case <-r.Context().Done():
-		sub.Close()
-		return nil, http.StatusServiceUnavailable, r.Context().Err()
+		return nil, refuse(http.StatusServiceUnavailable, "the stream is not delivering")
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-}
-
-// newAPI builds what one viewer negotiates with. Behind a loopback address only
-// loopback candidates make sense, so a browser on another machine gets the
-// address it reached.
-func newAPI() (*webrtc.API, error) {
-	m := &webrtc.MediaEngine{}
-	if err := m.RegisterDefaultCodecs(); err != nil {
-		return nil, err
-	}
-	i := &interceptor.Registry{}
-	if err := webrtc.RegisterDefaultInterceptors(m, i); err != nil {
-		return nil, err
-	}
-	e := webrtc.SettingEngine{}
-	e.SetIncludeLoopbackCandidate(true)
-	e.SetIPFilter(func(ip net.IP) bool { return true })
-	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(i), webrtc.WithSettingEngine(e)), nil
 }
 
 func newID() string {
-	var b [12]byte
+	var b [16]byte
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }

@@ -1,80 +1,103 @@
 // Player shows one stream: by WHEP with the camera's own packets, or, where the
-// browser cannot decode the codec, as JPEGs asked for one by one.
+// browser cannot play them, as JPEGs asked for one by one.
+const hold = 300; // ms: boxes arrive a little after their picture, so it waits
+const stuck = 6000; // ms without a picture before the connection is made anew
+const pictureEvery = 100; // ms
+
+const pause = (ms) => new Promise((r) => setTimeout(r, ms));
+
 export class Player {
-  constructor(stream, video, overlay, notice) {
-    Object.assign(this, { stream, video, overlay, notice });
-    this.path = `whep/${encodeURIComponent(stream)}`;
+  constructor(stream, video, still, overlay, notice) {
+    Object.assign(this, { stream, video, still, overlay, notice, online: false, shown: 0 });
+    this.path = encodeURIComponent(stream);
     addEventListener('pagehide', () => this.close());
   }
 
-  async start() {
-    for (let pause = 500; ; pause = Math.min(pause * 2, 8000)) {
+  // run plays for ever; while the stream is offline it waits.
+  async run() {
+    for (let wait = 500; ; wait = Math.min(wait * 2, 8000)) {
+      while (!this.online) await pause(200);
+      const begun = performance.now();
       try {
         await this.connect();
-        pause = 500;
       } catch (e) {
-        if (e.pictures) {
-          this.notice('still pictures: this browser cannot play the stream’s codec');
-          await this.pictures();
-        }
-        this.notice(e.message);
-      } finally {
-        this.close();
+        if (!e.pictures) this.notice(e.message);
+        else await this.pictures(e.message).catch((why) => this.notice(why.message));
       }
-      await new Promise((r) => setTimeout(r, pause));
+      this.close();
+      if (performance.now() - begun > 10000) wait = 500;
+      await pause(wait);
     }
   }
 
-  // connect plays until the connection ends.
+  // connect plays until the connection ends or no picture comes any more.
   async connect() {
     const peer = this.peer = new RTCPeerConnection();
     const receiver = peer.addTransceiver('video', { direction: 'recvonly' }).receiver;
-    // Boxes arrive a little after their picture: hold pictures back until then.
-    if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = 300;
-    const stream = new MediaStream([receiver.track]);
+    if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = hold;
     await peer.setLocalDescription();
-    const answer = await fetch(this.path, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: peer.localDescription.sdp });
-    if (!answer.ok) {
-      const e = new Error((await answer.text()).trim());
-      e.pictures = answer.status === 406;
-      throw e;
-    }
+    const answer = await fetch(`whep/${this.path}`, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: peer.localDescription.sdp });
+    if (!answer.ok) throw await refusal(answer);
     this.session = answer.headers.get('Location');
     await peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
-    this.video.srcObject = stream;
-    this.notice('');
-    this.watch(peer);
-    await new Promise((resolve) => {
-      peer.addEventListener('connectionstatechange', () => {
-        if (['failed', 'closed', 'disconnected'].includes(peer.connectionState)) resolve();
-      });
-    });
+    this.video.srcObject = new MediaStream([receiver.track]);
+    this.video.play().catch(() => {}); // autoplay does it later
+    this.watch(peer, receiver);
+    this.shown = performance.now();
+    while (!['failed', 'closed', 'disconnected'].includes(peer.connectionState) && performance.now() - this.shown < stuck) await pause(250);
   }
 
   // watch draws over each picture as it is shown, by the picture's own time stamp.
-  watch(peer) {
+  watch(peer, receiver) {
     const each = (_, frame) => {
       if (this.peer !== peer) return;
-      this.overlay.draw(frame.rtpTimestamp);
+      this.shown = performance.now();
+      this.notice('');
+      this.overlay.size(this.video.videoWidth, this.video.videoHeight);
+      const at = frame.rtpTimestamp ?? receiver.getSynchronizationSources()[0]?.rtpTimestamp;
+      if (at !== undefined) this.overlay.draw(at);
       this.video.requestVideoFrameCallback(each);
     };
     this.video.requestVideoFrameCallback(each);
   }
 
-  async pictures() {
-    const url = `api/v1/streams/${encodeURIComponent(this.stream)}/frame.jpg`;
+  // pictures shows JPEGs until one cannot be had.
+  async pictures(why) {
+    this.notice(`still pictures: ${why.replace(/:.*/, '')}`);
     for (;;) {
-      const r = await fetch(url);
-      if (!r.ok) throw new Error((await r.text()).trim());
+      const begun = performance.now();
+      const r = await fetch(`api/v1/streams/${this.path}/frame.jpg`);
+      if (!r.ok) throw await refusal(r);
+      const time = r.headers.get('Sightline-Time');
       const image = await createImageBitmap(await r.blob());
-      this.overlay.picture(image, r.headers.get('Sightline-Time'));
+      setTimeout(() => {
+        this.keep(image, image.width, image.height);
+        image.close();
+        this.overlay.drawTime(time);
+      }, hold);
+      await pause(pictureEvery - (performance.now() - begun));
     }
   }
 
+  // keep puts a picture behind the video, where it stays when the video ends.
+  keep(picture, width, height) {
+    Object.assign(this.still, { width, height });
+    this.still.getContext('2d').drawImage(picture, 0, 0);
+    this.overlay.size(width, height);
+  }
+
   close() {
+    if (this.video.videoWidth) this.keep(this.video, this.video.videoWidth, this.video.videoHeight);
+    this.video.srcObject = null;
     this.peer?.close();
     this.peer = null;
     if (this.session) fetch(this.session, { method: 'DELETE', keepalive: true }).catch(() => {});
     this.session = null;
   }
+}
+
+async function refusal(response) {
+  const e = new Error((await response.text()).trim());
+  e.pictures = response.status === 406;
+  return e;
 }

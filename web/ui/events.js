@@ -1,0 +1,47 @@
+// The list of events, in words.
+const most = 150;
+
+// Types the page listens to; updates and accounts are for machines.
+export const types = ['detections', 'object.started', 'object.ended', 'line.crossed', 'zone.entered', 'zone.exited', 'zone.dwell',
+  'zone.occupancy', 'count.reported', 'stream.online', 'stream.offline', 'stream.degraded', 'sink.degraded'];
+
+const arrow = { forward: '→', backward: '←' };
+
+function words(type, e) {
+  const d = e.data;
+  const who = d.object ? `${d.object.class} ${d.object.track_id.split('-').pop()}` : '';
+  switch (type) {
+    case 'line.crossed': return `${who} crossed ${d.line.name} ${arrow[d.line.direction] ?? ''}`;
+    case 'zone.entered': return `${who} entered ${d.zone.name}`;
+    case 'zone.exited': return `${who} left ${d.zone.name} after ${Math.round(d.zone.dwell_s)} s`;
+    case 'zone.dwell': return `${who} stays in ${d.zone.name} (${Math.round(d.zone.dwell_s)} s)`;
+    case 'zone.occupancy': return `${d.zone.occupancy} in ${d.zone.name}`;
+    case 'count.reported': return `counted ${d.counts.map((c) => `${c.count} ${c.class} ${arrow[c.direction] ?? ''}`).join(', ') || 'nobody'}`;
+    case 'object.started': return `${who} appeared`;
+    case 'object.ended': return `${who} is gone (${d.reason.replace('_', ' ')})`;
+    case 'stream.online': return 'camera is online';
+    case 'stream.offline': return `camera is offline: ${d.reason.message ?? d.reason.code}`;
+    case 'sink.degraded': return `${e.subject} ${d.reason.message ?? d.reason.code}`;
+    default: return [type, d.reason?.message ?? d.reason?.code].filter(Boolean).join(': ');
+  }
+}
+
+export function showEvent(list, e, type) {
+  const add = (tag, className, text) => {
+    const node = document.createElement(tag);
+    node.className = className;
+    node.textContent = text;
+    li.append(node);
+    return node;
+  };
+  const li = document.createElement('li');
+  li.classList.add(type.split('.')[0]);
+  if (e.severitytext) li.classList.add(e.severitytext);
+  const time = add('time', '', new Date(e.time).toLocaleTimeString([], { hourCycle: 'h23' }));
+  time.dateTime = time.title = e.time;
+  add('span', 'what', words(type, e));
+  const stream = e.data.stream.name === '-' ? '' : e.data.stream.title || e.data.stream.name;
+  add('span', 'where', [stream, e.data.rule?.name].filter(Boolean).join(' · '));
+  list.prepend(li);
+  while (list.children.length > most) list.lastChild.remove();
+}
