@@ -108,8 +108,10 @@ func visitAttributes(r Record, buf []byte, visit func(key string, value []byte))
 	text("ce_datacontenttype", DataType)
 	text("ce_dataschema", "urn:sightline:", string(ev.Type), ":1")
 	text("ce_partitionkey", ev.Site, "/", ev.Stream)
-	buf = appendPadded(buf[:0], r.Sequence)
-	visit("ce_sequence", buf)
+	if r.Sequence != 0 { // 0: for no destination
+		buf = appendPadded(buf[:0], r.Sequence)
+		visit("ce_sequence", buf)
+	}
 	if ev.Severity != 0 {
 		text("ce_severitytext", severityText(ev.Severity))
 		buf = strconv.AppendUint(buf[:0], uint64(ev.Severity), 10)
