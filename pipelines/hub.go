@@ -64,8 +64,12 @@ func (h *hub[T]) publish(make func() T) {
 	}
 }
 
-// Close ends the subscription and gives back what was not taken. Call it once.
+// Close ends the subscription and gives back what was not taken. Call it once. One
+// that was made of C alone stays its maker's to end.
 func (s *Subscription[T]) Close() {
+	if s.hub == nil {
+		return
+	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	delete(s.hub.subs, s)
