@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -60,11 +61,17 @@ func (p *Pipeline) acknowledged(events []*detect.Event, at time.Time) {
 }
 
 // settle waits until the sinks have taken a lossless stream's events, so that its
-// last account is the same at every run.
+// last account is the same at every run. It does not wait for a sink that fails,
+// nor longer than the drain timeout: the run must end.
 func (p *Pipeline) settle(s *stream) {
+	if !s.lossless {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.hard, p.spec.DrainTimeout)
+	defer cancel()
 	for _, o := range p.outlets {
-		if s.lossless {
-			o.Settle(p.hard, s.name)
+		if !o.State().Degraded {
+			o.Settle(ctx, s.name)
 		}
 	}
 }
