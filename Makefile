@@ -29,7 +29,7 @@ demo: build ## cameras, Kafka, detector and page in one process; FOR=30s ends it
 	./sightline demo $(if $(FOR),--for $(FOR))
 
 test: setup-test vet ## vet, then every test (pure packages under the race detector)
-	pure=$$($(PURE)); rest=$$(go list ./... | grep -vxF "$$pure"); \
+	@pure=$$($(PURE)); rest=$$(go list ./... | grep -vxF "$$pure"); \
 	failed=0; \
 	go test -p 2 -timeout 14m $$rest || failed=1; \
 	go test -race -p 2 -timeout 14m $$pure || failed=1; \
