@@ -27,7 +27,8 @@ type control struct {
 // analyst turns one stream's results into events, in frame order however they
 // overtook one another. Nobody who hands it something waits.
 type analyst struct {
-	live       bool
+	live       bool // dated by the clock where no frame does
+	lossless   bool // tells nothing that depends on the clock
 	confidence float64
 	analysis   analysis
 	tracker    func() detect.Tracker // a new one for each epoch
@@ -107,6 +108,8 @@ func (a *analyst) run() {
 	defer account.Stop()
 	if !a.live {
 		idle.Stop()
+	}
+	if a.lossless {
 		account.Stop()
 	}
 	busy := false
@@ -115,8 +118,8 @@ func (a *analyst) run() {
 		case <-a.wake:
 			busy = true
 			a.drain()
-		case now := <-account.C:
-			a.accountFor(now.UTC())
+		case <-account.C:
+			a.accountFor(a.clock())
 		case now := <-idle.C:
 			if !busy && a.ledger.underWay() == 0 {
 				a.emit(a.analysis.Advance(now.UTC().Add(-idleAdvance)))
@@ -134,9 +137,10 @@ func (a *analyst) finished() bool {
 	return a.closed && a.next > a.last
 }
 
-// clock is the time of things that no frame dates.
+// clock is the time of things that no frame dates. A file's is that of its last
+// frame, if there was one: it was not taken now.
 func (a *analyst) clock() time.Time {
-	if a.live {
+	if a.live || a.at.IsZero() {
 		return time.Now().UTC()
 	}
 	return a.at
@@ -171,7 +175,7 @@ func (a *analyst) handle(i item) {
 	case i.control.end != nil:
 		at := i.control.at
 		if at.IsZero() {
-			at = a.at
+			at = a.clock()
 		}
 		a.emit(a.analysis.Offline(*i.control.end, at))
 	default:

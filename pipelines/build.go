@@ -186,8 +186,8 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	s.sampler = p.sampler(st, lossless)
 	s.queue = newPacketQueue(lossless, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
 	s.analyst = (&analyst{
-		live: !lossless, confidence: st.Detect.Confidence, analysis: analysis, tracker: tracker, sampler: s.sampler,
-		ledger: s.ledger, status: s.status, emit: func(events []detect.Event) { p.emit(events, s.now()) }, release: s.release,
+		live: live, lossless: lossless, confidence: st.Detect.Confidence, analysis: analysis, tracker: tracker, sampler: s.sampler,
+		ledger: s.ledger, status: s.status, emit: func(events []detect.Event) { p.emit(events, s.recorded()) }, release: s.release,
 		settle: func() { p.settle(s) },
 		sinks:  func() map[string]detect.SinkLedger { return p.sinkLedgers(st.Name) },
 		warn:   func(msg string, err error) { log.Warn(msg, slog.Any("error", err)) },

@@ -100,8 +100,11 @@ func (s *stream) decodeAll() {
 // a new reason is news.
 func (s *stream) offline(reason detect.ReasonInfo) {
 	bad := s.finishEpoch()
-	if bad != nil && !s.live && reason.Code == string(ingest.ReasonEnded) {
-		s.useless, reason = bad, describe(bad, 1)
+	if bad != nil && reason.Code == string(ingest.ReasonEnded) {
+		reason = describe(bad, max(1, reason.Attempt))
+		if !s.live {
+			s.useless = bad
+		}
 	}
 	if !s.status.offline(reason) {
 		return
@@ -112,14 +115,18 @@ func (s *stream) offline(reason detect.ReasonInfo) {
 	default:
 		s.log.Warn("stream is offline", slog.String("reason", reason.Code), slog.String("error", reason.Message))
 	}
-	s.analyst.control(s.lane.next(), control{end: &reason, at: s.now()})
+	c := control{end: &reason}
+	if s.live {
+		c.at = time.Now().UTC()
+	}
+	s.analyst.control(s.lane.next(), c)
 }
 
 // shutdown is why a stream goes offline when the pipeline ends.
 const shutdown = "shutdown"
 
-// now is the clock's time for live streams; others tell time by their frames.
-func (s *stream) now() time.Time {
+// recorded is when events were made; zero where every run must make the same.
+func (s *stream) recorded() time.Time {
 	if s.lossless {
 		return time.Time{}
 	}

@@ -81,7 +81,7 @@ func newTestStream(t *testing.T, live bool, source ingest.Source, d *fakeDecoder
 	s.status.s.State = "starting"
 	s.queue = newPacketQueue(!live, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
 	s.analyst = (&analyst{
-		live: live, analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: s.sampler, ledger: s.ledger,
+		live: live, lossless: !live, analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: s.sampler, ledger: s.ledger,
 		status: s.status, emit: func([]detect.Event) {}, release: s.release, settle: func() {},
 		sinks: func() map[string]detect.SinkLedger { return nil }, warn: func(string, error) {},
 	}).prepare()
