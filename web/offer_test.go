@@ -13,8 +13,8 @@ import (
 
 // What a browser and another library offer, shortened.
 const (
-	head     = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
-	chromium = head + "m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 100 102 103 104 106 108 109 127 45\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=recvonly\r\n" +
+	head          = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
+	chromiumOffer = head + "m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 100 102 103 104 106 108 109 127 45\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=recvonly\r\n" +
 		"a=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n" +
 		"a=rtpmap:98 VP9/90000\r\na=fmtp:98 profile-id=0\r\na=rtpmap:100 VP9/90000\r\na=fmtp:100 profile-id=2\r\n" +
 		"a=rtpmap:102 H264/90000\r\na=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\r\n" +
@@ -39,20 +39,20 @@ func TestTheFormatThatSuitsIsChosen(t *testing.T) {
 		first       ingest.Packet
 		want        int // payload type, or status
 	}{
-		{"profile unknown", chromium, ingest.Packet{Codec: ingest.H264, Data: []byte{0, 0, 1, 0x41, 1}}, 106},
-		{"main", chromium, keyframe(0x4d), 127},
-		{"baseline", chromium, keyframe(0x42), 102},
-		{"high, which is not offered", chromium, keyframe(0x64), 106},
+		{"profile unknown", chromiumOffer, ingest.Packet{Codec: ingest.H264, Data: []byte{0, 0, 1, 0x41, 1}}, 106},
+		{"main", chromiumOffer, keyframe(0x4d), 127},
+		{"baseline", chromiumOffer, keyframe(0x42), 102},
+		{"high, which is not offered", chromiumOffer, keyframe(0x64), 106},
 		{"high to aiortc", aiortcOffer, keyframe(0x64), 101},
-		{"VP8", chromium, ingest.Packet{Codec: ingest.VP8}, 96},
-		{"VP9", chromium, ingest.Packet{Codec: ingest.VP9}, 98},
-		{"AV1", chromium, ingest.Packet{Codec: ingest.AV1}, 45},
+		{"VP8", chromiumOffer, ingest.Packet{Codec: ingest.VP8}, 96},
+		{"VP9", chromiumOffer, ingest.Packet{Codec: ingest.VP9}, 98},
+		{"AV1", chromiumOffer, ingest.Packet{Codec: ingest.AV1}, 45},
 		{"not in the offer", aiortcOffer, ingest.Packet{Codec: ingest.AV1}, 406},
-		{"only without fragments", strings.ReplaceAll(chromium, "packetization-mode=1", "packetization-mode=0"), keyframe(0x42), 406},
+		{"only without fragments", strings.ReplaceAll(chromiumOffer, "packetization-mode=1", "packetization-mode=0"), keyframe(0x42), 406},
 		{"no SDP", "hello", keyframe(0x42), 400},
 		{"no video", head, keyframe(0x42), 400},
-		{"video refused", strings.Replace(chromium, "m=video 9", "m=video 0", 1), keyframe(0x42), 400},
-		{"format is no number", strings.Replace(chromium, "SAVPF 96", "SAVPF x", 1), keyframe(0x42), 400},
+		{"video refused", strings.Replace(chromiumOffer, "m=video 9", "m=video 0", 1), keyframe(0x42), 400},
+		{"format is no number", strings.Replace(chromiumOffer, "SAVPF 96", "SAVPF x", 1), keyframe(0x42), 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := chosen(c.offer, c.first)
@@ -73,11 +73,11 @@ func TestOffersThatAreRefused(t *testing.T) {
 		codec                     ingest.Codec
 		want                      int
 	}{
-		{"not SDP", "gate", "application/json", chromium, ingest.H264, 415},
+		{"not SDP", "gate", "application/json", chromiumOffer, ingest.H264, 415},
 		{"too large", "gate", "application/sdp", strings.Repeat("a", largestOffer+1), ingest.H264, 413},
-		{"unknown stream", "nobody", "application/sdp", chromium, ingest.H264, 404},
-		{"codec that is never sent", "gate", "application/sdp", chromium, ingest.MJPEG, 406},
-		{"H.265", "gate", "application/sdp", chromium, ingest.H265, 406},
+		{"unknown stream", "nobody", "application/sdp", chromiumOffer, ingest.H264, 404},
+		{"codec that is never sent", "gate", "application/sdp", chromiumOffer, ingest.MJPEG, 406},
+		{"H.265", "gate", "application/sdp", chromiumOffer, ingest.H265, 406},
 		{"codec that is not offered", "gate", "application/sdp; charset=utf-8", aiortcOffer, ingest.VP9, 406},
 		{"nonsense", "gate", "application/sdp", "v=0", ingest.H264, 400},
 	} {
