@@ -44,7 +44,7 @@ func sourceOf(text string) (SourceKind, string, error) {
 func credentials(text string) (bare, user, password string, err error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return "", "", "", errors.New("not a valid address; write special characters of a password as %XX, or use username: and password:")
+		return "", "", "", errors.New("not a valid address; write special characters of a password as %XX, or use the keys username and password")
 	}
 	if u.Hostname() == "" {
 		return "", "", "", errors.New("an address without a host")
