@@ -52,6 +52,7 @@ type Pipeline struct {
 	onEvent   func(*detect.Event)
 	latency   Histogram
 	counts    eventCounts
+	frames    decode.Live
 	broker    *embedded.Broker // inside the process, where a sink asks for it
 	hard      context.Context
 	running   atomic.Bool
@@ -169,7 +170,7 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	}
 	live, lossless := st.Kind.Live(), isLossless(st)
 	decoder, err := decode.New(decode.Config{
-		Threads: st.Decode.Threads, Live: !lossless, SkipLoopFilter: st.Decode.SkipLoopFilter == "all", Logger: log,
+		Threads: st.Decode.Threads, Live: !lossless, SkipLoopFilter: st.Decode.SkipLoopFilter == "all", Logger: log, Frames: &p.frames,
 	})
 	if err != nil {
 		return err

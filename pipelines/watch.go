@@ -19,6 +19,9 @@ func (p *Pipeline) Latency() *Histogram { return &p.latency }
 // EventCounts is how many events of each type were made.
 func (p *Pipeline) EventCounts() map[detect.Type]uint64 { return p.counts.snapshot() }
 
+// Frames is how many decoded frames are held in memory now, by stages and watchers.
+func (p *Pipeline) Frames() int { return p.frames.Frames() }
+
 // Streams is every stream's status, in the order of the file.
 func (p *Pipeline) Streams() []StreamStatus {
 	out := make([]StreamStatus, 0, len(p.streams))
