@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -157,3 +158,6 @@ func fetch(t *testing.T, url string) string {
 	}
 	return string(body)
 }
+
+// withLogin puts the credentials of a test's pipeline into a URL.
+func withLogin(url string) string { return strings.Replace(url, "://", "://anna:s3cret@", 1) }

@@ -3,6 +3,7 @@
 import { Player } from './player.js';
 import { Overlay } from './overlay.js';
 import { showEvent, types } from './events.js';
+import { url } from './url.js';
 
 const tiles = new Map();
 const shown = {};
@@ -16,7 +17,7 @@ $('events').classList.toggle('quiet', !$('objects').checked);
 $('objects').addEventListener('change', (e) => $('events').classList.toggle('quiet', !e.target.checked));
 
 async function getJSON(path) {
-  const r = await fetch(path);
+  const r = await fetch(url(path));
   if (!r.ok) throw new Error(`${path}: ${r.status} ${await r.text()}`);
   return r.json();
 }
@@ -90,7 +91,7 @@ async function refresh() {
 }
 
 function listen() {
-  const source = new EventSource('api/v1/events?last=60');
+  const source = new EventSource(url('api/v1/events?last=60'));
   const badge = $('feed');
   source.onopen = () => { badge.textContent = 'live'; badge.className = 'badge online'; };
   source.onerror = () => {

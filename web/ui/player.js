@@ -1,5 +1,7 @@
 // Player shows one stream: by WHEP with the camera's own packets, or, where the
 // browser cannot play them, as JPEGs asked for one by one.
+import { url } from './url.js';
+
 const hold = 300; // ms: boxes arrive a little after their picture, so it waits
 const stuck = 6000; // ms without a picture before the connection is made anew
 const pictureEvery = 100; // ms
@@ -36,15 +38,16 @@ export class Player {
     const receiver = peer.addTransceiver('video', { direction: 'recvonly' }).receiver;
     if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = hold;
     await peer.setLocalDescription();
-    const answer = await fetch(`whep/${this.path}`, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: peer.localDescription.sdp });
+    const answer = await fetch(url(`whep/${this.path}`), { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: peer.localDescription.sdp });
     if (!answer.ok) throw await refusal(answer);
-    this.session = answer.headers.get('Location');
+    this.session = url(answer.headers.get('Location'));
     await peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
     this.video.srcObject = new MediaStream([receiver.track]);
     this.video.play().catch(() => {}); // autoplay does it later
     this.watch(peer, receiver);
     this.shown = performance.now();
-    while (!['failed', 'closed', 'disconnected'].includes(peer.connectionState) && performance.now() - this.shown < stuck) await pause(250);
+    const over = () => ['failed', 'closed', 'disconnected'].includes(peer.connectionState) || performance.now() - this.shown > stuck;
+    while (this.online && !over()) await pause(250);
   }
 
   // watch draws over each picture as it is shown, by the picture's own time stamp.
@@ -66,7 +69,7 @@ export class Player {
     this.notice(`still pictures: ${why.replace(/:.*/, '')}`);
     for (;;) {
       const begun = performance.now();
-      const r = await fetch(`api/v1/streams/${this.path}/frame.jpg`);
+      const r = await fetch(url(`api/v1/streams/${this.path}/frame.jpg`));
       if (!r.ok) throw await refusal(r);
       const time = r.headers.get('Sightline-Time');
       const image = await createImageBitmap(await r.blob());
