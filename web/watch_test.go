@@ -70,7 +70,7 @@ func TestAiortcWatches(t *testing.T) {
 	}
 	// Pictures that are shown in another order than sent are found out, and from
 	// then on shown as stills.
-	watch("reordered", "1")
+	watch("reordered", "1000")
 	until(t, 10*time.Second, "a refusal", func() bool {
 		resp, err := http.Post(s.URL()+"whep/reordered", "application/sdp", strings.NewReader(chromiumOffer))
 		if err != nil {
