@@ -56,7 +56,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-beat.C:
 			out.comment("beat")
-		case ev := <-sub.C:
+		case ev, ok := <-sub.C:
+			if !ok {
+				return
+			}
 			if wanted(ev) && !sent[ev.ID] {
 				out.write(ev)
 			}
