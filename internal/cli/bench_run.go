@@ -171,7 +171,7 @@ func (l load) measure(ctx context.Context, p *pipelines.Pipeline, seen *benchEve
 		},
 		Dropped: difference(merge(after.Undecoded, after.Skipped), merge(before.Undecoded, before.Skipped)), Lost: after.Lost,
 	}
-	r.StageMs["rest"] = r.CPUMs - r.StageMs["decode"] - r.StageMs["preprocess"] - r.StageMs["infer"]
+	r.StageMs["rest"] = max(0, r.CPUMs-r.StageMs["decode"]-r.StageMs["preprocess"]-r.StageMs["infer"])
 	if len(perStream) == l.streams {
 		r.LeastFPS = float64(slices.Min(perStream)) / seconds
 	}
