@@ -164,7 +164,7 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 		source = o.Source(st)
 	}
 	if source == nil {
-		if source, err = newSource(st, log); err != nil {
+		if source, err = newSource(st, p.spec.Web, p.log); err != nil {
 			return err
 		}
 	}

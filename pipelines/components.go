@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/netip"
 
 	"sightline/detect"
 	"sightline/detect/track"
@@ -20,7 +22,7 @@ import (
 // This file is the one list of kinds: a new kind of source, tracker or sink is
 // its sub-folder and a case here.
 
-func newSource(st *spec.Stream, log *slog.Logger) (ingest.Source, error) {
+func newSource(st *spec.Stream, page *spec.Web, log *slog.Logger) (ingest.Source, error) {
 	switch st.Kind {
 	case spec.RTSP:
 		c := rtsp.Defaults()
@@ -29,7 +31,7 @@ func newSource(st *spec.Stream, log *slog.Logger) (ingest.Source, error) {
 		return rtsp.New(c, st.Name, log), c.Validate()
 	case spec.WHIP:
 		c := webrtc.Defaults()
-		c.Token = st.Token.Reveal()
+		c.Token, c.Listen = st.Token.Reveal(), mediaAddresses(page.Listen)
 		return webrtc.New(c, st.Name, log), c.Validate()
 	case spec.File:
 		c := file.Defaults()
@@ -38,6 +40,19 @@ func newSource(st *spec.Stream, log *slog.Logger) (ingest.Source, error) {
 		return file.New(c, st.Name, log)
 	}
 	return nil, fmt.Errorf("no source of kind %q", st.Kind)
+}
+
+// mediaAddresses is where publishers send their media: wherever the page that
+// they came through can be reached.
+func mediaAddresses(listen string) []string {
+	host, _, err := net.SplitHostPort(listen)
+	if ip, ipErr := netip.ParseAddr(host); err == nil && ipErr == nil && !ip.IsUnspecified() {
+		return []string{host}
+	}
+	if err != nil || host == "localhost" {
+		return webrtc.Defaults().Listen
+	}
+	return []string{"0.0.0.0", "::"}
 }
 
 func newTracker(t spec.Track) (func() detect.Tracker, error) {

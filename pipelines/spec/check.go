@@ -24,6 +24,7 @@ func (c *checker) run() {
 	if streams := c.root.get("streams"); streams != nil && streams.kind == mapNode && len(c.p.Streams) == 0 {
 		c.bad("streams", "want at least one stream")
 	}
+	c.detect(&c.p.Detect)
 	if !c.failed("track") {
 		c.track(&c.p.Track)
 	}
@@ -33,6 +34,16 @@ func (c *checker) run() {
 	c.rules()
 	c.sinks()
 	c.web()
+}
+
+// detect refuses what the format knows and this version does not run.
+func (c *checker) detect(d *Detect) {
+	if d.Engine == "tensorrt" {
+		c.bad("detect.engine", "not available in this version: it runs on the CPU, with openvino or onnxruntime")
+	}
+	if strings.HasPrefix(d.Device, "cuda:") {
+		c.bad("detect.device", "not available in this version: it runs on the CPU")
+	}
 }
 
 // track keeps low <= high <= new: what nobody wrote gives way.

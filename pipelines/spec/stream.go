@@ -49,7 +49,7 @@ type StreamDefaults struct {
 	Username string `yaml:"username" kinds:"rtsp"`
 	// Password for the camera.
 	Password Secret `yaml:"password" kinds:"rtsp"`
-	// Transport of RTP: auto tries UDP and falls back to TCP.
+	// Transport of RTP: auto is TCP, and UDP where the camera refuses TCP.
 	Transport string `yaml:"transport" jsonschema:"enum=auto,enum=tcp,enum=udp,default=auto" kinds:"rtsp"`
 	// Token a publisher must present as a bearer token.
 	Token Secret `yaml:"token" kinds:"whip"`
