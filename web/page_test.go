@@ -73,7 +73,9 @@ func TestChromiumLooksAtThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !got.Enough {
-		t.Errorf("not everything was shown in time")
+		for _, st := range s.pipeline.Streams() {
+			t.Errorf("not everything was shown in time: %+v", st)
+		}
 	}
 	if len(got.Errors) > 0 {
 		t.Errorf("the page complains: %q", got.Errors)
@@ -164,7 +166,7 @@ func checkEvents(t *testing.T, s *station, got seen) {
 	if !slices.ContainsFunc(got.Events, func(e string) bool { return strings.Contains(e, "appeared North side") }) {
 		t.Errorf("nobody appeared: %q", got.Events)
 	}
-	if !slices.ContainsFunc(got.Events, func(e string) bool { return strings.Contains(e, "camera is online") }) {
+	if !slices.ContainsFunc(got.Events, func(e string) bool { return strings.Contains(e, "stream is online") }) {
 		t.Errorf("no camera came online: %q", got.Events)
 	}
 	// The API's counts are the events', counted here.

@@ -166,8 +166,14 @@ func (v *viewers) begin(view *viewer) bool {
 func (v *viewers) stop(w http.ResponseWriter, r *http.Request) {
 	v.mu.Lock()
 	view := v.open[r.PathValue("viewer")]
+	if view != nil && view.stream != r.PathValue("stream") {
+		view = nil
+	}
+	if view != nil {
+		delete(v.open, view.id) // whom close need not end any more; it waits for its end all the same
+	}
 	v.mu.Unlock()
-	if view == nil || view.stream != r.PathValue("stream") {
+	if view == nil {
 		http.Error(w, "no such viewer", http.StatusNotFound)
 		return
 	}

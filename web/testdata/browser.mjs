@@ -15,7 +15,7 @@ export async function open(path, deps, args = []) {
 // answer that the page asks for and handles, such as 406, is no complaint.
 export function complaints(page) {
   const found = [];
-  page.on('console', (m) => { if (m.type() === 'error' && !/status of (406|401)/.test(m.text())) found.push(m.text()); });
+  page.on('console', (m) => { if (m.type() === 'error' && !/status of (406|401)/.test(m.text())) found.push(`${m.text()} ${m.location().url}`); });
   page.on('pageerror', (e) => found.push(String(e)));
   return found;
 }

@@ -65,6 +65,7 @@ function updateTile(stream) {
   badge.textContent = stream.state;
   badge.className = `state badge ${stream.state}`;
   if (stream.width) {
+    if (!overlay.shape) overlay.size(stream.width, stream.height);
     part('.facts').textContent = `${stream.codec} ${stream.width}×${stream.height} · ${stream.model.name} on ${stream.model.engine} ${stream.model.precision}`;
   }
   overlay.places(stream.lines, stream.zones);

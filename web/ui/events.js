@@ -19,8 +19,8 @@ function words(type, e) {
     case 'count.reported': return `counted ${d.counts.map((c) => `${c.count} ${c.class} ${arrow[c.direction] ?? ''}`).join(', ') || 'nobody'}`;
     case 'object.started': return `${who} appeared`;
     case 'object.ended': return `${who} is gone (${d.reason.replace('_', ' ')})`;
-    case 'stream.online': return 'camera is online';
-    case 'stream.offline': return `camera is offline: ${d.reason.message ?? d.reason.code}`;
+    case 'stream.online': return 'stream is online';
+    case 'stream.offline': return `stream is offline (${d.reason.code.replace('_', ' ')})`;
     case 'sink.degraded': return `${e.subject} ${d.reason.message ?? d.reason.code}`;
     default: return [type, d.reason?.message ?? d.reason?.code].filter(Boolean).join(': ');
   }
@@ -39,7 +39,7 @@ export function showEvent(list, e, type) {
   if (e.severitytext) li.classList.add(e.severitytext);
   const time = add('time', '', new Date(e.time).toLocaleTimeString([], { hourCycle: 'h23' }));
   time.dateTime = time.title = e.time;
-  add('span', 'what', words(type, e));
+  add('span', 'what', words(type, e)).title = e.data.reason?.message ?? '';
   const stream = e.data.stream.name === '-' ? '' : e.data.stream.title || e.data.stream.name;
   add('span', 'where', [stream, e.data.rule?.name].filter(Boolean).join(' · '));
   list.prepend(li);

@@ -23,8 +23,8 @@ export class Player {
       try {
         await this.connect();
       } catch (e) {
-        if (!e.pictures) this.notice(e.message);
-        else await this.pictures(e.message).catch((why) => this.notice(why.message));
+        this.notice(e.pictures ? `still pictures: ${e.message.replace(/:.*/, '')}` : e.message);
+        if (e.pictures) await this.pictures(() => this.online).catch((why) => this.notice(why.message));
       }
       this.close();
       if (performance.now() - begun > 10000) wait = 500;
@@ -46,6 +46,9 @@ export class Player {
     this.video.play().catch(() => {}); // autoplay does it later
     this.watch(peer, receiver);
     this.shown = performance.now();
+    // The video begins with the stream's next keyframe, which may be long in coming.
+    this.playing = false;
+    this.pictures(() => this.peer === peer && !this.playing).catch(() => {});
     const over = () => ['failed', 'closed', 'disconnected'].includes(peer.connectionState) || performance.now() - this.shown > stuck;
     while (this.online && !over()) await pause(250);
   }
@@ -55,6 +58,7 @@ export class Player {
     const each = (_, frame) => {
       if (this.peer !== peer) return;
       this.shown = performance.now();
+      this.playing = true;
       this.notice('');
       this.overlay.size(this.video.videoWidth, this.video.videoHeight);
       const at = frame.rtpTimestamp ?? receiver.getSynchronizationSources()[0]?.rtpTimestamp;
@@ -64,19 +68,21 @@ export class Player {
     this.video.requestVideoFrameCallback(each);
   }
 
-  // pictures shows JPEGs until one cannot be had.
-  async pictures(why) {
-    this.notice(`still pictures: ${why.replace(/:.*/, '')}`);
-    for (;;) {
+  // pictures shows JPEGs while they are wanted, or until one cannot be had.
+  async pictures(wanted) {
+    while (wanted()) {
       const begun = performance.now();
       const r = await fetch(url(`api/v1/streams/${this.path}/frame.jpg`));
       if (!r.ok) throw await refusal(r);
       const time = r.headers.get('Sightline-Time');
       const image = await createImageBitmap(await r.blob());
       setTimeout(() => {
-        this.keep(image, image.width, image.height);
+        if (wanted()) {
+          this.shown = performance.now();
+          this.keep(image, image.width, image.height);
+          this.overlay.drawTime(time);
+        }
         image.close();
-        this.overlay.drawTime(time);
       }, hold);
       await pause(pictureEvery - (performance.now() - begun));
     }
