@@ -99,7 +99,7 @@ func decodable(t *testing.T, s *gridSampler, packets []PacketInfo) (decoded, inf
 	return decoded, inferred, reasons
 }
 
-func packetsOf(n, gop int, step time.Duration, disposable bool) (packets []PacketInfo) {
+func cameraPackets(n, gop int, step time.Duration, disposable bool) (packets []PacketInfo) {
 	for i := range n {
 		packets = append(packets, PacketInfo{
 			PTS: time.Duration(i) * step, Duration: step, Keyframe: i%gop == 0, Disposable: disposable && i%gop%2 == 1, Size: 1000,
@@ -121,7 +121,7 @@ func TestSheddingKeepsItsShare(t *testing.T) {
 		{"all references", 50, false, 0.5}, {"short groups", 12, false, 0.5}, {"long groups", 250, false, 0.3},
 		{"half disposable", 50, true, 0.5}, {"intra only", 1, false, 0.5}, {"nearly nothing", 50, false, 0.05},
 	} {
-		decoded, inferred, reasons := decodable(t, newGridSampler(5, held(c.keep)), packetsOf(n, c.gop, step, c.disposable))
+		decoded, inferred, reasons := decodable(t, newGridSampler(5, held(c.keep)), cameraPackets(n, c.gop, step, c.disposable))
 		want := c.keep * 5 * 120
 		if least := float64(n / c.gop); c.gop > 1 && want < least {
 			want = least // each group's keyframe is decoded anyway
@@ -140,7 +140,7 @@ func TestSheddingKeepsItsShare(t *testing.T) {
 
 // TestIntraOnlyStreamsDecodeWhatIsInferred needs nothing else of them, even idle.
 func TestIntraOnlyStreamsDecodeWhatIsInferred(t *testing.T) {
-	decoded, inferred, _ := decodable(t, newGridSampler(5, held(1)), packetsOf(500, 1, 40*time.Millisecond, false))
+	decoded, inferred, _ := decodable(t, newGridSampler(5, held(1)), cameraPackets(500, 1, 40*time.Millisecond, false))
 	if inferred != 100 || decoded > inferred+3 {
 		t.Errorf("decoded %d for %d inferences in 20 s", decoded, inferred)
 	}
@@ -150,7 +150,7 @@ func TestIntraOnlyStreamsDecodeWhatIsInferred(t *testing.T) {
 func TestEndlessGroupsAskForAKeyframe(t *testing.T) {
 	s := newGridSampler(5, held(0.4))
 	asked := time.Duration(-1)
-	for _, p := range packetsOf(500, 500, 40*time.Millisecond, false) {
+	for _, p := range cameraPackets(500, 500, 40*time.Millisecond, false) {
 		if d, _ := s.Packet(p); d != DecodePacket && asked < 0 && s.WantsKeyframe(p.PTS) {
 			asked = p.PTS
 		}
@@ -159,7 +159,7 @@ func TestEndlessGroupsAskForAKeyframe(t *testing.T) {
 		t.Errorf("asked for a keyframe at %v, want about %v", asked, endlessGOP)
 	}
 	idle := newGridSampler(5, held(1))
-	for _, p := range packetsOf(500, 500, 40*time.Millisecond, false) {
+	for _, p := range cameraPackets(500, 500, 40*time.Millisecond, false) {
 		if d, _ := idle.Packet(p); d != DecodePacket || idle.WantsKeyframe(p.PTS) {
 			t.Fatalf("sheds at %v without overload", p.PTS)
 		}
@@ -175,7 +175,7 @@ func TestSamplersBeginAnewWithEachEpoch(t *testing.T) {
 	if again := chosen(s, 100, 40*time.Millisecond, 0); len(again) != len(first) {
 		t.Errorf("%d frames in the second epoch, %d in the first", len(again), len(first))
 	}
-	for _, p := range packetsOf(100, 50, 40*time.Millisecond, true) {
+	for _, p := range cameraPackets(100, 50, 40*time.Millisecond, true) {
 		p.Lag = time.Hour
 		if d, _ := s.Packet(p); d != DecodePacket {
 			t.Fatal("a lossless stream skips a packet")
