@@ -40,7 +40,6 @@ type row struct {
 type frameMeta struct {
 	captured, received, decoded, inferred time.Time
 	clock                                 detect.ClockInfo
-	damaged                               bool
 }
 
 // lane is one stream's way through the batcher: where its results go, and its

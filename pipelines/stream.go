@@ -109,10 +109,9 @@ func (s *stream) offline(reason detect.ReasonInfo) {
 	if !s.status.offline(reason) {
 		return
 	}
-	switch ingest.Reason(reason.Code) {
-	case ingest.ReasonEnded, shutdown:
+	if reason.Code == shutdown || !s.live && reason.Code == string(ingest.ReasonEnded) {
 		s.log.Info("stream ended", slog.String("reason", reason.Code))
-	default:
+	} else {
 		s.log.Warn("stream is offline", slog.String("reason", reason.Code), slog.String("error", reason.Message))
 	}
 	c := control{end: &reason}
