@@ -25,9 +25,9 @@ const (
 	firstStamp = 1<<32 - 5*clockRate
 	// reportEvery is how often a sender report ties RTP time to wall time.
 	reportEvery = time.Second
-	// maxClockError is how far the source's pace and the wall may part before the
-	// capture clock is set anew.
-	maxClockError = 200 * time.Millisecond
+	// maxLate is how far the source's pace may fall behind the wall before the
+	// capture clock is set anew. Ahead of the wall it never is.
+	maxLate = 200 * time.Millisecond
 	// usualStep is the picture interval assumed of sources that do not tell.
 	usualStep = 40 * time.Millisecond
 )
@@ -137,7 +137,8 @@ func (f *feed) describe(p ingest.Packet) error {
 }
 
 // place returns the picture's stream time, which goes on where an epoch ends and
-// the next begins, and keeps the capture clock near the wall.
+// the next begins, and keeps the capture clock near the wall: never ahead of it,
+// since no picture is shown before it was taken.
 func (f *feed) place(p ingest.Packet) time.Duration {
 	switch {
 	case f.epoch == "":
@@ -152,7 +153,7 @@ func (f *feed) place(p ingest.Packet) time.Duration {
 		f.step = p.Duration
 	}
 	now := time.Now()
-	if f.anchor.IsZero() || now.Sub(f.anchor.Add(at)).Abs() > maxClockError {
+	if late := now.Sub(f.anchor.Add(at)); f.anchor.IsZero() || late < 0 || late > maxLate {
 		f.anchor = now.Add(-at)
 		f.reportDue.Store(true)
 	}
