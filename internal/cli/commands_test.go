@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -297,4 +298,18 @@ func TestBench(t *testing.T) {
 		{[]string{"bench", "--only", "half"}, exitUsage, "--only"},
 		{[]string{"bench", "--clip", writeFile(t, "text")}, exitNothing, "ended before the measurement"},
 	})
+}
+
+// TestRunWithAPortInUse ends before anything is read.
+func TestRunWithAPortInUse(t *testing.T) {
+	needParts(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	got := sightline("run", people(t, 5), "-s", "web.listen="+taken.Addr().String())
+	if got.code != exitNothing || !strings.Contains(got.errOut, taken.Addr().String()) || got.out != "" {
+		t.Errorf("exit %d:\n%s%s", got.code, got.out, got.errOut)
+	}
 }
