@@ -2,16 +2,21 @@ package jsonl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"sightline/sink"
 )
 
 // Sink writes lines to one output. It is the file's only writer.
 type Sink struct {
-	path string
-	out  output
+	path   string
+	stdout bool
+	out    output
 
 	lines  []byte
 	closed bool
@@ -33,9 +38,9 @@ func New(cfg Config, log *slog.Logger) (*Sink, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("jsonl: %w", err)
 	}
-	s := &Sink{path: cfg.Path}
+	s := &Sink{path: cfg.Path, stdout: cfg.Path == Stdout}
 	var err error
-	if cfg.Path == Stdout {
+	if s.stdout {
 		s.path = "standard output"
 		s.out = openStream(cfg.Stdout)
 	} else if s.out, err = openPath(cfg.Path, log); err != nil {
@@ -46,6 +51,8 @@ func New(cfg Config, log *slog.Logger) (*Sink, error) {
 
 // Publish writes the events and returns once the system has them. After an error the
 // output never holds half a line, or will hold the other half before anything else.
+// Standard output whose reader has ended refuses for good; a named pipe may be read
+// again.
 func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
 	if s.closed {
 		return fmt.Errorf("jsonl: %s is closed", s.path)
@@ -69,11 +76,16 @@ func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
 	n, err := s.out.write(ctx, s.lines)
 	if err != nil {
 		partial.Err = fmt.Errorf("jsonl: write to %s: %w", s.path, err)
+		left := &partial.Failed
+		if s.stdout && errors.Is(err, unix.EPIPE) {
+			left = &partial.Refused
+		}
 		for i, end := range ends {
 			if end > n {
-				partial.Failed = append(partial.Failed, written[i])
+				*left = append(*left, written[i])
 			}
 		}
+		slices.Sort(partial.Refused)
 	}
 	if partial.Err != nil {
 		return &partial

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -233,6 +234,40 @@ func TestContextEndsAWriteThatNobodyReads(t *testing.T) {
 	}
 	if len(seen) != len(records) {
 		t.Errorf("%d of %d events arrived", len(seen), len(records))
+	}
+}
+
+// `sightline run … | head -1`: nobody will ever read the rest.
+func TestStandardOutputWithoutReaderRefusesForGood(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	s := opened(t, Config{Path: Stdout, Stdout: w})
+	r.Close()
+	err = s.Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 2))
+	var partial *sink.PartialError
+	if !errors.As(err, &partial) || !slices.Equal(partial.Refused, []int{0, 1}) || partial.Failed != nil || !errors.Is(err, unix.EPIPE) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNamedPipeWithoutReaderIsTriedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := opened(t, Config{Path: path})
+	r.Close()
+	err = s.Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 2))
+	var partial *sink.PartialError
+	if !errors.As(err, &partial) || !slices.Equal(partial.Failed, []int{0, 1}) || partial.Refused != nil {
+		t.Errorf("got %v", err)
 	}
 }
 
