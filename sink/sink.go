@@ -6,6 +6,7 @@ package sink
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"sightline/detect"
 )
@@ -39,7 +40,14 @@ type PartialError struct {
 }
 
 func (e *PartialError) Error() string {
-	return fmt.Sprintf("%d events not accepted, %d refused for good: %v", len(e.Failed), len(e.Refused), e.Err)
+	var parts []string
+	if n := len(e.Failed); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not accepted", n))
+	}
+	if n := len(e.Refused); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d refused for good", n))
+	}
+	return fmt.Sprintf("events: %s: %v", strings.Join(parts, ", "), e.Err)
 }
 
 func (e *PartialError) Unwrap() error { return e.Err }
