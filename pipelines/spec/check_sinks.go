@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sightline/detect"
 )
@@ -41,9 +42,11 @@ func (c *checker) sinks() {
 	}
 }
 
+// types takes event types as events carry them, too, and keeps the bare names.
 func (c *checker) types(s *Sink, path string) {
 	for i, name := range s.Types {
-		if !slices.Contains(eventTypes(), name) {
+		s.Types[i] = strings.TrimPrefix(name, "sightline.")
+		if name = s.Types[i]; !slices.Contains(eventTypes(), name) {
 			at := itemPath(path+".types", "", i)
 			c.report.suggest(c.where(at), at, nearest(name, eventTypes()), "there is no event type %q", name)
 		}

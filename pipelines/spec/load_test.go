@@ -83,6 +83,17 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestTypesMayCarryTheirPrefix(t *testing.T) {
+	text := "version: 1\nname: x\nstreams: {a: {url: file:a.mp4}}\nsinks: [{kind: jsonl, path: a, types: [sightline.line.crossed, detections]}]\n"
+	p, err := Parse("p.yaml", []byte(text), nil, noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Sinks[0].Types; !slices.Equal(got, []string{"line.crossed", "detections"}) {
+		t.Errorf("types %v", got)
+	}
+}
+
 func TestStreamsKeepTheirOrder(t *testing.T) {
 	text := "version: 1\nname: x\nstreams:\n"
 	var want []string

@@ -8,7 +8,7 @@ type Sink struct {
 	Name string `yaml:"name" name:"yes"`
 	// Kind of sink.
 	Kind string `yaml:"kind" jsonschema:"required,enum=kafka,enum=jsonl"`
-	// Types of event it takes; when absent all but detections.
+	// Types of event it takes, with or without the prefix sightline.; when absent all but detections.
 	Types []string `yaml:"types"`
 	// Buffer bounds the memory of events waiting for the destination.
 	Buffer Size `yaml:"buffer" jsonschema:"default=64MiB"`
