@@ -128,7 +128,11 @@ func (d *decoder) known(e entry, fields []field, kind, phrase, path string) {
 			keys = append(keys, f.key)
 		}
 	}
-	d.report.suggest(e.at, path, nearest(e.key, keys), "unknown key")
+	if near := nearest(e.key, keys); near != "" {
+		d.report.suggest(e.at, path, near, "unknown key")
+		return
+	}
+	d.report.add(e.at, path, "unknown key; known here: %s", strings.Join(keys, ", "))
 }
 
 // namedMap decodes a map of names to structs into a slice, in the file's order.
