@@ -39,9 +39,13 @@ func (c *checker) rule(r *Rule, path string) {
 			c.bad(path+".timezone", "%q is no timezone of the IANA database, as Europe/Berlin and UTC are", r.Timezone)
 		}
 	}
-	if !c.ruleStreams(r, path) || r.Kind == "" || c.failed("streams") {
-		return
+	if len(c.p.Streams) > 0 && c.ruleStreams(r, path) && r.Kind != "" {
+		c.rulePlace(r, path)
 	}
+}
+
+// rulePlace checks that a stream of the rule's has the line or zone it watches.
+func (c *checker) rulePlace(r *Rule, path string) {
 	key, name := "line", r.Line
 	if r.Zone != "" {
 		key, name = "zone", r.Zone
@@ -49,17 +53,30 @@ func (c *checker) rule(r *Rule, path string) {
 	if name == "" {
 		return
 	}
-	applies := false
 	for i := range c.p.Streams {
-		applies = applies || r.AppliesTo(&c.p.Streams[i])
-	}
-	if !applies {
-		which := "no stream"
-		if len(r.Streams) > 0 {
-			which = "none of the rule's streams"
+		s := &c.p.Streams[i]
+		mayApply := len(r.Streams) == 0 || slices.Contains(r.Streams, s.Name)
+		if r.AppliesTo(s) || mayApply && c.unread(s.Name, key+"s") {
+			return
 		}
-		c.report.suggest(c.where(path+"."+key), path+"."+key, nearest(name, c.p.places(key)), "%s has a %s %q", which, key, name)
 	}
+	which := "no stream"
+	if len(r.Streams) > 0 {
+		which = "none of the rule's streams"
+	}
+	c.report.suggest(c.where(path+"."+key), path+"."+key, nearest(name, c.p.places(key)), "%s has a %s %q", which, key, name)
+}
+
+// unread tells whether a stream's lines or zones are there but no map, so that
+// nobody knows their names. Where one of them is wrong its name is known still.
+func (c *checker) unread(stream, places string) bool {
+	n := c.root.get("streams")
+	for _, key := range []string{stream, places} {
+		if n = n.get(key); n != nil && n.kind != mapNode {
+			return true
+		}
+	}
+	return false
 }
 
 // ruleStreams checks that the streams a rule names exist.

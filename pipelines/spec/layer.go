@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -37,12 +38,13 @@ func merge(base, over *node, named bool) *node {
 func isNamedList(key string) bool { return key == "rules" || key == "sinks" }
 
 // itemName is what an item of rules or sinks is called; a sink's name defaults
-// to its kind.
+// to its kind, if there is such a kind.
 func itemName(list string, n *node) string {
 	if name := n.word("name"); name != "" || list != "sinks" {
 		return name
 	}
-	return n.word("kind")
+	kind, _ := kindOf(reflect.TypeFor[Sink](), n)
+	return kind
 }
 
 // mergeNamed lays list over onto base: items of the same name merge, others are
