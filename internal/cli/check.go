@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,7 @@ func newCheck(sh *shell) *cobra.Command {
 				return checkJSON(sh, err)
 			}
 			if err == nil {
-				fmt.Fprintf(sh.out, "%s: ok: %s\n", files[len(files)-1], contents(p))
+				fmt.Fprintf(sh.out, "%s: ok: %s\n", strings.Join(files, " + "), contents(p))
 				return nil
 			}
 			fmt.Fprintln(sh.out, err)

@@ -55,6 +55,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"check " + good, 0, "ok: 1 stream, 4 rules, 2 sinks", ""},
 		{"check " + bad, 1, ":7:5: streams.gate.titel: unknown key (did you mean title?)", ""},
+		{"check " + good + " " + good, 0, good + " + " + good + ": ok: 1 stream", ""},
 		{"check " + good + " -s streams.dor.url=x.mp4", 0, "ok: 2 streams", ""},
 		{"check " + good + " -s detect.fps=0", 1, "-s:1:1: detect.fps:", ""},
 		{"check none.yaml", 1, "none.yaml: cannot read it: no such file or directory", ""},
