@@ -101,18 +101,50 @@ func TestParameterSets(t *testing.T) {
 	if !slices.EqualFunc(got, [][]byte{sps2, pps2, idr}, bytes.Equal) {
 		t.Errorf("after new sets a bare keyframe became % x", got)
 	}
-	for i := range 1000 {
-		s.Add([]byte{0x68, byte(i), byte(i >> 8)})
+	sps3 := []byte{0x67, 0x4d, 0x00, 0x2a}
+	got = slices.Collect(NALs(s.Complete(au(sps3, idr), true)))
+	if !slices.EqualFunc(got, [][]byte{sps3, pps2, sps3, idr}, bytes.Equal) {
+		t.Errorf("a keyframe with a new SPS and no PPS became % x", got)
+	}
+	pps1 := []byte{0x68, 0x4e, 0x38} // id 1
+	s.Add(pps1)
+	got = slices.Collect(NALs(s.Complete(au(idr), true)))
+	if !slices.EqualFunc(got, [][]byte{sps3, pps2, pps1, idr}, bytes.Equal) {
+		t.Errorf("with two ids a bare keyframe became % x", got)
+	}
+	for i := range 256 {
+		s.Add([]byte{0x68, 0x01, byte(i)}) // ids 127 to 254
 	}
 	if len(s.units) != maxParameterSets {
 		t.Errorf("%d sets are remembered", len(s.units))
 	}
 
 	h := ParameterSets{Codec: H265}
-	h.Complete(au(pps5, vps5, sps5, idr5), true)
+	h.Complete(au(pps5, sps5, idr5), true)
+	if h.Whole() {
+		t.Error("without a video parameter set decoding could start")
+	}
+	h.Complete(au(vps5, trailR5), false)
+	if !h.Whole() {
+		t.Error("a set of each type was not enough")
+	}
 	got = slices.Collect(NALs(h.Complete(au(cra5), true)))
 	if !slices.EqualFunc(got, [][]byte{vps5, sps5, pps5, cra5}, bytes.Equal) {
 		t.Errorf("a bare H.265 keyframe became % x", got)
+	}
+}
+
+// The ids of sequence parameter sets as x265 writes them, with emulation bytes,
+// and with two temporal layers.
+func TestH265SequenceID(t *testing.T) {
+	plain := []byte{0x42, 0x01, 0x01, 0x01, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 0x5d}
+	layers := []byte{0x42, 0x01, 0x03, 0x01, 0x60, 0, 0, 3, 0, 0x90, 0, 0, 3, 0, 0, 3, 0, 0x5d, 0x40, 0, 0x5a}
+	for _, head := range [][]byte{plain, layers} {
+		for want, bits := range []byte{0xa0, 0x50, 0x70} {
+			if got := h265SequenceID(append(slices.Clone(head), bits, 0x02)); got != uint(want) {
+				t.Errorf("% x %x: id %d, want %d", head, bits, got, want)
+			}
+		}
 	}
 }
 
