@@ -19,27 +19,14 @@ const (
 )
 
 // h264Unpacker unpacks RFC 6184, packetization modes 0 and 1.
-type h264Unpacker struct{ known parameters }
+type h264Unpacker struct{ sets ingest.ParameterSets }
 
 func newH264(params [][]byte) *h264Unpacker {
-	u := &h264Unpacker{}
+	u := &h264Unpacker{sets: ingest.ParameterSets{Codec: ingest.H264}}
 	for _, nal := range params {
-		u.learn(nal)
+		u.sets.Add(nal)
 	}
 	return u
-}
-
-// learn remembers nal if it is a parameter set.
-func (u *h264Unpacker) learn(nal []byte) {
-	if len(nal) == 0 {
-		return
-	}
-	switch kind := nal[0] & h264NALTypes; {
-	case kind == h264SPS && len(nal) > 4:
-		u.known.keep(kind, golomb(nal[4:]), nal)
-	case kind == h264PPS && len(nal) > 1:
-		u.known.keep(kind, golomb(nal[1:]), nal)
-	}
 }
 
 func (u *h264Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
@@ -59,12 +46,9 @@ func (u *h264Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error
 	case headless && !first.fromTop:
 		return Unit{}, errHead
 	}
-	var prefix [][]byte
 	keyframe, disposable := ingest.InspectH264(out.data)
-	if keyframe {
-		prefix, keyframe = u.known.prefix(first.have, []byte{h264SPS, h264PPS})
-	}
-	return Unit{Data: out.finish(prefix), Keyframe: keyframe, Disposable: disposable}, nil
+	keyframe = keyframe && u.sets.Whole()
+	return Unit{Data: out.finish(&u.sets, keyframe), Keyframe: keyframe, Disposable: disposable}, nil
 }
 
 // look remembers the parameter sets of an access unit and tells how it begins.
@@ -73,8 +57,7 @@ func (u *h264Unpacker) look(au []byte) head {
 	for nal := range ingest.NALs(au) {
 		switch kind := nal[0] & h264NALTypes; {
 		case kind == h264SPS || kind == h264PPS:
-			u.learn(nal)
-			h.have = append(h.have, kind)
+			u.sets.Add(nal)
 		case kind >= h264Slice && kind <= h264IDR:
 			// The first number of a slice header is its first macroblock.
 			h.slice, h.fromTop = true, len(nal) > 1 && nal[1]&0x80 != 0

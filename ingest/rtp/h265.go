@@ -18,10 +18,13 @@ const (
 )
 
 // h265Unpacker unpacks RFC 7798 without decoding order numbers.
-type h265Unpacker struct{ known parameters }
+type h265Unpacker struct {
+	sets     ingest.ParameterSets
+	topLayer byte // the highest temporal layer that the latest SPS announces
+}
 
 func newH265(params [][]byte) *h265Unpacker {
-	u := &h265Unpacker{}
+	u := &h265Unpacker{sets: ingest.ParameterSets{Codec: ingest.H265}}
 	for _, nal := range params {
 		u.learn(nal)
 	}
@@ -35,24 +38,10 @@ func (u *h265Unpacker) learn(nal []byte) {
 	if len(nal) < 3 {
 		return
 	}
-	switch kind := h265Type(nal); kind {
-	case h265VPS:
-		u.known.keep(kind, uint(nal[2]>>4), nal)
-	case h265SPS:
-		u.known.keep(kind, 0, nal) // its id lies behind the profile; streams have one
-	case h265PPS:
-		u.known.keep(kind, golomb(nal[2:]), nal)
+	u.sets.Add(nal)
+	if h265Type(nal) == h265SPS {
+		u.topLayer = nal[2] >> 1 & 7
 	}
-}
-
-// topLayer is the highest temporal layer that the stream's SPS announces.
-func (u *h265Unpacker) topLayer() byte {
-	for _, p := range u.known {
-		if p.kind == h265SPS {
-			return p.nal[2] >> 1 & 7
-		}
-	}
-	return 0
 }
 
 func (u *h265Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
@@ -72,13 +61,10 @@ func (u *h265Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error
 	case headless && !first.fromTop:
 		return Unit{}, errHead
 	}
-	var prefix [][]byte
 	keyframe, disposable := ingest.InspectH265(out.data)
-	if keyframe {
-		prefix, keyframe = u.known.prefix(first.have, []byte{h265VPS, h265SPS, h265PPS})
-	}
-	disposable = disposable && layer >= u.topLayer()
-	return Unit{Data: out.finish(prefix), Keyframe: keyframe, Disposable: disposable}, nil
+	keyframe = keyframe && u.sets.Whole()
+	disposable = disposable && layer >= u.topLayer
+	return Unit{Data: out.finish(&u.sets, keyframe), Keyframe: keyframe, Disposable: disposable}, nil
 }
 
 // look remembers the parameter sets of an access unit and tells how it begins
@@ -91,7 +77,6 @@ func (u *h265Unpacker) look(au []byte) (h head, layer byte) {
 		switch kind := h265Type(nal); {
 		case kind >= h265VPS && kind <= h265PPS:
 			u.learn(nal)
-			h.have = append(h.have, kind)
 		case kind <= h265LastSlice:
 			h.slice, h.fromTop = true, nal[2]&0x80 != 0
 			return h, nal[1]&7 - 1

@@ -20,9 +20,8 @@ var (
 
 // head is what the NAL units before and at the first slice say.
 type head struct {
-	slice   bool   // there is one
-	fromTop bool   // it begins with the picture's first block
-	have    []byte // kinds of parameter sets in front of it
+	slice   bool // there is one
+	fromTop bool // it begins with the picture's first block
 }
 
 var startCode = []byte{0, 0, 0, 1}
@@ -90,99 +89,13 @@ func (a *annexB) aggregate(body []byte) error {
 	return nil
 }
 
-// finish returns the collected units with prefix in front and padding behind.
-func (a *annexB) finish(prefix [][]byte) []byte {
-	data := a.data
-	size := len(data) + ingest.PacketPadding
-	for _, nal := range prefix {
-		size += len(startCode) + len(nal)
-	}
-	if len(prefix) > 0 || size > cap(data) {
-		data = make([]byte, 0, size)
-		for _, nal := range prefix {
-			data = append(append(data, startCode...), nal...)
-		}
-		data = append(data, a.data...)
+// finish returns the collected units with padding behind, and in front of a
+// keyframe the sets it lacks.
+func (a *annexB) finish(sets *ingest.ParameterSets, keyframe bool) []byte {
+	data := sets.Complete(a.data, keyframe)
+	if cap(data) < len(data)+ingest.PacketPadding {
+		return padded(data)
 	}
 	clear(data[len(data):cap(data)])
 	return data
-}
-
-// parameters remembers the latest parameter sets of a stream by type and id.
-type parameters []parameter
-
-type parameter struct {
-	kind byte
-	id   uint
-	nal  []byte
-}
-
-// maxParameters bounds what a hostile sender can make us remember.
-const maxParameters = 64
-
-// keep stores a copy of nal, in place of the one with its kind and id.
-func (p *parameters) keep(kind byte, id uint, nal []byte) {
-	for i, q := range *p {
-		if q.kind == kind && q.id == id {
-			if !bytes.Equal(q.nal, nal) {
-				(*p)[i].nal = bytes.Clone(nal)
-			}
-			return
-		}
-	}
-	if len(*p) < maxParameters {
-		*p = append(*p, parameter{kind, id, bytes.Clone(nal)})
-	}
-}
-
-// prefix returns what has to stand in front of a keyframe that brings only the
-// kinds in have, and whether it then has all kinds.
-func (p parameters) prefix(have, kinds []byte) (nals [][]byte, complete bool) {
-	for _, kind := range kinds {
-		if !bytes.Contains(have, []byte{kind}) {
-			return p.sets(kinds)
-		}
-	}
-	return nil, true
-}
-
-// sets returns the sets of the given kinds, kind by kind, and whether there is
-// at least one of each.
-func (p parameters) sets(kinds []byte) (nals [][]byte, complete bool) {
-	for _, kind := range kinds {
-		before := len(nals)
-		for _, q := range p {
-			if q.kind == kind {
-				nals = append(nals, q.nal)
-			}
-		}
-		if len(nals) == before {
-			return nil, false
-		}
-	}
-	return nals, true
-}
-
-// golomb reads the unsigned Exp-Golomb number that data begins with (ITU-T
-// H.264, 9.1). Ids are small, so that emulation bytes cannot come before them in
-// valid streams; past the end of data it reads ones.
-func golomb(data []byte) uint {
-	bit := 0
-	next := func() uint {
-		if bit >= 8*len(data) {
-			return 1
-		}
-		v := uint(data[bit/8]>>(7-bit%8)) & 1
-		bit++
-		return v
-	}
-	zeros := 0
-	for next() == 0 && zeros < 31 {
-		zeros++
-	}
-	value := uint(1)
-	for range zeros {
-		value = value<<1 | next()
-	}
-	return value - 1
 }
