@@ -12,6 +12,7 @@ type analysis interface {
 	Online(epoch string, at time.Time) []detect.Event
 	Apply(s detect.Scene) []detect.Event
 	Advance(at time.Time) []detect.Event
+	Degraded(reason detect.ReasonInfo, at time.Time) []detect.Event
 	Offline(reason detect.ReasonInfo, at time.Time) []detect.Event
 	Account(l detect.Ledger, at time.Time) []detect.Event
 }
@@ -19,9 +20,10 @@ type analysis interface {
 // control is something that happens on a stream besides frames, in its place
 // among them.
 type control struct {
-	epoch string             // a new epoch begins
-	end   *detect.ReasonInfo // the connection ended
-	at    time.Time          // zero: when the last frame was
+	epoch    string             // a new epoch begins
+	end      *detect.ReasonInfo // the connection ended
+	degraded *detect.ReasonInfo // it delivers, but not well
+	at       time.Time          // zero: when the last frame was
 }
 
 // analyst turns one stream's results into events, in frame order however they
@@ -178,6 +180,8 @@ func (a *analyst) handle(i item) {
 			at = a.clock()
 		}
 		a.emit(a.analysis.Offline(*i.control.end, at))
+	case i.control.degraded != nil:
+		a.emit(a.analysis.Degraded(*i.control.degraded, i.control.at))
 	default:
 		a.current = a.tracker()
 		a.at = i.control.at

@@ -33,6 +33,9 @@ func (f *fakeAnalysis) Advance(time.Time) []detect.Event { return f.note("advanc
 func (f *fakeAnalysis) Offline(r detect.ReasonInfo, at time.Time) []detect.Event {
 	return f.note("offline " + r.Code + at.UTC().Format(" 05"))
 }
+func (f *fakeAnalysis) Degraded(r detect.ReasonInfo, at time.Time) []detect.Event {
+	return f.note("degraded " + r.Code + at.UTC().Format(" 05"))
+}
 func (f *fakeAnalysis) Account(_ detect.Ledger, at time.Time) []detect.Event {
 	return f.note("account" + at.UTC().Format(" 05"))
 }

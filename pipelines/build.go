@@ -81,7 +81,7 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 		o.Cores = runtime.GOMAXPROCS(0)
 	}
 	p := &Pipeline{
-		spec: sp, log: o.Logger, gate: newGate(o.Cores), shed: newShedder(time.Now),
+		spec: sp, log: o.Logger, gate: newGate(o.Cores, threadTime), shed: newShedder(time.Now),
 		detectors: map[detectorKey]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(),
 	}
 	var errs []error

@@ -2,8 +2,11 @@ package pipelines
 
 import (
 	"container/heap"
+	"runtime"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Classes of native work, most urgent first: what is nearest to an event goes
@@ -28,9 +31,22 @@ type gate struct {
 	arrived uint64
 	waiting waiters
 	busy    [workClasses]time.Duration // spent inside, by class
+	clock   func() time.Duration       // what the calling thread has used of a core
 }
 
-func newGate(cores int) *gate { return &gate{free: max(1, cores)} }
+func newGate(cores int, clock func() time.Duration) *gate {
+	return &gate{free: max(1, cores), clock: clock}
+}
+
+// threadTime is the processor time of the calling thread, 0 where the system does
+// not tell.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
 
 // enter blocks until a core is free for work of that class, due at that time.
 // leave must follow on every path, with what enter returned.
@@ -39,27 +55,41 @@ func (g *gate) enter(class int, due time.Time) work {
 	if g.free > 0 {
 		g.free--
 		g.mu.Unlock()
-		return work{class, time.Now()}
+		return g.begin(class)
 	}
 	g.arrived++
 	w := &waiter{class: class, due: due, arrived: g.arrived, ready: make(chan struct{})}
 	heap.Push(&g.waiting, w)
 	g.mu.Unlock()
 	<-w.ready
-	return work{class, time.Now()}
+	return g.begin(class)
 }
 
-// work is one piece of native work being done.
+// work is one piece of native work being done. A decoder works on its caller's
+// thread, whose clock measures it: so its goroutine keeps the thread meanwhile. An
+// engine works on a thread of its own while its caller waits: for it the time that
+// passes is taken.
 type work struct {
 	class int
-	since time.Time
+	since time.Duration // of the thread
+	began time.Time
+}
+
+func (g *gate) begin(class int) work {
+	runtime.LockOSThread()
+	return work{class, g.clock(), time.Now()}
 }
 
 // leave hands the core to the most urgent waiter.
 func (g *gate) leave(w work) {
+	used := g.clock() - w.since
+	runtime.UnlockOSThread()
+	if w.class == workInfer {
+		used = time.Since(w.began)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.busy[w.class] += time.Since(w.since)
+	g.busy[w.class] += used
 	if len(g.waiting) == 0 {
 		g.free++
 		return
@@ -67,7 +97,8 @@ func (g *gate) leave(w work) {
 	close(heap.Pop(&g.waiting).(*waiter).ready)
 }
 
-// spent is the time cores were given to each class of work.
+// spent is the processor time of each kind of work; of inference it is an upper
+// bound, as other programs may have held its core.
 func (g *gate) spent() (decode, preprocess, infer time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

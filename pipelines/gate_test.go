@@ -10,7 +10,7 @@ import (
 
 func TestGateServesTheMostUrgentFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1)
+		g := newGate(1, threadTime)
 		first := g.enter(workFileDecode, time.Time{})
 		early, late := time.Unix(10, 0), time.Unix(20, 0)
 		var mu sync.Mutex
@@ -48,7 +48,8 @@ func TestGateServesTheMostUrgentFirst(t *testing.T) {
 
 func TestGateLetsInAsManyAsThereAreCores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(3)
+		begin := time.Now()
+		g := newGate(3, func() time.Duration { return time.Since(begin) })
 		inside, most := 0, 0
 		var mu sync.Mutex
 		var wg sync.WaitGroup

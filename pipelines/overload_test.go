@@ -34,7 +34,7 @@ func (s simulation) run(t *testing.T) simulated {
 	out := simulated{perStream: make([]int, s.streams), dropped: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
-		g, shed := newGate(s.cores), newShedder(time.Now)
+		g, shed := newGate(s.cores, threadTime), newShedder(time.Now)
 		begin := time.Now()
 		var wg sync.WaitGroup
 		for i := range s.streams {

@@ -54,6 +54,9 @@ type epoch struct {
 	online bool          // a picture came
 	step   time.Duration // of the last packet that told
 	err    *ingest.Error // the decoder's last
+
+	degraded   bool // it was told that the stream arrives damaged
+	degradedAt time.Duration
 }
 
 // run works until the source is done or ctx ends, and everything it gave rise to
@@ -197,8 +200,26 @@ func (s *stream) packet(p ingest.Packet) {
 	core := s.enterDecode(p.Received)
 	err := s.decoder.Decode(p, s.collect)
 	s.gate.leave(core)
-	s.settle(before, s.decodeError(err))
+	lost := s.decodeError(err)
+	s.settle(before, lost)
+	if lost == "damaged" {
+		s.degrade(p.PTS, p.Captured, err.Error())
+	}
 	s.useFrames()
+}
+
+// degradedEvery is how often, in a stream's own time, it is told that it arrives
+// damaged.
+const degradedEvery = time.Minute
+
+// degrade tells that a stream which delivers does not deliver well.
+func (s *stream) degrade(pts time.Duration, at time.Time, message string) {
+	if !s.epoch.online || s.epoch.degraded && pts-s.epoch.degradedAt < degradedEvery {
+		return
+	}
+	s.epoch.degraded, s.epoch.degradedAt = true, pts
+	reason := detect.ReasonInfo{Code: string(ingest.ReasonDamaged), Message: message}
+	s.analyst.control(s.lane.next(), control{degraded: &reason, at: at})
 }
 
 func (s *stream) enterDecode(due time.Time) work {
@@ -253,9 +274,12 @@ func (s *stream) frame(f *decode.Frame) {
 	}
 	s.watch.frame(f)
 	s.status.size(f.Width, f.Height)
-	if f.Damaged && s.live {
-		s.ledger.skip("damaged")
-		return
+	if f.Damaged {
+		s.degrade(f.PTS, f.Captured, "pictures were decoded from damaged data")
+		if s.live {
+			s.ledger.skip("damaged")
+			return
+		}
 	}
 	if !s.sampler.Frame(f.PTS, s.epoch.step) {
 		s.ledger.skip("sampled")

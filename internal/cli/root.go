@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sightline/internal/malloc"
 	"sightline/pipelines/spec"
 )
 
@@ -64,12 +65,16 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
+// nativeArenas is how many heaps native threads share.
+const nativeArenas = 2
+
 // Main runs one command line and returns the exit code. The first SIGINT or
 // SIGTERM ends the command's context, a second one the process.
 func Main(args []string, stdout, stderr io.Writer, env func(string) (string, bool)) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	malloc.LimitArenas(nativeArenas)
 	sh := &shell{out: stdout, err: stderr, env: env}
 	root := newRoot(sh)
 	root.SetArgs(args)
