@@ -1,6 +1,9 @@
 package detect
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // Type is an event's type without the leading "sightline.".
 type Type string
@@ -171,6 +174,11 @@ type Model struct {
 	Digest    string `json:"digest"`
 	Engine    string `json:"engine"`
 	Precision string `json:"precision"`
+}
+
+// LogValue is the model in a log line.
+func (m Model) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", m.Name), slog.String("digest", m.Digest), slog.String("engine", m.Engine), slog.String("precision", m.Precision))
 }
 
 // Media points to pictures kept elsewhere.

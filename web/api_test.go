@@ -141,3 +141,18 @@ func TestOccupancyIsDerivedOrTold(t *testing.T) {
 		t.Error("a zone without a rule has an occupancy")
 	}
 }
+
+func TestWrongMethodsAreNamed(t *testing.T) {
+	for _, c := range []struct{ method, path, allow string }{
+		{"POST", "/api/v1/streams", "GET"},
+		{"OPTIONS", "/whep/gate", "POST"},
+		{"PUT", "/whep/gate/1", "DELETE"},
+	} {
+		r := httptest.NewRequest(c.method, c.path, nil)
+		r.Host = "localhost"
+		w := request(t, newFake(t, onLoopback), r)
+		if w.Code != http.StatusMethodNotAllowed || !strings.Contains(w.Header().Get("Allow"), c.allow) {
+			t.Errorf("%s %s: status %d, allowed %q; want 405 and %s", c.method, c.path, w.Code, w.Header().Get("Allow"), c.allow)
+		}
+	}
+}

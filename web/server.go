@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -82,7 +83,15 @@ func Listen(p Pipeline, log *slog.Logger) (*Server, error) {
 }
 
 // URL is where the page is.
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() + "/" }
+func (s *Server) URL() string {
+	addr := s.listener.Addr().String()
+	if host, port, err := net.SplitHostPort(addr); err == nil {
+		if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+			addr = net.JoinHostPort("127.0.0.1", port) // an address that a browser here can open
+		}
+	}
+	return "http://" + addr + "/"
+}
 
 // Run serves until ctx ends, then ends every connection within two seconds.
 func (s *Server) Run(ctx context.Context) error {
@@ -121,7 +130,7 @@ func (s *Server) routes() http.Handler {
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
-	mux.Handle("/", http.FileServerFS(ui))
+	mux.Handle("GET /", http.FileServerFS(ui))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", s.metrics())
@@ -134,8 +143,10 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.HandleFunc("POST /whep/{stream}", s.viewers.start)
 	mux.HandleFunc("DELETE /whep/{stream}/{viewer}", s.viewers.stop)
-	mux.HandleFunc("/whip/{stream}", s.publish)
-	mux.HandleFunc("/whip/{stream}/{session}", s.publish)
+	for _, method := range []string{"GET", "POST", "OPTIONS", "PATCH", "DELETE"} {
+		mux.HandleFunc(method+" /whip/{stream}", s.publish)
+		mux.HandleFunc(method+" /whip/{stream}/{session}", s.publish)
+	}
 	return mux
 }
 

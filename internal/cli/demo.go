@@ -78,9 +78,16 @@ func runDemo(ctx context.Context, sh *shell, listen string) error {
 		return err
 	}
 	reader := startReader(sh.out, broker.Addr(), demoTopic)
-	fmt.Fprintf(sh.out, "Two cameras, one detector, a Kafka in this process. Watch them at http://%s/ — ^C ends the demo.\n\n", listen)
-	begin := time.Now()
-	err = serve(ctx, sh, p, func(ctx context.Context) error { return verdict(p, p.Run(ctx)) })
+	var begin time.Time
+	err = serve(ctx, sh, p, func(ctx context.Context) error {
+		fmt.Fprintf(sh.out, "Two cameras, one detector, a Kafka in this process. Watch them at http://%s/ — ^C ends the demo.\n\n", listen)
+		begin = time.Now()
+		return verdict(p, p.Run(ctx))
+	})
+	if begin.IsZero() {
+		reader.stop()
+		return errors.Join(fmt.Errorf("the page (--listen names another address): %w", err), <-reader.done)
+	}
 	sum := p.Summary()
 	read, readErr := reader.finish(sum.Acknowledged)
 	printSummary(sh.out, sum, read, time.Since(begin))
