@@ -142,7 +142,7 @@ func working(b *batcher, workers int) (finish func()) {
 
 func TestANewerLiveFrameTakesOverTheWaitingRow(t *testing.T) {
 	e := &fakeEngine{}
-	b := newBatcher(e.open, newGate(1, threadTime), 4)
+	b := newBatcher(e.open, newGate(1, 0, threadTime), 4)
 	gate, file := newFakeLane("g", true), newFakeLane("f", false)
 	for i := range uint64(3) { // nobody works yet
 		gate.put(t, b, i+1, small)
@@ -164,7 +164,7 @@ func TestANewerLiveFrameTakesOverTheWaitingRow(t *testing.T) {
 
 func TestBatchesRunInTheOrderTheyWereOpened(t *testing.T) {
 	e := &fakeEngine{}
-	b := newBatcher(e.open, newGate(1, threadTime), 2)
+	b := newBatcher(e.open, newGate(1, 0, threadTime), 2)
 	a, c := newFakeLane("a", false), newFakeLane("c", false)
 	a.put(t, b, 1, small)
 	c.put(t, b, 1, wide)
@@ -182,7 +182,7 @@ func TestBatchesRunInTheOrderTheyWereOpened(t *testing.T) {
 func TestLanesAreServedAlike(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &fakeEngine{writeTime: time.Millisecond, runTime: 20 * time.Millisecond}
-		b := newBatcher(e.open, newGate(2, threadTime), 4)
+		b := newBatcher(e.open, newGate(2, 0, threadTime), 4)
 		finish := working(b, 2)
 		var lanes []*fakeLane
 		var cameras sync.WaitGroup
@@ -220,7 +220,7 @@ func TestSealingWaitsForWriters(t *testing.T) {
 	for _, cores := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			e := &fakeEngine{writeTime: 3 * time.Millisecond, runTime: 5 * time.Millisecond}
-			b := newBatcher(e.open, newGate(cores, threadTime), 3)
+			b := newBatcher(e.open, newGate(cores, 0, threadTime), 3)
 			finish := working(b, cores)
 			var wg sync.WaitGroup
 			for i := range 6 {
@@ -244,7 +244,7 @@ func TestSealingWaitsForWriters(t *testing.T) {
 // TestAFrameThatCannotBeWrittenHarmsNoOther puts a bad frame beside good ones.
 func TestAFrameThatCannotBeWrittenHarmsNoOther(t *testing.T) {
 	e := &fakeEngine{refuse: func(f *decode.Frame) bool { return f.Epoch == "bad" }}
-	b := newBatcher(e.open, newGate(1, threadTime), 4)
+	b := newBatcher(e.open, newGate(1, 0, threadTime), 4)
 	bad, good := newFakeLane("bad", false), newFakeLane("good", false)
 	good.put(t, b, 1, small)
 	bad.put(t, b, 1, small)
@@ -259,7 +259,7 @@ func TestAFrameThatCannotBeWrittenHarmsNoOther(t *testing.T) {
 // a row that never comes.
 func TestABatchThatCannotBeOpenedTakesNoNumber(t *testing.T) {
 	e := &fakeEngine{openErr: errors.New("no memory")}
-	b := newBatcher(e.open, newGate(1, threadTime), 4)
+	b := newBatcher(e.open, newGate(1, 0, threadTime), 4)
 	l := newFakeLane("a", false)
 	if err := b.put(&row{lane: &l.lane}, decodetest.NewFrame(nil, 16, 16, 1, decodetest.Flat), small); err == nil {
 		t.Error("no error")

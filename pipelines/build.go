@@ -81,9 +81,10 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 		o.Cores = runtime.GOMAXPROCS(0)
 	}
 	p := &Pipeline{
-		spec: sp, log: o.Logger, gate: newGate(o.Cores+1, threadTime), shed: newShedder(time.Now),
+		spec: sp, log: o.Logger, gate: newGate(o.Cores, 1, threadTime),
 		detectors: map[detectorKey]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(),
 	}
+	p.shed = newShedder(time.Now, p.gate.idled)
 	var errs []error
 	for i := range sp.Sinks {
 		if err := p.addSink(&sp.Sinks[i], o); err != nil {

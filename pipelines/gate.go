@@ -28,16 +28,35 @@ const (
 type gate struct {
 	mu      sync.Mutex
 	free    int
+	spare   int // of free: beyond the cores
 	arrived uint64
 	waiting waiters
 	busy    [workClasses]time.Duration // spent inside, by class
 	clock   func() time.Duration       // what the calling thread has used of a core
+	idle    time.Duration              // cores had nothing to do, added up over them
+	since   time.Time                  // idle is up to then
 }
 
-// newGate is a gate for so many pieces of work at a time. One more than there are
-// cores keeps them busy while work is handed over: a twentieth of the throughput.
-func newGate(cores int, clock func() time.Duration) *gate {
-	return &gate{free: max(1, cores), clock: clock}
+// newGate is a gate to so many cores. It lets spare more pieces of work in, which
+// keep the cores busy while work is handed over: one is worth a twentieth of the
+// throughput.
+func newGate(cores, spare int, clock func() time.Duration) *gate {
+	return &gate{free: max(1, cores) + spare, spare: spare, clock: clock, since: time.Now()}
+}
+
+// idled is how long cores have had nothing to do, added up over the cores.
+func (g *gate) idled() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watch()
+	return g.idle
+}
+
+// watch brings idle up to now; it is called before free changes.
+func (g *gate) watch() {
+	now := time.Now()
+	g.idle += now.Sub(g.since) * time.Duration(max(0, g.free-g.spare))
+	g.since = now
 }
 
 // threadTime is the processor time of the calling thread, 0 where the system does
@@ -55,6 +74,7 @@ func threadTime() time.Duration {
 func (g *gate) enter(class int, due time.Time) work {
 	g.mu.Lock()
 	if g.free > 0 {
+		g.watch()
 		g.free--
 		g.mu.Unlock()
 		return g.begin(class)
@@ -93,6 +113,7 @@ func (g *gate) leave(w work) {
 	defer g.mu.Unlock()
 	g.busy[w.class] += used
 	if len(g.waiting) == 0 {
+		g.watch()
 		g.free++
 		return
 	}

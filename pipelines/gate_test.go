@@ -10,7 +10,7 @@ import (
 
 func TestGateServesTheMostUrgentFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, threadTime)
+		g := newGate(1, 0, threadTime)
 		first := g.enter(workFileDecode, time.Time{})
 		early, late := time.Unix(10, 0), time.Unix(20, 0)
 		var mu sync.Mutex
@@ -49,7 +49,7 @@ func TestGateServesTheMostUrgentFirst(t *testing.T) {
 func TestGateLetsInAsManyAsThereAreCores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		g := newGate(3, func() time.Duration { return time.Since(begin) })
+		g := newGate(3, 0, func() time.Duration { return time.Since(begin) })
 		inside, most := 0, 0
 		var mu sync.Mutex
 		var wg sync.WaitGroup

@@ -34,7 +34,8 @@ func (s simulation) run(t *testing.T) simulated {
 	out := simulated{perStream: make([]int, s.streams), dropped: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
-		g, shed := newGate(s.cores, threadTime), newShedder(time.Now)
+		g := newGate(s.cores, 0, threadTime)
+		shed := newShedder(time.Now, g.idled)
 		begin := time.Now()
 		var wg sync.WaitGroup
 		for i := range s.streams {
@@ -119,6 +120,7 @@ func TestOverloadKeepsThroughputAndFairness(t *testing.T) {
 		{"1.4 times, keyframes together", 23, 0, 0.1},
 		{"1.4 times, keyframes 37 ms apart", 23, 37 * time.Millisecond, 0.1},
 		{"2.5 times", 40, 37 * time.Millisecond, 0.2},
+		{"1.1 times", 18, 37 * time.Millisecond, 0.1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := simulation{

@@ -63,7 +63,7 @@ func TestGrid(t *testing.T) {
 
 // held is a shedder stuck at a share.
 func held(keep float64) *shedder {
-	s := newShedder(time.Now)
+	s := newShedder(time.Now, func() time.Duration { return 0 })
 	s.keep, s.integral = keep, keep
 	s.now = func() time.Time { return s.last } // never adjusts
 	return s

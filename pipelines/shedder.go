@@ -7,31 +7,37 @@ import (
 
 // shedder turns how late packets reach their decoders into the share of each
 // group of pictures that is decoded: the same for every live stream, so overload
-// is shared fairly. It is a PI controller on the mean lag; holding a small
-// backlog instead of none keeps the cores busy, so shedding costs no throughput.
+// is shared fairly. It is a PI controller. It sheds more while packets are late,
+// but only as long as no core is idle: where keyframes come together, packets are
+// late in the first half of a group and cores idle in the second, and shedding
+// would cost throughput and gain nothing.
 type shedder struct {
-	now func() time.Time
+	now  func() time.Time
+	idle func() time.Duration // how long cores had nothing to do, up to now
 
 	mu       sync.Mutex
 	integral float64
 	keep     float64
 	last     time.Time
+	idled    time.Duration // at last
+	idleMean float64       // cores, over about a group of pictures
 	lag      time.Duration // sum since last
 	packets  int
 }
 
-// The mean lag rises by load × keep − 1 seconds a second; these gains damp it at
-// loads of 1 to 3 although a change shows only over a group of pictures.
 const (
-	lagTarget    = 250 * time.Millisecond
-	lagPeriod    = 500 * time.Millisecond
-	gainLag      = 0.25 // share per second of lag
-	gainIntegral = 0.03 // share per second of lag and second
+	lagTarget    = 120 * time.Millisecond
+	lagPeriod    = 250 * time.Millisecond
+	idleTarget   = 0.1  // cores
+	idleMemory   = 2.0  // seconds
+	gainLag      = 0.2  // share per second of lag
+	gainIntegral = 0.04 // share per second of lag and second
+	gainIdle     = 0.4  // seconds of lag that an idle core counts for
 	keepLeast    = 0.05
 )
 
-func newShedder(now func() time.Time) *shedder {
-	return &shedder{now: now, integral: 1, keep: 1, last: now()}
+func newShedder(now func() time.Time, idle func() time.Duration) *shedder {
+	return &shedder{now: now, idle: idle, integral: 1, keep: 1, last: now()}
 }
 
 // Keep is the share of each group of pictures to decode, 1 without overload.
@@ -47,12 +53,19 @@ func (s *shedder) observe(lag time.Duration) {
 	defer s.mu.Unlock()
 	s.lag += lag
 	s.packets++
-	dt := s.now().Sub(s.last)
-	if dt < lagPeriod {
+	now := s.now()
+	dt := now.Sub(s.last).Seconds()
+	if dt < lagPeriod.Seconds() {
 		return
 	}
+	idled := s.idle()
+	weight := min(1, dt/idleMemory)
+	s.idleMean += weight * ((idled-s.idled).Seconds()/dt - s.idleMean)
 	over := (s.lag/time.Duration(s.packets) - lagTarget).Seconds()
-	s.last, s.lag, s.packets = s.now(), 0, 0
-	s.integral = min(1, max(keepLeast, s.integral-gainIntegral*over*min(dt, 2*time.Second).Seconds()))
+	if s.idleMean > idleTarget {
+		over = min(over, (idleTarget-s.idleMean)*gainIdle)
+	}
+	s.last, s.idled, s.lag, s.packets = now, idled, 0, 0
+	s.integral = min(1, max(keepLeast, s.integral-gainIntegral*over*min(dt, 2)))
 	s.keep = min(1, max(keepLeast, s.integral-gainLag*over))
 }

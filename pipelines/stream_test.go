@@ -76,7 +76,7 @@ func newTestStream(t *testing.T, live bool, source ingest.Source, d *fakeDecoder
 	fake := &fakeAnalysis{}
 	s := &stream{
 		name: "gate", live: live, lossless: !live, log: slog.New(slog.DiscardHandler), source: source, decoder: d, sampler: quiet{},
-		gate: newGate(1, threadTime), shapes: &shapes{}, ledger: newLedger(), status: &state{}, watch: newWatchers(), lane: &lane{live: live},
+		gate: newGate(1, 0, threadTime), shapes: &shapes{}, ledger: newLedger(), status: &state{}, watch: newWatchers(), lane: &lane{live: live},
 	}
 	s.status.s.State = "starting"
 	s.queue = newPacketQueue(!live, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
