@@ -182,7 +182,7 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 			log.Warn("network was not compiled for this picture size", slog.Any("error", err))
 		}},
 		ledger: newLedger(), status: &state{}, watch: newWatchers(),
-		slots: make(chan struct{}, det.session.Workers()*2),
+		slots: make(chan struct{}, det.session.Workers()*2*det.batcher.rows),
 	}
 	s.status.s = StreamStatus{Name: st.Name, Title: st.Title, Kind: string(st.Kind), State: "starting", Model: det.session.Info()}
 	s.sampler = p.sampler(st, lossless)

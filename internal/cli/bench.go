@@ -14,7 +14,7 @@ import (
 )
 
 func newBench(sh *shell) *cobra.Command {
-	l := load{warm: time.Second}
+	l := load{}
 	var only, asJSON = "", false
 	c := &cobra.Command{
 		Use:   "bench",
@@ -49,6 +49,7 @@ func newBench(sh *shell) *cobra.Command {
 	f.StringVar(&l.clip, "clip", "", "video `FILE` to play")
 	f.IntVar(&l.streams, "streams", 0, "`N` streams; 0 is 8 when saturated, and as many cameras as fit")
 	f.StringVar(&only, "only", "", "measure only `saturated` or `cameras`")
+	f.DurationVar(&l.warm, "warm", time.Second, "run this long before measuring")
 	f.DurationVar(&l.length, "for", 8*time.Second, "length of each measurement")
 	f.Float64Var(&l.fps, "fps", 5, "inferences a second and stream")
 	f.StringVar(&l.brokers, "brokers", "", "Kafka `HOST:PORT` that events go to; none only makes them")
