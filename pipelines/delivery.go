@@ -59,10 +59,14 @@ type Delivery struct {
 	closed   bool
 	streams  map[string]*deliveryStream
 	state    DeliveryState
-	unlogged uint64        // drops since the last log line
-	logged   time.Time     // when that was
-	warned   time.Time     // last log line of a failure
-	changed  chan struct{} // closed and replaced at each change
+	unlogged uint64    // drops since the last log line
+	logged   time.Time // when that was
+	warned   time.Time // last log line of a failure
+
+	dead       int       // refused for good since the last log line of it
+	deadLogged time.Time // when that was
+
+	changed chan struct{} // closed and replaced at each change
 }
 
 type waiting struct {

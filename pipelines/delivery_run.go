@@ -61,7 +61,8 @@ type fate struct {
 	again  int
 }
 
-// settle ends a flight: what failed goes back to the head of the queue, in order. It reports whether Publish has to be tried again.
+// settle ends a flight: what failed goes back to the head of the queue, in order.
+// It reports whether Publish has to be tried again.
 func (d *Delivery) settle(err error) (retry bool) {
 	now := time.Now()
 	d.mu.Lock()
@@ -74,9 +75,7 @@ func (d *Delivery) settle(err error) (retry bool) {
 	d.signal()
 	d.mu.Unlock()
 
-	if f.dead > 0 {
-		d.log.Error("events refused for good", "events", f.dead, "error", err)
-	}
+	d.refused(f.dead, err, now)
 	if len(f.acked) > 0 && d.cfg.OnAck != nil {
 		d.cfg.OnAck(f.acked, now)
 	}
@@ -84,6 +83,15 @@ func (d *Delivery) settle(err error) (retry bool) {
 		d.cfg.OnState(state)
 	}
 	return f.again > 0
+}
+
+// refused logs a sum of events refused for good now and then. Run's goroutine.
+func (d *Delivery) refused(n int, err error, now time.Time) {
+	d.dead += n
+	if n > 0 && now.Sub(d.deadLogged) >= remindAfter {
+		d.log.Error("events refused for good", "events", d.dead, "error", err)
+		d.dead, d.deadLogged = 0, now
+	}
 }
 
 // sort accounts for the events in flight by what err says of each.

@@ -2,7 +2,6 @@ package pipelines
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"sightline/detect"
@@ -23,7 +22,7 @@ func (p *Pipeline) newOutlet(sp *spec.Sink, s sink.Sink) *outlet {
 	o := &outlet{name: sp.Name, kind: sp.Kind, sink: s}
 	c := DeliveryConfig{Name: sp.Name, MaxBytes: int64(sp.Buffer), Block: true, OnState: p.sinkState, OnAck: p.acknowledged}
 	for _, t := range sp.Types {
-		c.Types = append(c.Types, detect.Type(strings.TrimPrefix(t, "sightline.")))
+		c.Types = append(c.Types, detect.Type(t))
 	}
 	for i := range p.spec.Streams {
 		c.Block = c.Block && isLossless(&p.spec.Streams[i])

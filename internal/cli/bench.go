@@ -80,6 +80,7 @@ func bench(ctx context.Context, sh *shell, l load, only string) (r benchResult, 
 		if run.streams == 0 {
 			run.streams = 8
 		}
+		sh.log.Info("measuring as fast as it goes", "streams", run.streams, "for", run.length)
 		s, err := run.run(ctx, sh)
 		if err != nil {
 			return r, err
@@ -98,6 +99,7 @@ func bench(ctx context.Context, sh *shell, l load, only string) (r benchResult, 
 		}
 	}
 	for range mostTrials {
+		sh.log.Info("measuring cameras", "streams", run.streams, "for", run.length)
 		c, err := run.run(ctx, sh)
 		if err != nil {
 			return r, err

@@ -14,6 +14,7 @@ import (
 
 	"sightline/detect"
 	"sightline/detect/eval"
+	"sightline/ingest/file"
 	"sightline/pipelines"
 	"sightline/pipelines/spec"
 )
@@ -86,11 +87,18 @@ func detectAll(ctx context.Context, sh *shell, video string, sets []string, o *e
 	if err != nil {
 		return nil, err
 	}
+	total := 0 // not known
+	if info, err := file.Probe(ctx, video); err == nil {
+		total = int(info.Duration.Seconds() * info.FPS)
+	}
+	bar := sh.progress(total, "looking at frames")
+	defer bar.Finish()
 	var frames []eval.Frame
 	options := sh.options()
 	options.OnEvent = func(ev *detect.Event) {
 		if ev.Type == detect.Detections {
 			o.Width, o.Height = ev.Data.Frame.Width, ev.Data.Frame.Height
+			bar.Add(1)
 			frames = append(frames, eval.Frame{Index: int(ev.Data.Frame.Index), Boxes: *ev.Data.Objects})
 		}
 	}
