@@ -115,7 +115,9 @@ func (b *Broker) CreateTopic(name string, partitions int, entries ...string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	client := kafka.Client{Addr: kafka.TCP(b.Addr)}
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	client := kafka.Client{Addr: kafka.TCP(b.Addr), Transport: transport}
 	answer, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{topic}})
 	if err == nil {
 		err = answer.Errors[name]
