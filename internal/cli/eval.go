@@ -49,7 +49,7 @@ func newEval(sh *shell) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&video, "video", "", "the `FILE` to look at")
-	f.StringVar(&truth, "gt", os.Getenv("SIGHTLINE_GT"), "ground truth `FILE`, MOTChallenge text")
+	f.StringVar(&truth, "gt", "", "ground truth `FILE`, MOTChallenge text; SIGHTLINE_GT when absent")
 	f.Float64Var(&o.Confidence, "confidence", 0.4, "the working confidence")
 	f.StringSliceVar(&o.Classes, "classes", []string{"person"}, "classes that count as the annotated one")
 	f.IntVar(&o.First, "first", 1, "first frame measured, from 1")
@@ -60,6 +60,9 @@ func newEval(sh *shell) *cobra.Command {
 }
 
 func evaluate(ctx context.Context, sh *shell, video, truth string, sets []string, o eval.Options) (eval.Result, error) {
+	if truth == "" {
+		truth, _ = sh.env("SIGHTLINE_GT")
+	}
 	if video == "" || truth == "" {
 		return eval.Result{}, &ExitError{exitUsage, errors.New("eval needs --video and --gt (or SIGHTLINE_GT)")}
 	}
