@@ -60,8 +60,8 @@ func newEval(sh *shell) *cobra.Command {
 }
 
 func evaluate(ctx context.Context, sh *shell, video, truth string, sets []string, o eval.Options) (eval.Result, error) {
-	if truth == "" {
-		truth, _ = sh.env("SIGHTLINE_GT")
+	if path, ok := sh.env("SIGHTLINE_GT"); ok && truth == "" {
+		truth = path
 	}
 	if video == "" || truth == "" {
 		return eval.Result{}, &ExitError{exitUsage, errors.New("eval needs --video and --gt (or SIGHTLINE_GT)")}

@@ -17,7 +17,7 @@ import (
 )
 
 func newStatus(sh *shell) *cobra.Command {
-	var server, user, token string
+	var server, user string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "status [STREAM]",
@@ -30,9 +30,7 @@ func newStatus(sh *shell) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := query{server: strings.TrimRight(server, "/"), user: user}
 			q.password, _ = sh.env("SIGHTLINE_PASSWORD")
-			if token, _ = sh.env("SIGHTLINE_TOKEN"); token != "" {
-				q.token = token
-			}
+			q.token, _ = sh.env("SIGHTLINE_TOKEN")
 			return printStatus(cmd.Context(), sh, q, args, asJSON)
 		},
 	}
