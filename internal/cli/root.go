@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sightline/internal/malloc"
+	"sightline/internal/libav"
 	"sightline/pipelines/spec"
 )
 
@@ -74,7 +74,7 @@ func Main(args []string, stdout, stderr io.Writer, env func(string) (string, boo
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	malloc.LimitArenas(nativeArenas)
+	libav.LimitArenas(nativeArenas)
 	sh := &shell{out: stdout, err: stderr, env: env}
 	root := newRoot(sh)
 	root.SetArgs(args)
