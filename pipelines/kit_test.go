@@ -18,6 +18,7 @@ import (
 	"sightline/detect"
 	"sightline/ingest"
 	"sightline/ingest/file"
+	"sightline/internal/libav"
 	"sightline/internal/testkit"
 	"sightline/internal/testkit/events"
 	"sightline/pipelines/spec"
@@ -26,6 +27,7 @@ import (
 // TestMain looks for goroutines left behind. The client of a broker that was never
 // there may still be about to notice that it is closed.
 func TestMain(m *testing.M) {
+	libav.LimitArenas(2) // as the program does
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/segmentio/kafka-go.(*connPool).discover"))
 }
 
@@ -69,7 +71,7 @@ func build(t testing.TB, text string, o Options) *Pipeline {
 // everything is the types list of a sink that takes all events.
 var everything = strings.Join([]string{
 	"detections", "object.started", "object.updated", "object.ended", "line.crossed", "zone.entered", "zone.exited", "zone.dwell",
-	"zone.occupancy", "count.reported", "stream.online", "stream.offline", "pipeline.accounting",
+	"zone.occupancy", "count.reported", "stream.online", "stream.offline", "stream.degraded", "pipeline.accounting",
 }, ", ")
 
 var errCut = errors.New("cut here")
