@@ -170,7 +170,8 @@ web: { listen: "127.0.0.1:0" }
 			return false
 		}
 		text = sightline("status", "--server", at[1])
-		if !strings.Contains(text.out, "stream gate (file): online") {
+		if !strings.Contains(text.out, "stream gate (file): online") || !strings.Contains(text.out, "last frame of") ||
+			!strings.Contains(text.out, "acknowledged ") || strings.Contains(text.out, "acknowledged 0") {
 			return false
 		}
 		answered(t, &all, "status", "--server", at[1]+"/", "--json")
