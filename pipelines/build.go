@@ -45,7 +45,7 @@ type Pipeline struct {
 	log       *slog.Logger
 	gate      *gate
 	shed      *shedder
-	detectors map[detectorKey]*detector
+	detectors map[string]*detector // by model: streams of one share batches
 	streams   []*stream
 	outlets   []*outlet
 	events    *hub[*detect.Event]
@@ -57,9 +57,6 @@ type Pipeline struct {
 	hard      context.Context
 	running   atomic.Bool
 }
-
-// detectorKey is what streams must agree on to share batches.
-type detectorKey struct{ model string }
 
 // detector is one network with the batches its streams share.
 type detector struct {
@@ -82,7 +79,7 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 	}
 	p := &Pipeline{
 		spec: sp, log: o.Logger, gate: newGate(o.Cores, 1, threadTime),
-		detectors: map[detectorKey]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(),
+		detectors: map[string]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(),
 	}
 	p.shed = newShedder(time.Now, p.gate.idled)
 	var errs []error
@@ -104,8 +101,7 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 
 // detector returns the network a stream asks for, loading it if it is the first.
 func (p *Pipeline) detector(model string, o Options) (*detector, error) {
-	key := detectorKey{model}
-	if d := p.detectors[key]; d != nil {
+	if d := p.detectors[model]; d != nil {
 		return d, nil
 	}
 	path, err := onnx.Find(model, o.ModelDirs)
@@ -128,7 +124,7 @@ func (p *Pipeline) detector(model string, o Options) (*detector, error) {
 	}
 	p.log.Info("network is ready", slog.Any("model", s.Info()))
 	d := &detector{session: s, batcher: newBatcher(opener(s), p.gate, c.MaxBatch)}
-	p.detectors[key] = d
+	p.detectors[model] = d
 	return d, nil
 }
 

@@ -31,6 +31,9 @@ type Sampler interface {
 	// Frame says whether the frame shown at pts is to be inferred; live frames
 	// lasting duration (0: unknown) are chosen nearest to the grid.
 	Frame(pts, duration time.Duration) bool
+	// WantsKeyframe says that a keyframe asked for now, at pts, would be decoded
+	// where none would come by itself.
+	WantsKeyframe(pts time.Duration) bool
 	// Result tells what the last inferred frame showed, from another goroutine.
 	Result(tracks []detect.Track)
 	// Reset starts a new epoch.

@@ -34,20 +34,18 @@ func (p *Pipeline) newOutlet(sp *spec.Sink, s sink.Sink) *outlet {
 func isLossless(st *spec.Stream) bool { return st.Kind == spec.File && st.Pace == "fastest" }
 
 // lost is how many events were given up, of all streams.
-func (o *outlet) lost(streams []*stream) (n uint64) {
-	for _, s := range append([]string{ownStream}, names(streams)...) {
-		l := o.Ledger(s)
-		n += sum(l.Dropped) + l.DeadLettered + l.Expired
-	}
-	return n
+func (o *outlet) lost(streams []*stream) uint64 {
+	l := o.total(streams)
+	return sum(l.Dropped) + l.DeadLettered + l.Expired
 }
 
-func names(streams []*stream) []string {
-	out := make([]string, len(streams))
-	for i, s := range streams {
-		out[i] = s.name
+// total is the account of all streams, and of what is about none.
+func (o *outlet) total(streams []*stream) detect.SinkLedger {
+	l := o.Ledger(ownStream)
+	for _, s := range streams {
+		add(&l, o.Ledger(s.name))
 	}
-	return out
+	return l
 }
 
 // acknowledged measures how long cameras' events took.
@@ -128,10 +126,7 @@ func (p *Pipeline) Sinks() []SinkStatus {
 		if st.Degraded {
 			out[i].State, out[i].Error = "degraded", st.Err.Error()
 		}
-		out[i].Ledger.Dropped = map[string]uint64{}
-		for _, s := range append([]string{ownStream}, names(p.streams)...) {
-			add(&out[i].Ledger, o.Ledger(s))
-		}
+		out[i].Ledger = o.total(p.streams)
 	}
 	return out
 }

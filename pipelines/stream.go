@@ -323,7 +323,7 @@ func (s *stream) release() {
 // wantKeyframe asks for a keyframe where shedding waits for one that would
 // otherwise never come.
 func (s *stream) wantKeyframe(pts time.Duration) {
-	if g, ok := s.sampler.(*gridSampler); ok && g.WantsKeyframe(pts) {
+	if s.sampler.WantsKeyframe(pts) {
 		s.requestKeyframe()
 	}
 }

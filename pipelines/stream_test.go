@@ -67,6 +67,7 @@ type quiet struct{}
 
 func (quiet) Packet(PacketInfo) (Decision, string)    { return DecodePacket, "" }
 func (quiet) Frame(time.Duration, time.Duration) bool { return false }
+func (quiet) WantsKeyframe(time.Duration) bool        { return false }
 func (quiet) Result([]detect.Track)                   {}
 func (quiet) Reset()                                  {}
 

@@ -23,9 +23,6 @@ type Header struct {
 	Value []byte
 }
 
-// PartitionKey is the key whose events every destination keeps in order: SITE/STREAM.
-func PartitionKey(ev *detect.Event) string { return ev.Site + "/" + ev.Stream }
-
 // AppendStructured appends the event to dst as one JSON object, without a line
 // feed: CloudEvents attributes at the top in a fixed order, then data. The same
 // record always gives the same bytes. On an error dst is returned as it was.

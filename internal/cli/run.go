@@ -92,12 +92,7 @@ func streamName(video string, taken map[string]bool) string {
 
 // options are what every command gives a pipeline.
 func (sh *shell) options() pipelines.Options {
-	o := pipelines.Options{Logger: sh.log, Stdout: sh.out}
-	if deps := findDeps(); deps != "" {
-		o.LibDirs = []string{filepath.Join(deps, "onnxruntime", "lib"), filepath.Join(deps, "openvino", "lib")}
-		o.ModelDirs = []string{filepath.Join(deps, "models")}
-	}
-	return o
+	return pipelines.Options{Logger: sh.log, Stdout: sh.out}
 }
 
 // runPipeline runs p, and the page if it has one, until it is done.

@@ -28,7 +28,7 @@ func (s *Sink) encode(events []sink.Record, result *outcome) []message {
 	messages := make([]message, 0, len(events))
 	ends := make([]int, 0, len(events))
 	for i, r := range events {
-		m := message{index: i, id: r.Event.ID, key: []byte(sink.PartitionKey(r.Event))}
+		m := message{index: i, id: r.Event.ID, key: []byte(r.Event.PartitionKey())}
 		var err error
 		content := sink.DataType
 		if s.cfg.Mode == Structured {

@@ -211,7 +211,7 @@ func opened(t *testing.T, d Destination) sink.Sink {
 func arrivals(records []sink.Record) []Arrival {
 	var out []Arrival
 	for _, r := range records {
-		out = append(out, Arrival{Key: sink.PartitionKey(r.Event), Sequence: r.Sequence, ID: r.Event.ID})
+		out = append(out, Arrival{Key: r.Event.PartitionKey(), Sequence: r.Sequence, ID: r.Event.ID})
 	}
 	return out
 }

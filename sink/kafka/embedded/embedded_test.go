@@ -52,7 +52,7 @@ func TestEventsGoInAndComeOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if key := got[string(value)]; !bytes.Equal(key, []byte(sink.PartitionKey(r.Event))) {
+		if key := got[string(value)]; !bytes.Equal(key, []byte(r.Event.PartitionKey())) {
 			t.Errorf("event %s came back with key %q", r.Event.ID, key)
 		}
 	}
