@@ -4,10 +4,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-test build demo test check lint format vet layout race bench bench-media soak clean
+.PHONY: help setup setup-test build demo test check lint format vet layout race bench bench-media fuzz soak clean
 
 export PATH := $(CURDIR)/.deps/go/bin:$(PATH)
 export CGO_ENABLED := 1
+
+FUZZTIME ?= 10s
 
 # Packages whose tests link no native library of ours: they run under the race detector.
 PURE := go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep '^[^ ]*\.test ' \
@@ -60,6 +62,13 @@ bench: build ## speed of kernels and stages, then of the whole program
 
 bench-media: ## make the benchmark's clips (1080p25, 720p15, 576p10)
 	@internal/setup/setup.sh bench
+
+fuzz: setup-test ## every fuzz target for FUZZTIME (10s) each, one after the other
+	@for folder in $$(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$folder/*_test.go); do \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$folder; \
+		done; \
+	done
 
 soak: setup-test ## the long tests: hours of reconnects, churn and broker failures
 	go test -tags soak -run Soak -timeout 12h ./...
