@@ -22,16 +22,18 @@ import (
 // This file is the one list of kinds: a new kind of source, tracker or sink is
 // its sub-folder and a case here.
 
+// newSource makes the source of a stream's own address; who has several asks for
+// each (spec.Stream.Analyzed).
 func newSource(st *spec.Stream, page *spec.Web, log *slog.Logger) (ingest.Source, error) {
 	switch st.Kind {
 	case spec.RTSP:
 		c := rtsp.Defaults()
 		c.URL, c.Transport = st.URL, rtsp.Transport(st.Transport)
-		c.Username, c.Password = st.Username, st.Password.Reveal()
+		c.Username, c.Password, c.ReadTimeout = st.Username, st.Password.Reveal(), st.Timeout
 		return rtsp.New(c, st.Name, log), c.Validate()
 	case spec.WHIP:
 		c := webrtc.Defaults()
-		c.Token, c.Listen = st.Token.Reveal(), mediaAddresses(page.Listen)
+		c.Token, c.Listen, c.Timeout = st.Token.Reveal(), mediaAddresses(page.Listen), st.Timeout
 		return webrtc.New(c, st.Name, log), c.Validate()
 	case spec.File:
 		c := file.Defaults()
@@ -39,7 +41,21 @@ func newSource(st *spec.Stream, page *spec.Web, log *slog.Logger) (ingest.Source
 		c.Pace = file.Pace(st.Pace)
 		return file.New(c, st.Name, log)
 	}
-	return nil, fmt.Errorf("no source of kind %q", st.Kind)
+	return nil, fmt.Errorf("%s streams are not in this build", st.Kind)
+}
+
+// trusted is whom a connection trusts. Each kind that speaks TLS has a type of its
+// own with these fields, which this one converts to: http.TLS(trust(st)).
+type trusted = struct {
+	CA       string
+	Insecure bool
+}
+
+func trust(st *spec.Stream) trusted {
+	if st.TLS == nil {
+		return trusted{}
+	}
+	return trusted(*st.TLS)
 }
 
 // mediaAddresses is where publishers send their media: wherever the page that

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ func (c *checker) run() {
 		c.bad("streams", "want at least one stream")
 	}
 	c.detect(&c.p.Detect)
+	c.quality(&c.p.Quality)
 	if !c.failed("track") {
 		c.track(&c.p.Track)
 	}
@@ -84,53 +86,6 @@ func itemPath(list, name string, n int) string {
 	return join(list, name)
 }
 
-func (c *checker) stream(s *Stream) {
-	path := "streams." + s.Name
-	if s.URL != "" {
-		s.Kind, s.Path, _ = sourceOf(s.URL)
-	}
-	if s.Kind == RTSP {
-		c.camera(s, path)
-	}
-	if s.Kind == WHIP && c.root.get("web") == nil {
-		c.bad(path+".url", "needs `web:`: publishers connect to it")
-	}
-	for _, z := range s.Zones {
-		at := fmt.Sprintf("%s.zones.%s.polygon", path, z.Name)
-		if !c.failed(at) {
-			c.polygon(z.Polygon, at)
-		}
-	}
-	for _, l := range s.Lines {
-		at := fmt.Sprintf("%s.lines.%s.points", path, l.Name)
-		if len(l.Points) == 2 && !c.failed(at) && l.Points[0] == l.Points[1] {
-			c.bad(at, "both points are the same")
-		}
-	}
-}
-
-// camera moves credentials out of the url.
-func (c *checker) camera(s *Stream, path string) {
-	bare, user, password, err := credentials(s.URL)
-	if err != nil {
-		c.bad(path+".url", "%v", err)
-		return
-	}
-	s.URL = bare
-	if user == "" && password == "" {
-		return
-	}
-	own := c.root.get("streams").get(s.Name)
-	for _, key := range []string{"username", "password"} {
-		if n := own.get(key); n != nil && !n.inherited {
-			c.bad(path+"."+key, "given here and in the url")
-			return
-		}
-		c.origins[path+"."+key] = c.where(path + ".url")
-	}
-	s.Username, s.Password = user, NewSecret(password)
-}
-
 func (c *checker) web() {
 	w := c.p.Web
 	if w == nil || c.failed("web") {
@@ -146,5 +101,10 @@ func (c *checker) web() {
 		c.bad("web.auth", "want username and password together")
 	case w.Auth != nil && w.Auth.Username == "" && w.Auth.Token.IsZero():
 		c.bad("web.auth", "want username and password, or token")
+	}
+	for i, a := range w.Media.Addresses {
+		if _, err := netip.ParseAddr(a); err != nil {
+			c.bad(itemPath("web.media.addresses", "", i), "%q is no IP address", a)
+		}
 	}
 }

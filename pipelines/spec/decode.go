@@ -40,6 +40,8 @@ func (d *decoder) value(n *node, v reflect.Value, f *field, path string) {
 	switch {
 	case v.Type() == reflect.TypeFor[detect.Point]():
 		d.point(n, v, path)
+	case v.Type() == reflect.TypeFor[Address]():
+		d.address(n, v.Addr().Interface().(*Address), path)
 	case v.CanAddr() && v.Addr().Type().Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 		d.text(n, v, f, path)
 	case v.Kind() == reflect.Struct:
@@ -166,6 +168,7 @@ func (d *decoder) list(n *node, v reflect.Value, f *field, path string) {
 		d.report.add(d.origins[path], path, "want %s, got %d", f.itemCount(), n)
 		return
 	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, len(n.items)))
 	for i, item := range n.items {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if name := itemName(f.key, item); isNamedList(f.key) && d.name.MatchString(name) {
@@ -176,7 +179,7 @@ func (d *decoder) list(n *node, v reflect.Value, f *field, path string) {
 			continue
 		}
 		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
-		d.value(item, v.Index(v.Len()-1), &field{}, at)
+		d.value(item, v.Index(v.Len()-1), &field{enum: f.enum}, at)
 	}
 }
 

@@ -113,10 +113,15 @@ func number(s string) float64 {
 	return v
 }
 
-// fits tells whether values of this kind have the field. An unknown kind has all.
+// fits tells whether values of this kind have the field; a stream with addresses
+// of several kinds has what any of them has. An unknown kind has all.
 func (f *field) fits(kind string) bool {
-	return kind == "" || f.kinds == nil || slices.Contains(f.kinds, kind)
+	return kind == "" || f.kinds == nil || slices.ContainsFunc(strings.Split(kind, kindSeparator), func(k string) bool {
+		return slices.Contains(f.kinds, k)
+	})
 }
+
+const kindSeparator = ", "
 
 // kindOf returns which kind the map n of struct type t is, "" where t has none or
 // n does not say, with the words that messages use for it.
@@ -127,8 +132,7 @@ func kindOf(t reflect.Type, n *node) (kind, phrase string) {
 	case reflect.TypeFor[Sink]():
 		kind, phrase = n.word("kind"), "sink"
 	case reflect.TypeFor[Stream]():
-		k, _, _ := sourceOf(n.word("url"))
-		return string(k), "stream"
+		return strings.Join(streamKinds(n), kindSeparator), "stream"
 	}
 	for _, f := range fieldsOf(t) {
 		if f.key == "kind" && !slices.Contains(f.enum, kind) {
@@ -136,4 +140,29 @@ func kindOf(t reflect.Type, n *node) (kind, phrase string) {
 		}
 	}
 	return kind, phrase
+}
+
+// streamKinds lists what kinds of source a stream's addresses name, its own first.
+func streamKinds(n *node) (kinds []string) {
+	texts := []string{ownAddress(n), n.get("urls").word("sub")}
+	if list := n.get("fallback"); list != nil {
+		for _, item := range list.items {
+			texts = append(texts, item.text)
+		}
+	}
+	for _, text := range texts {
+		kind, _, _ := sourceOf(text)
+		if text != "" && kind != "" && !slices.Contains(kinds, string(kind)) {
+			kinds = append(kinds, string(kind))
+		}
+	}
+	return kinds
+}
+
+// ownAddress is a stream's url, or urls.main.
+func ownAddress(n *node) string {
+	if urls := n.get("urls"); urls != nil {
+		return urls.word("main")
+	}
+	return n.word("url")
 }

@@ -126,6 +126,9 @@ func TestSchemaRefuses(t *testing.T) {
 		"duration-without-unit", "zone-two-corners", "zone-in-pixels", "line-three-points", "rule-kind-unknown",
 		"rule-zone-for-a-line", "rule-dwell-without-for", "sink-kind-unknown", "sink-key-of-another-kind",
 		"sink-buffer-without-unit", "kafka-without-brokers", "kafka-sasl-without-password", "jsonl-without-path",
+		"url-and-urls", "urls-without-main", "urls-unknown-key", "urls-a-list", "detect-from-unknown", "detect-enabled-a-word", "fallback-a-word",
+		"tls-unknown-key", "decode-damage-unknown", "decode-skip-unknown", "decode-hwaccel-unknown", "quality-watch-unknown",
+		"quality-for-without-unit", "media-port-too-high", "media-unknown-key",
 	} {
 		if validate(t, schema, filepath.Join(bad, name+".yaml")) == nil {
 			t.Errorf("the JSON Schema accepts %s.yaml", name)

@@ -77,7 +77,7 @@ func build(layers []*node, sets []string, env Env, r *report) (*Pipeline, error)
 }
 
 // inheritAll gives every stream what it does not say itself: from defaults, then
-// from the pipeline's detect and decode.
+// from the pipeline's detect, decode and quality.
 func inheritAll(root *node) *node {
 	streams := root.get("streams")
 	if streams == nil || streams.kind != mapNode {
@@ -99,8 +99,9 @@ func inheritStream(root, stream *node) *node {
 		stream = merge(defaults.inherit(), stream, true)
 	}
 	shared := map[string][]string{
-		"detect": {"model", "fps", "classes", "confidence"},
-		"decode": {"threads", "skip_loop_filter"},
+		"detect":  {"model", "fps", "classes", "confidence"},
+		"decode":  {"threads", "skip_loop_filter", "damage", "skip", "hwaccel"},
+		"quality": {"watch", "for"},
 	}
 	for section, keys := range shared {
 		base, own := root.get(section).only(keys...).inherit(), stream.get(section)
@@ -113,14 +114,14 @@ func inheritStream(root, stream *node) *node {
 	}
 	detect := stream.get("detect")
 	if detect.kind == mapNode && detect.get("fps") == nil {
-		stream = stream.with("detect", detect.with("fps", defaultNode(defaultFPS(stream.word("url")))))
+		stream = stream.with("detect", detect.with("fps", defaultNode(defaultFPS(ownAddress(stream)))))
 	}
 	return stream
 }
 
 // defaultFPS is detect.fps where nobody says: a file is looked at frame by frame.
 func defaultFPS(url string) string {
-	if kind, _, _ := sourceOf(url); kind == File {
+	if kind, _, _ := sourceOf(url); !kind.Live() {
 		return "all"
 	}
 	return "5"

@@ -56,13 +56,15 @@ func load(t *testing.T, text string, sets ...string) *Pipeline {
 
 func TestDefaults(t *testing.T) {
 	p := load(t, base)
+	decode := Decode{Threads: 1, SkipLoopFilter: "none", Damage: "hold", Skip: "auto", HWAccel: "none"}
+	quality := Quality{Watch: []string{"frozen", "black", "covered", "blurred", "moved"}, For: 10 * time.Second}
 	want := Pipeline{
 		Version: 1, Name: "crossing", Site: "crossing", DrainTimeout: 30 * time.Second,
 		Detect: Detect{Model: "coco-nano", Engine: "auto", Device: "auto", Precision: "auto", Input: Input{Policy: InputAspect},
 			Confidence: 0.4, Batch: Batch{4, 20 * time.Millisecond}},
 		Track:  Track{"bytetrack", 0.5, 0.1, 0.6, 5 * time.Second},
-		Decode: Decode{1, "none"},
-		Web:    &Web{Listen: "127.0.0.1:8080"},
+		Decode: decode, Quality: quality,
+		Web: &Web{Listen: "127.0.0.1:8080"},
 	}
 	got := *p
 	got.Streams, got.Rules, got.Sinks, got.origins = nil, nil, nil, nil
@@ -71,8 +73,9 @@ func TestDefaults(t *testing.T) {
 	}
 	gate := p.Streams[0]
 	wantGate := Stream{Name: "gate", Kind: RTSP, URL: "rtsp://10.0.0.3/main", Title: "Gate",
-		StreamDefaults: StreamDefaults{Transport: "auto", Detect: StreamDetect{"coco-nano", 5, nil, 0.4}, Decode: Decode{1, "none"}},
-		Zones:          []Zone{{"door", []detect.Point{{X: .1, Y: .5}, {X: .4, Y: .5}, {X: .4, Y: .9}}, "bottom"}}}
+		StreamDefaults: StreamDefaults{Transport: "auto", Timeout: 10 * time.Second, Decode: decode, Quality: quality,
+			Detect: StreamDetect{Model: "coco-nano", FPS: 5, Confidence: 0.4, From: "main", Enabled: true}},
+		Zones: []Zone{{"door", []detect.Point{{X: .1, Y: .5}, {X: .4, Y: .5}, {X: .4, Y: .9}}, "bottom"}}}
 	if !reflect.DeepEqual(gate, wantGate) {
 		t.Errorf("got  %+v\nwant %+v", gate, wantGate)
 	}

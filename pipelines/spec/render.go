@@ -44,7 +44,7 @@ func (r *renderer) line(indent int, lead, key, value, path string) {
 func (r *renderer) fields(v reflect.Value, path string, indent int, lead string) {
 	kind := renderKind(v)
 	for _, f := range fieldsOf(v.Type()) {
-		if !f.fits(kind) || f.key == "defaults" && path == "" {
+		if !f.fits(kind) || f.key == "defaults" && path == "" || f.key == "url" && !v.FieldByName("URLs").IsNil() {
 			continue
 		}
 		if f.inlinedPtr != nil && v.FieldByIndex(f.inlinedPtr).IsNil() {
@@ -59,7 +59,11 @@ func (r *renderer) fields(v reflect.Value, path string, indent int, lead string)
 func renderKind(v reflect.Value) string {
 	switch s := v.Interface().(type) {
 	case Stream:
-		return string(s.Kind)
+		var kinds []string
+		for _, a := range s.addresses() {
+			kinds = append(kinds, string(a.Kind))
+		}
+		return strings.Join(kinds, kindSeparator)
 	case Rule:
 		return s.Kind
 	case Sink:
@@ -92,7 +96,7 @@ func (r *renderer) value(v reflect.Value, f *field, path string, indent int, lea
 	case v.Kind() == reflect.Struct:
 		r.line(indent, lead, f.key, "", path)
 		r.fields(v, path, indent+1, "")
-	case v.Len() == 0:
+	case v.Len() == 0 && (f.key != "watch" || v.IsNil()):
 		return false
 	case v.Kind() == reflect.Map:
 		r.line(indent, lead, f.key, "", path)
@@ -143,6 +147,11 @@ func (r *renderer) namedItems(v reflect.Value, path string, indent int) {
 // scalarText is how a single value is written; "" is an absent one.
 func scalarText(v reflect.Value) (string, bool) {
 	switch x := v.Interface().(type) {
+	case Address:
+		if x.IsZero() {
+			return "", true
+		}
+		return quote(x.text()), true
 	case time.Duration:
 		return shortDuration(x), true
 	case time.Time:
@@ -194,6 +203,8 @@ func flow(v reflect.Value) string {
 			items = append(items, fmt.Sprintf("[%s, %s]", short(x.X), short(x.Y)))
 		case string:
 			items = append(items, quote(x))
+		case Address:
+			items = append(items, quote(x.text()))
 		}
 	}
 	return "[" + strings.Join(items, ", ") + "]"

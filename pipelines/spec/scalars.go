@@ -95,20 +95,34 @@ func (d *decoder) word(n *node, v reflect.Value, f *field, path string) {
 	}
 }
 
-// url decodes a stream's address; a file's is made relative to the working folder.
+// url decodes a stream's address; local paths are made relative to the working
+// folder.
 func (d *decoder) url(n *node, v reflect.Value, path string) {
 	kind, file, err := sourceOf(n.text)
 	switch {
+	case n.text == "":
+		d.report.add(n.at, path, "is empty")
 	case kind == "":
-		scheme, _, _ := strings.Cut(n.text, "://")
-		d.report.suggest(n.at, path, nearest(scheme, []string{"rtsp", "rtsps", "whip", "file"}), "%v", err)
+		scheme, _, _ := strings.Cut(n.text, ":")
+		d.report.suggest(n.at, path, nearest(strings.ToLower(scheme), schemes()), "%v", err)
 	case err != nil:
 		d.report.add(n.at, path, "%v", err)
-	case kind == File:
-		v.SetString("file:" + resolve(n.dir, file))
+	case kind == File, kind == Images:
+		v.SetString(string(kind) + ":" + resolve(n.dir, file))
 	default:
 		v.SetString(n.text)
 	}
+}
+
+// address decodes one of several addresses of a stream. Its credentials are moved
+// when the stream is checked.
+func (d *decoder) address(n *node, a *Address, path string) {
+	if n.kind != scalarNode {
+		d.wrong(n, path, "an address")
+		return
+	}
+	d.url(n, reflect.ValueOf(a).Elem().FieldByName("URL"), path)
+	a.Kind, a.Path, _ = sourceOf(a.URL)
 }
 
 const stdoutPath = "-"

@@ -58,6 +58,8 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		"Zone": reflect.TypeFor[Zone](), "Line": reflect.TypeFor[Line](), "Rule": reflect.TypeFor[Rule](),
 		"Sink": reflect.TypeFor[Sink](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
 		"Spool": reflect.TypeFor[Spool](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
+		"Media": reflect.TypeFor[Media](), "Quality": reflect.TypeFor[Quality](), "URLs": reflect.TypeFor[URLs](),
+		"StreamTLS": reflect.TypeFor[StreamTLS](),
 	} {
 		def := s.Definitions[name]
 		if def == nil {
@@ -77,7 +79,7 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`}
 	case reflect.TypeFor[Size]():
 		return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]+(\.[0-9]*)? ?([KMGT]iB|[kMGT]B|B)$`}
-	case reflect.TypeFor[Secret]():
+	case reflect.TypeFor[Secret](), reflect.TypeFor[Address]():
 		return &jsonschema.Schema{Type: "string"}
 	case reflect.TypeFor[FPS]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
@@ -128,6 +130,9 @@ func finishProperties(def *jsonschema.Schema, typ reflect.Type) {
 			p.Items = nil
 		}
 		def.Properties.Set(f.key, loosen(p, f.required && f.kinds == nil))
+	}
+	if typ == reflect.TypeFor[Stream]() {
+		def.OneOf = []*jsonschema.Schema{{Required: []string{"url"}}, {Required: []string{"urls"}}}
 	}
 	if typ == reflect.TypeFor[Rule]() || typ == reflect.TypeFor[Sink]() {
 		for _, kind := range kinds {

@@ -20,6 +20,9 @@ streams:
   a: { url: "rtsp://admin:hunter2@h/1?user=admin&password=hunter2&channel=1" }
   b: { url: "whip://", token: hunter2 }
   c: { url: "rtsp://h/user=admin_password=hunter2", username: u }
+  d: { url: "srt://h:9000?mode=caller&passphrase=hunter2&latency=80&streamid=read:gate:u:hunter2" }
+  e: { url: "https://h/live.m3u8?token=hunter2", username: u, fallback: ["http://u:hunter2@h2/x.mjpg", "srt://h:1?passphrase=hunter2"] }
+  f: { urls: { main: "rtsps://u:hunter2@h/1", sub: "rtmp://u:hunter2@h/2" }, fallback: ["whep://:hunter2@h/1"] }
 sinks:
   - { kind: kafka, brokers: ["k:9092"], topic: t, sasl: { mechanism: PLAIN, username: u, password: hunter2 } }
 `)
@@ -39,7 +42,8 @@ sinks:
 		"render": rendered.String(), "slog": log.String(), "json": string(asJSON),
 		"%v": fmt.Sprintf("%v %+v %#v", p.Sinks[0].Kafka.SASL, p.Web.Auth, *p.Web.Auth),
 		"%s": fmt.Sprintf("%s %q %x %d", secret, secret, secret, secret), "unexported": fmt.Sprintf("%v %+v %#v", hidden, hidden, hidden),
-		"safe url": p.Streams[0].SafeURL() + p.Streams[2].SafeURL(),
+		"safe url":  p.Streams[0].SafeURL() + p.Streams[2].SafeURL() + p.Streams[3].SafeURL(),
+		"addresses": fmt.Sprintf("%v %+v %#v %v", p.Streams[4].Fallback, p.Streams[5].URLs, *p.Streams[5].URLs, p.Streams[5].Analyzed()),
 	} {
 		if strings.Contains(text, "hunter2") || strings.Contains(text, fmt.Sprintf("%x", "hunter2")) {
 			t.Errorf("%s shows the secret:\n%s", name, text)

@@ -30,6 +30,8 @@ type Pipeline struct {
 	Track Track `yaml:"track"`
 	// Decode tunes the video decoders.
 	Decode Decode `yaml:"decode"`
+	// Quality says which faults of the picture are told.
+	Quality Quality `yaml:"quality"`
 	// Streams by name, in the order of the file.
 	Streams []Stream `yaml:"streams,named" jsonschema:"required"`
 	// Rules turn tracks into events; one applies on every stream that has its zone or line.
@@ -92,6 +94,20 @@ type Decode struct {
 	Threads int `yaml:"threads" jsonschema:"minimum=0,maximum=64,default=1"`
 	// SkipLoopFilter trades a little picture quality for speed: none or all frames without the deblocking filter.
 	SkipLoopFilter string `yaml:"skip_loop_filter" jsonschema:"enum=none,enum=all,default=none"`
+	// Damage: hold keeps pictures that build on lost data from being analyzed until the next clean one; pass lets them through.
+	Damage string `yaml:"damage" jsonschema:"enum=hold,enum=pass,default=hold"`
+	// Skip is what need not be decoded: nothing, pictures no other builds on, all but keyframes, or as much as detect.fps allows.
+	Skip string `yaml:"skip" jsonschema:"enum=none,enum=nonref,enum=nonkey,enum=auto,default=auto"`
+	// HWAccel decodes on a device, and on the processor where the device is missing.
+	HWAccel string `yaml:"hwaccel" jsonschema:"enum=none,enum=auto,enum=vaapi,enum=qsv,enum=cuda,default=none"`
+}
+
+// Quality says which faults of the picture raise stream.degraded.
+type Quality struct {
+	// Watch lists the faults; when absent all of them, [] for none.
+	Watch []string `yaml:"watch" jsonschema:"enum=frozen,enum=black,enum=covered,enum=blurred,enum=moved"`
+	// For is how long a fault lasts before it is told.
+	For time.Duration `yaml:"for" jsonschema:"default=10s"`
 }
 
 // Web configures the HTTP server.
@@ -100,6 +116,18 @@ type Web struct {
 	Listen string `yaml:"listen" jsonschema:"default=127.0.0.1:8080"`
 	// Auth is what a client must present.
 	Auth *Auth `yaml:"auth"`
+	// Media is where WebRTC's media is received and sent.
+	Media Media `yaml:"media"`
+}
+
+// Media names the ports and addresses of WebRTC.
+type Media struct {
+	// UDPPort is one port for all media over UDP; 0 takes a free one for each session.
+	UDPPort int `yaml:"udp_port" jsonschema:"minimum=0,maximum=65535,default=0"`
+	// TCPPort is a port for media over TCP, where UDP does not pass; 0 is none.
+	TCPPort int `yaml:"tcp_port" jsonschema:"minimum=0,maximum=65535,default=0"`
+	// Addresses to announce in place of this machine's own, such as the public one of a router.
+	Addresses []string `yaml:"addresses"`
 }
 
 // Auth is either username and password, or a bearer token, or both.
