@@ -6,26 +6,29 @@ import (
 )
 
 const (
-	// maxSenderOffset is how far a sender's clock may be from ours before its
-	// reports stop naming the capture time: beyond it the camera's clock was
-	// never set, and arrival is the better witness.
+	// maxSenderOffset is how far a sender's clock may be from ours before it stops
+	// naming the capture time: beyond it the camera's clock was never set, and
+	// arrival is the better witness.
 	maxSenderOffset = 10 * time.Second
 	// maxClockJump is how far RTP time and arrival may part between two packets
 	// before the sender is taken to have restarted its time stamps.
 	maxClockJump = 10 * time.Second
-	// arrivalWindow is how long an earliest arrival counts. Two windows are kept.
-	arrivalWindow = 10 * time.Second
-	// slewDivisor bounds how fast capture times give way to an earlier estimate:
-	// 1/20 of the stream's own progress, so that time never runs backwards.
-	slewDivisor = 20
+	// slewBack and slewForward bound how fast capture times give way to another
+	// estimate: by 1/20 of the stream's own progress where they are late, so that
+	// time never runs backwards, and by 1/4 where they are early. More than
+	// maxSenderOffset off they step forward at once, or nearly stand still.
+	slewBack    = 20
+	slewForward = 4
+	// leastUncertainty is what senders' own stamping is good for.
+	leastUncertainty = time.Millisecond
 )
 
 // Timeline maps the RTP time stamps of one live epoch to presentation times and
 // capture times. Presentation time starts at 0 with the first picture and is
 // safe against wrapping and restarts of the 32-bit stamps. Capture time follows
-// the sender's reports where they are plausible and else the earliest arrivals;
-// in presentation order it never decreases. Its methods may be called from
-// several goroutines.
+// the stamps on the pictures where they are plausible, else the sender's reports
+// where they are, and else the earliest arrivals; in presentation order it never
+// decreases. Its methods may be called from several goroutines.
 type Timeline struct {
 	mu   sync.Mutex
 	rate int64 // RTP ticks a second
@@ -36,13 +39,12 @@ type Timeline struct {
 	highest     time.Duration // highest presentation time so far
 	lastArrival time.Time
 
-	origin time.Time // capture time of presentation time 0, as applied
-	early  earliest
-
-	reported  bool // a sender report is at hand
-	reportRTP uint32
-	reportNTP time.Time
-	offset    time.Duration // sender's clock minus ours, by the latest report
+	base     time.Time     // first arrival, with the monotonic reading it may have
+	shift    time.Duration // by how much our wall clock was set forward since
+	arrivals envelope      // of arrival since base, over presentation time
+	stamps   witness
+	reports  witness
+	shown    course
 }
 
 // Stamp is when a picture is shown and when it was captured.
@@ -55,16 +57,43 @@ type Stamp struct {
 
 // NewTimeline starts an epoch whose RTP clock ticks rate times a second.
 func NewTimeline(rate int) *Timeline {
-	return &Timeline{rate: int64(max(rate, 1))}
+	return &Timeline{
+		rate:    int64(max(rate, 1)),
+		stamps:  witness{life: stampLife, keep: 1},
+		reports: witness{life: reportLife, keep: 3},
+	}
 }
 
 // Report takes a sender report: at the wall time ntp the RTP clock showed rtp.
-// arrival is when the report reached this machine.
+// arrival is when the report reached this machine. A report that cannot be true
+// costs the reports their trust, and is otherwise ignored.
 func (l *Timeline) Report(ntp time.Time, rtp uint32, arrival time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.reported, l.reportRTP, l.reportNTP = true, rtp, ntp
-	l.offset = ntp.Sub(arrival)
+	l.witnessed(&l.reports, ClockRTCP, ntp, rtp, arrival)
+}
+
+// Stamped takes what a packet's header says: the picture with the RTP stamp rtp
+// was captured at the wall time captured. source says in which way it said so.
+// Pictures without a stamp are placed between by their RTP time. What cannot be
+// true is ignored, as in Report.
+func (l *Timeline) Stamped(source ClockSource, captured time.Time, rtp uint32, arrival time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.witnessed(&l.stamps, source, captured, rtp, arrival)
+}
+
+func (l *Timeline) witnessed(w *witness, source ClockSource, ntp time.Time, rtp uint32, arrival time.Time) {
+	w.source = source
+	if !l.started { // judged when the first picture is there
+		w.early = &testimony{ntp: ntp, rtp: rtp, arrival: arrival}
+		return
+	}
+	t := testimony{ntp: ntp, rtp: rtp, arrival: arrival}
+	t.pts = ticksToDuration(l.ticks+int64(int32(rtp-l.last)), l.rate)
+	// How long the latest picture took to get here, by the sender's own clock.
+	t.latency = t.pts - ticksToDuration(l.ticks, l.rate) - arrival.Sub(l.lastArrival)
+	w.take(t)
 }
 
 // At places the picture with the RTP stamp rtp that was complete at arrival.
@@ -72,73 +101,69 @@ func (l *Timeline) Report(ntp time.Time, rtp uint32, arrival time.Time) {
 func (l *Timeline) At(rtp uint32, arrival time.Time) Stamp {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	first := !l.started
 	pts, jump := l.unwrap(rtp, arrival)
-	l.early.observe(arrival.Add(-pts), arrival)
-
-	want, source := l.early.value(), ClockArrival
-	if l.reported && l.offset.Abs() <= maxSenderOffset {
-		sinceReport := ticksToDuration(int64(int32(rtp-l.reportRTP)), l.rate)
-		want, source = l.reportNTP.Add(sinceReport-pts), ClockRTCP
+	l.arrivals.observe(point{pts, arrival.Sub(l.base) - pts})
+	l.shift = arrival.Round(0).Sub(l.base.Round(0)) - arrival.Sub(l.base)
+	for _, w := range []*witness{&l.stamps, &l.reports} {
+		if t := w.early; t != nil {
+			w.early = nil
+			l.witnessed(w, w.source, t.ntp, t.rtp, t.arrival)
+		}
 	}
-	switch {
-	case first || want.After(l.origin) && pts > l.highest:
-		l.origin = want
-	case pts > l.highest:
-		l.origin = l.origin.Add(-min(l.origin.Sub(want), (pts-l.highest)/slewDivisor))
-	}
+	estimate, clock := l.estimate(arrival)
+	captured, residue := l.shown.place(pts, estimate)
 	l.highest = max(l.highest, pts)
+	clock.Uncertainty += residue.Abs()
+	return Stamp{PTS: pts, Captured: captured.UTC(), Clock: clock, Jump: jump}
+}
 
-	clock := Clock{Source: source, Uncertainty: l.origin.Sub(want).Abs()}
-	if l.reported {
-		clock.Offset = l.offset
+// estimate chooses the best witness there is now: a function from presentation
+// to capture time, and its quality.
+func (l *Timeline) estimate(now time.Time) (at func(pts time.Duration) time.Time, clock Clock) {
+	clock = Clock{Source: ClockArrival, Uncertainty: leastUncertainty, Drift: l.arrivals.drift()}
+	// A stamp on a picture is late by its way here, a report hardly.
+	teller := &l.reports
+	if !teller.known || !teller.usable(now) && l.stamps.usable(now) {
+		teller = &l.stamps
 	}
-	return Stamp{PTS: pts, Captured: l.origin.Add(pts).UTC(), Clock: clock, Jump: jump}
+	if teller.known {
+		clock.Offset, clock.WallDrift = teller.offset, teller.wall.drift()
+	}
+	for _, w := range []*witness{&l.reports, &l.stamps} { // the better one last
+		if w.usable(now) {
+			origin, doubt := w.origin(now)
+			clock.Source, clock.Uncertainty = w.source, doubt+leastUncertainty
+			at = func(pts time.Duration) time.Time { return origin.Add(pts) }
+		}
+	}
+	if at == nil {
+		clock.Uncertainty += l.arrivals.spread()
+		start := l.base.Round(0).Add(l.shift)
+		at = func(pts time.Duration) time.Time { return start.Add(pts + l.arrivals.value(pts)) }
+	}
+	return at, clock
 }
 
 // unwrap extends rtp to 64 bits. When the stamps restarted it goes on by what
-// the arrivals say and forgets the reports, which spoke of the old stamps.
+// the arrivals say and forgets the witnesses, who spoke of the old stamps. A
+// stall is no restart: the stamps go on as if nothing had happened.
 func (l *Timeline) unwrap(rtp uint32, arrival time.Time) (time.Duration, bool) {
 	if !l.started {
-		l.started, l.last, l.lastArrival = true, rtp, arrival
+		l.started, l.last, l.lastArrival, l.base = true, rtp, arrival, arrival
 		return 0, false
 	}
 	step, waited := int64(int32(rtp-l.last)), arrival.Sub(l.lastArrival)
-	jump := (ticksToDuration(step, l.rate) - waited).Abs() > maxClockJump
+	length := ticksToDuration(step, l.rate)
+	jump := (length-waited).Abs() > maxClockJump && (length <= 0 || length > maxClockJump)
 	if jump {
 		forward := ticksToDuration(l.ticks, l.rate) + max(waited, 0)
 		step = durationToTicks(max(forward, l.highest), l.rate) + 1 - l.ticks
-		l.reported = false
+		l.reports.forget()
+		l.stamps.forget()
 	}
 	l.ticks += step
 	l.last, l.lastArrival = rtp, arrival
 	return ticksToDuration(l.ticks, l.rate), jump
-}
-
-// earliest is the minimum of what was observed in the current window and the one
-// before: no queue on the way makes a packet arrive early, so the minimum is the
-// nearest to the capture, and windows let it follow a drifting sender.
-type earliest struct {
-	since            time.Time
-	current, earlier time.Time
-}
-
-func (e *earliest) observe(v, now time.Time) {
-	switch {
-	case e.since.IsZero():
-		e.since, e.current, e.earlier = now, v, v
-	case now.Sub(e.since) > arrivalWindow:
-		e.since, e.current, e.earlier = now, v, e.current
-	case v.Before(e.current):
-		e.current = v
-	}
-}
-
-func (e *earliest) value() time.Time {
-	if e.earlier.Before(e.current) {
-		return e.earlier
-	}
-	return e.current
 }
 
 // ticksToDuration divides in two steps so that days of ticks do not overflow.

@@ -23,16 +23,21 @@ type ClockSource string
 
 // Clock sources, from the best to the weakest.
 const (
-	ClockRTCP    ClockSource = "rtcp_sr" // the sender's reports map RTP time to wall time
-	ClockFile    ClockSource = "file"    // start time of the file plus the picture's time in it
-	ClockArrival ClockSource = "arrival" // when the packet reached this machine
+	ClockAbsCapture ClockSource = "abs_capture_time"  // the sender stamps pictures with their capture time
+	ClockONVIF      ClockSource = "onvif_rtp"         // the same, by ONVIF's replay header
+	ClockRTCP       ClockSource = "rtcp_sr"           // the sender's reports map RTP time to wall time
+	ClockPlaylist   ClockSource = "program_date_time" // the playlist dates its segments
+	ClockFile       ClockSource = "file"              // start time of the file plus the picture's time in it
+	ClockArrival    ClockSource = "arrival"           // when the packet reached this machine
 )
 
 // Clock is the quality of a capture time.
 type Clock struct {
 	Source      ClockSource
-	Offset      time.Duration // sender's clock minus this machine's, where both are known
-	Uncertainty time.Duration // half width of the interval the capture time lies in; 0 is unknown
+	Offset      time.Duration // sender's clock minus this machine's, also where it is too far off to be followed; 0 unknown
+	Uncertainty time.Duration // half width of the interval the capture time lies in, on that source's clock; 0 is unknown
+	Drift       float64       // ppm by which the sender's media clock is faster than ours; 0 unknown or too small to tell
+	WallDrift   float64       // ppm by which the sender's wall clock is faster than ours; 0 unknown or too small to tell
 }
 
 // Packet is one access unit: everything needed to decode one picture, given

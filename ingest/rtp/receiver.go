@@ -18,6 +18,7 @@ type Receiver struct {
 	codec         ingest.Codec
 	units         *Depacketizer
 	timeline      *ingest.Timeline
+	extensions    extensions
 
 	running  bool // the first keyframe was handed out
 	withheld atomic.Uint64
@@ -40,6 +41,9 @@ func NewReceiver(stream, epoch string, codec ingest.Codec, rate int, params [][]
 // Push takes the next RTP packet, which it keeps, and calls emit for each access
 // unit that becomes complete. It returns emit's error.
 func (r *Receiver) Push(packet *rtp.Packet, arrival time.Time, emit func(ingest.Packet) error) error {
+	if captured, source, ok := r.extensions.captured(&packet.Header); ok {
+		r.timeline.Stamped(source, captured, packet.Timestamp, arrival)
+	}
 	err := r.units.Push(packet, arrival, func(u Unit) error { return r.place(u, emit) })
 	r.dropped.Store(r.units.Dropped())
 	return err
@@ -51,6 +55,15 @@ func (r *Receiver) Report(sr *rtcp.SenderReport, arrival time.Time) {
 		r.timeline.Report(FromNTP(sr.NTPTime), sr.RTPTime, arrival)
 	}
 }
+
+// SetExtensions says which RTP header extensions the session negotiated: their
+// ids and URIs. It keeps nothing of ids. Those known are used: AbsCaptureTime.
+// ONVIF's replay header needs no negotiation.
+func (r *Receiver) SetExtensions(ids map[uint8]string) { r.extensions.set(ids) }
+
+// Malformed is how many header extensions were ignored because they hold no
+// time stamp of their form.
+func (r *Receiver) Malformed() uint64 { return r.extensions.malformed.Load() }
 
 // Withheld is how many access units came that nothing can be decoded from: those
 // before the first keyframe, and leading pictures that refer to such.
