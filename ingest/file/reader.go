@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sightline/ingest"
+	"sightline/ingest/av"
 	"sightline/internal/libav"
 )
 
@@ -27,7 +28,7 @@ type reader struct {
 	epoch     string
 	start     time.Time
 	times     *times
-	convert   converter
+	convert   av.Converter
 	extradata []byte
 	container *ingest.Container
 	lost      bool // something before the next packet was
@@ -45,19 +46,8 @@ type unit struct {
 
 // configure takes a codec configuration, which may change in the file.
 func (r *reader) configure(extra []byte) error {
-	codec := ingest.Codec(r.video.Codec)
-	switch codec {
-	case ingest.H264, ingest.H265, ingest.VP8, ingest.VP9, ingest.MJPEG:
-	case ingest.AV1:
-		r.extradata = extra
-	default:
-		r.extradata = extra
-		r.container = &ingest.Container{
-			Width: r.video.Width, Height: r.video.Height, Tag: r.video.Tag,
-			BitsPerSample: r.video.BitsPerSample, PixelFormat: r.video.PixelFormat,
-		}
-	}
-	return r.convert.configure(codec, extra)
+	r.extradata, r.container = av.OutOfBand(r.video, extra)
+	return r.convert.Configure(ingest.Codec(r.video.Codec), extra)
 }
 
 // next returns the next packet and when it is due; io.EOF at the end.
@@ -141,7 +131,7 @@ func (r *reader) unit(in libav.Packet) (u unit, ok bool) {
 	if in.Extradata != nil && r.configure(bytes.Clone(in.Extradata)) != nil {
 		r.lost = true
 	}
-	data, err := r.convert.convert(in.Data)
+	data, err := r.convert.Convert(in.Data)
 	r.lost = r.lost || err != nil || in.Corrupt
 	in.Data, in.Extradata = nil, nil
 	if len(data) == 0 {
@@ -164,9 +154,6 @@ func (r *reader) unit(in libav.Packet) (u unit, ok bool) {
 	}
 	p.Keyframe = p.Keyframe || key
 	p.Disposable = p.Disposable && !p.Keyframe
-	if r.convert.nal {
-		data = r.convert.sets.Complete(data, p.Keyframe)
-	}
-	p.Data = data
+	p.Data = r.convert.Complete(data, p.Keyframe)
 	return unit{in, p}, true
 }

@@ -34,7 +34,7 @@ var layers = []string{"configs", "internal/libav", "internal/ort", "internal/ope
 var bindings = []string{"internal/libav", "internal/ort", "internal/openvino", "kernels"}
 
 // shared parts are no kinds: their siblings may import them.
-var shared = []string{"ingest/rtp", "ingest/camera", "sink/spool"}
+var shared = []string{"ingest/rtp", "ingest/av", "ingest/camera", "sink/spool"}
 
 // dataPackages may be imported for nothing but what they carry.
 var dataPackages = []string{"embed", "time/tzdata"}
@@ -51,7 +51,7 @@ type fence struct {
 
 var fences = []fence{
 	{"C", []string{"internal/libav", "internal/ort", "internal/openvino", "kernels"}, nil},
-	{module + "/internal/libav", []string{"ingest/file", "ingest/camera", "decode", "internal/cli"}, []string{"*"}},
+	{module + "/internal/libav", []string{"ingest/file", "ingest/av", "ingest/camera", "decode", "internal/cli"}, []string{"*"}},
 	{module + "/internal/ort", []string{"detect/onnx", "detect/optimize", "internal/cli"}, []string{"*"}},
 	{module + "/internal/openvino", []string{"detect/onnx", "detect/optimize", "internal/cli"}, []string{"*"}},
 	{module + "/kernels", []string{"decode", "detect", "pipelines", "internal/cli"}, []string{"*"}},

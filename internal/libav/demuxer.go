@@ -1,121 +1,6 @@
 package libav
 
-/*
-#include <stdlib.h>
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/display.h>
-#include <libavutil/pixdesc.h>
-
-typedef struct {
-	AVFormatContext *fmt;
-	AVPacket *pkt;
-	AVCodecParserContext *order; // of H.264 and H.265 files that carry no presentation times
-	AVCodecContext *order_ctx;
-	volatile int stop;
-	// The last packet, times in nanoseconds.
-	int64_t pts, dts, duration;
-	int picture; // number in presentation order since the last IDR picture, -1 unknown
-	uint8_t *extra;
-	size_t extra_size;
-} sl_demuxer;
-
-static int sl_stopped(void *p) { return ((sl_demuxer *)p)->stop; }
-static void sl_demuxer_stop(sl_demuxer *d) { d->stop = 1; }
-
-static void sl_demuxer_free(sl_demuxer *d) {
-	av_parser_close(d->order);
-	avcodec_free_context(&d->order_ctx);
-	av_packet_free(&d->pkt);
-	avformat_close_input(&d->fmt);
-	free(d);
-}
-
-static sl_demuxer *sl_demuxer_new(void) {
-	sl_demuxer *d = calloc(1, sizeof *d);
-	if (!d) return NULL;
-	d->pkt = av_packet_alloc();
-	d->fmt = avformat_alloc_context();
-	if (!d->pkt || !d->fmt) { sl_demuxer_free(d); return NULL; }
-	d->fmt->interrupt_callback = (AVIOInterruptCB){sl_stopped, d};
-	return d;
-}
-
-static int sl_demuxer_open(sl_demuxer *d, const char *url) {
-	AVDictionary *opts = NULL;
-	av_dict_set(&opts, "protocol_whitelist", "file", 0);
-	int err = avformat_open_input(&d->fmt, url, NULL, &opts);
-	av_dict_free(&opts);
-	return err;
-}
-
-static int64_t sl_ns(const AVStream *s, int64_t t) {
-	return t == AV_NOPTS_VALUE ? INT64_MIN : av_rescale_q(t, s->time_base, (AVRational){1, 1000000000});
-}
-
-static int sl_intra_only(const AVStream *s) {
-	const AVCodecDescriptor *d = avcodec_descriptor_get(s->codecpar->codec_id);
-	return d && (d->props & AV_CODEC_PROP_INTRA_ONLY);
-}
-
-// Quarters of a clockwise turn to the upright picture.
-static int sl_quarters(AVStream *s) {
-	const uint8_t *m = NULL;
-#if LIBAVFORMAT_VERSION_MAJOR >= 61
-	const AVPacketSideData *side = av_packet_side_data_get(s->codecpar->coded_side_data,
-		s->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
-	if (side && side->size >= 9 * sizeof(int32_t)) m = side->data;
-#else
-	size_t size = 0;
-	m = av_stream_get_side_data(s, AV_PKT_DATA_DISPLAYMATRIX, &size);
-	if (size < 9 * sizeof(int32_t)) m = NULL;
-#endif
-	if (!m) return 0;
-	double degrees = -av_display_rotation_get((const int32_t *)m);
-	return degrees >= -180 && degrees <= 180 ? (int)((degrees + 360 + 45) / 90) & 3 : 0;
-}
-
-static const char *sl_tag(AVDictionary *m, const char *key) {
-	AVDictionaryEntry *e = av_dict_get(m, key, NULL, 0);
-	return e ? e->value : NULL;
-}
-
-static void sl_demuxer_select(sl_demuxer *d, int stream) {
-	for (unsigned i = 0; i < d->fmt->nb_streams; i++)
-		d->fmt->streams[i]->discard = (int)i == stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
-}
-
-// FFmpeg leaves presentation times out where a container has none and pictures
-// are reordered; the parser reads the picture order count instead.
-static int sl_picture_order(sl_demuxer *d, const AVStream *s) {
-	enum AVCodecID id = s->codecpar->codec_id;
-	if (id != AV_CODEC_ID_H264 && id != AV_CODEC_ID_HEVC) return -1;
-	if (!d->order) {
-		d->order = av_parser_init(id);
-		d->order_ctx = avcodec_alloc_context3(NULL);
-		if (!d->order || !d->order_ctx || avcodec_parameters_to_context(d->order_ctx, s->codecpar) < 0) return -1;
-		d->order->flags |= PARSER_FLAG_COMPLETE_FRAMES;
-	}
-	uint8_t *out;
-	int size;
-	av_parser_parse2(d->order, d->order_ctx, &out, &size, d->pkt->data, d->pkt->size, AV_NOPTS_VALUE, AV_NOPTS_VALUE, 0);
-	int poc = d->order->output_picture_number;
-	return id == AV_CODEC_ID_H264 ? poc / 2 : poc; // H.264 counts fields
-}
-
-static int sl_demuxer_read(sl_demuxer *d) {
-	av_packet_unref(d->pkt);
-	int err = av_read_frame(d->fmt, d->pkt);
-	if (err < 0) return err;
-	const AVStream *s = d->fmt->streams[d->pkt->stream_index];
-	d->pts = sl_ns(s, d->pkt->pts);
-	d->dts = sl_ns(s, d->pkt->dts);
-	d->duration = d->pkt->duration > 0 ? sl_ns(s, d->pkt->duration) : 0;
-	d->picture = d->pkt->pts == AV_NOPTS_VALUE ? sl_picture_order(d, s) : -1;
-	d->extra = av_packet_get_side_data(d->pkt, AV_PKT_DATA_NEW_EXTRADATA, &d->extra_size);
-	return 0;
-}
-*/
+// #include "demuxer.h"
 import "C"
 
 import (
@@ -124,14 +9,16 @@ import (
 	"unsafe"
 )
 
-// Demuxer reads the packets of a local file.
+// Demuxer reads the packets of a file, of a stream or of a capture device.
 type Demuxer struct {
-	p    *C.sl_demuxer
-	ctx  context.Context
-	stop func() bool
+	p       *C.sl_demuxer
+	ctx     context.Context
+	stop    func()
+	timeout time.Duration
 }
 
-// Stream describes one video stream of a file.
+// Stream describes one video stream. What a demuxer learns only by probing is
+// unknown where Open made it.
 type Stream struct {
 	Index         int
 	Codec         string // FFmpeg's name of the format, "none" for one it does not know
@@ -166,33 +53,12 @@ type Packet struct {
 // from a network. It blocks while the file is probed. Reading ends with ctx's
 // error when ctx ends. Close frees the demuxer.
 func OpenDemuxer(ctx context.Context, path string) (*Demuxer, error) {
-	if err := ctx.Err(); err != nil {
+	url := "file:" + path // so that a name with a colon is no protocol
+	d, err := open(ctx, Input{URL: url, Options: map[string]string{"protocol_whitelist": "file"}})
+	if err != nil {
 		return nil, err
 	}
-	quiet()
-	d := &Demuxer{p: C.sl_demuxer_new(), ctx: ctx}
-	if d.p == nil {
-		return nil, check(-C.ENOMEM)
-	}
-	p := d.p
-	finished := make(chan struct{})
-	cancel := context.AfterFunc(ctx, func() {
-		C.sl_demuxer_stop(p)
-		close(finished)
-	})
-	d.stop = func() bool {
-		if !cancel() {
-			<-finished // it is writing to p
-		}
-		return true
-	}
-	url := C.CString("file:" + path) // so that a name with a colon is no protocol
-	defer C.free(unsafe.Pointer(url))
-	err := check(C.sl_demuxer_open(d.p, url))
-	if err == nil {
-		err = check(C.avformat_find_stream_info(d.p.fmt, nil))
-	}
-	if err != nil {
+	if err := check(C.avformat_find_stream_info(d.p.fmt, nil)); err != nil {
 		err = d.interrupted(err)
 		d.Close()
 		return nil, err
@@ -200,10 +66,17 @@ func OpenDemuxer(ctx context.Context, path string) (*Demuxer, error) {
 	return d, nil
 }
 
-// interrupted puts ctx's error in the place of FFmpeg's own when ctx ended.
+// interrupted puts the cause in the place of FFmpeg's own error when ctx ended or
+// the time was over.
 func (d *Demuxer) interrupted(err error) error {
-	if cause := d.ctx.Err(); cause != nil && err != nil {
+	if err == nil {
+		return nil
+	}
+	if cause := d.ctx.Err(); cause != nil {
 		return cause
+	}
+	if C.sl_demuxer_late(d.p) != 0 {
+		return ErrTimeout
 	}
 	return err
 }
@@ -265,6 +138,7 @@ func (d *Demuxer) Read(p *Packet) error {
 	if err := d.ctx.Err(); err != nil {
 		return err
 	}
+	C.sl_demuxer_arm(d.p, C.int64_t(d.timeout.Microseconds()))
 	if err := check(C.sl_demuxer_read(d.p)); err != nil {
 		return d.interrupted(err)
 	}
@@ -283,7 +157,7 @@ func (d *Demuxer) Read(p *Packet) error {
 	return nil
 }
 
-// Close frees the demuxer and closes the file.
+// Close frees the demuxer and closes what it reads.
 func (d *Demuxer) Close() {
 	d.stop()
 	C.sl_demuxer_free(d.p)

@@ -1,4 +1,4 @@
-package file
+package av
 
 import (
 	"bytes"
@@ -13,18 +13,20 @@ var (
 	errLength = errors.New("a unit is longer than its packet")
 )
 
-// converter makes packets' bytes what ingest.Packet promises: H.264 and H.265 in
-// Annex B form with parameter sets in front of keyframes, others as they are.
-type converter struct {
+// Converter makes a container's packets what ingest.Packet promises: H.264 and
+// H.265 in Annex B form with parameter sets in front of keyframes, others as they
+// are. It is used by one goroutine at a time.
+type Converter struct {
 	nal    bool
 	length int // bytes of the size in front of each unit, 0 where there are start codes already
 	sets   ingest.ParameterSets
 }
 
-// configure takes a stream's codec configuration: avcC or hvcC (ISO/IEC 14496-15,
-// 5.3.3.1 and 8.3.3.1), or parameter sets in Annex B form.
-func (c *converter) configure(codec ingest.Codec, extra []byte) error {
-	*c = converter{nal: codec == ingest.H264 || codec == ingest.H265, sets: ingest.ParameterSets{Codec: codec}}
+// Configure takes a stream's codec configuration: avcC or hvcC (ISO/IEC 14496-15,
+// 5.3.3.1 and 8.3.3.1), or parameter sets in Annex B form, or nothing. What was
+// configured before is forgotten, also where it fails.
+func (c *Converter) Configure(codec ingest.Codec, extra []byte) error {
+	*c = Converter{nal: codec == ingest.H264 || codec == ingest.H265, sets: ingest.ParameterSets{Codec: codec}}
 	switch {
 	case !c.nal || len(extra) == 0:
 		return nil
@@ -40,7 +42,7 @@ func (c *converter) configure(codec ingest.Codec, extra []byte) error {
 	}
 }
 
-func (c *converter) avcC(b []byte) error {
+func (c *Converter) avcC(b []byte) error {
 	if len(b) < 7 {
 		return errConfig
 	}
@@ -55,7 +57,7 @@ func (c *converter) avcC(b []byte) error {
 	return nil
 }
 
-func (c *converter) hvcC(b []byte) error {
+func (c *Converter) hvcC(b []byte) error {
 	if len(b) < 23 {
 		return errConfig
 	}
@@ -74,7 +76,7 @@ func (c *converter) hvcC(b []byte) error {
 }
 
 // units remembers count parameter sets, each behind its 16-bit size.
-func (c *converter) units(b []byte, count int) (rest []byte, ok bool) {
+func (c *Converter) units(b []byte, count int) (rest []byte, ok bool) {
 	for range count {
 		if len(b) < 2 {
 			return nil, false
@@ -89,9 +91,9 @@ func (c *converter) units(b []byte, count int) (rest []byte, ok bool) {
 	return b, true
 }
 
-// convert returns a copy of data as a packet carries it, with padding. With
-// errLength it is what could be told apart before the damage.
-func (c *converter) convert(data []byte) ([]byte, error) {
+// Convert returns a copy of data as a packet carries it, with padding. With an
+// error it is what could be told apart before the damage.
+func (c *Converter) Convert(data []byte) ([]byte, error) {
 	if c.length == 0 {
 		out := make([]byte, len(data), len(data)+ingest.PacketPadding)
 		copy(out, data)
@@ -114,3 +116,16 @@ func (c *converter) convert(data []byte) ([]byte, error) {
 	}
 	return out, nil
 }
+
+// Complete puts known parameter sets in front of a keyframe that lacks them, as
+// ingest.ParameterSets does; other codecs' packets are returned as they are.
+func (c *Converter) Complete(data []byte, keyframe bool) []byte {
+	if !c.nal {
+		return data
+	}
+	return c.sets.Complete(data, keyframe)
+}
+
+// Ready tells whether decoding can start: the parameter sets are known where the
+// codec has such.
+func (c *Converter) Ready() bool { return !c.nal || c.sets.Whole() }

@@ -1,0 +1,110 @@
+package libav
+
+// #include "demuxer.h"
+import "C"
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"time"
+	"unsafe"
+)
+
+var (
+	// ErrTimeout is that an Input's Timeout was over.
+	ErrTimeout = errors.New("timed out")
+	// ErrNoDevices is that FFmpeg's library of capture devices is not installed.
+	ErrNoDevices = errors.New("FFmpeg's libavdevice is not installed")
+)
+
+// Input says what a demuxer reads, and what it may touch for that.
+type Input struct {
+	URL  string // with its protocol; of a capture device, its name
+	Data []byte // read in place of URL: a whole file in memory, which is copied
+	// Format is FFmpeg's name of the one demuxer that reads, whatever the bytes look
+	// like; Device says that it is in the library of capture devices.
+	Format   string
+	Device   bool
+	Protocol string            // the only one that is spoken; "" none
+	Options  map[string]string // of protocol and demuxer, by FFmpeg's names
+	// Timeout bounds how long Open and each Read may wait; 0 does not. FFmpeg looks
+	// at it ten times a second, but not while it asks for a host's address.
+	Timeout time.Duration
+}
+
+// Open opens a stream without probing it: packets come as soon as the peer sends
+// them, and streams that the container has not named yet appear in Video later.
+// Opening and reading end with ctx's error when ctx ends, and with ErrTimeout.
+// Close frees the demuxer.
+func Open(ctx context.Context, in Input) (*Demuxer, error) {
+	in.Options = maps.Clone(in.Options)
+	if in.Options == nil {
+		in.Options = map[string]string{}
+	}
+	in.Options["format_whitelist"] = in.Format
+	in.Options["protocol_whitelist"] = cmp.Or(in.Protocol, "none")
+	return open(ctx, in)
+}
+
+func open(ctx context.Context, in Input) (*Demuxer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	quiet()
+	if in.Device && C.sl_register_devices() == 0 {
+		return nil, ErrNoDevices
+	}
+	d := &Demuxer{p: C.sl_demuxer_new(), ctx: ctx, timeout: in.Timeout}
+	if d.p == nil {
+		return nil, check(-C.ENOMEM)
+	}
+	d.watch()
+	if in.Data != nil {
+		if err := check(C.sl_demuxer_memory(d.p, C.CBytes(in.Data), C.int64_t(len(in.Data)))); err != nil {
+			d.Close()
+			return nil, err
+		}
+	}
+	if err := d.connect(in); err != nil {
+		err = d.interrupted(err)
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// watch makes FFmpeg's calls end with the context.
+func (d *Demuxer) watch() {
+	p := d.p
+	finished := make(chan struct{})
+	cancel := context.AfterFunc(d.ctx, func() {
+		C.sl_demuxer_stop(p)
+		close(finished)
+	})
+	d.stop = func() {
+		if !cancel() {
+			<-finished // it is writing to p
+		}
+	}
+}
+
+func (d *Demuxer) connect(in Input) error {
+	var options *C.AVDictionary
+	defer func() { C.av_dict_free(&options) }()
+	for name, value := range in.Options {
+		n, v := C.CString(name), C.CString(value)
+		C.av_dict_set(&options, n, v, 0)
+		C.free(unsafe.Pointer(n))
+		C.free(unsafe.Pointer(v))
+	}
+	url, format := C.CString(in.URL), C.CString(in.Format)
+	defer C.free(unsafe.Pointer(url))
+	defer C.free(unsafe.Pointer(format))
+	C.sl_demuxer_arm(d.p, C.int64_t(in.Timeout.Microseconds()))
+	return check(C.sl_demuxer_open(d.p, url, format, &options))
+}
+
+// SetTimeout changes the Timeout of the next Reads.
+func (d *Demuxer) SetTimeout(timeout time.Duration) { d.timeout = timeout }
