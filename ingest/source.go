@@ -29,6 +29,7 @@ const (
 	ReasonRefused          Reason = "refused"
 	ReasonTimeout          Reason = "timeout"
 	ReasonUnauthorized     Reason = "unauthorized"
+	ReasonUntrusted        Reason = "untrusted" // the peer's certificate is not one we trust
 	ReasonNotFound         Reason = "not_found"
 	ReasonUnsupportedCodec Reason = "unsupported_codec"
 	ReasonEnded            Reason = "ended"

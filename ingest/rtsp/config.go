@@ -1,5 +1,6 @@
-// Package rtsp reads IP cameras: RTSP over TCP or UDP with Basic or Digest
-// authentication, H.264, H.265, VP8, VP9, AV1 and Motion JPEG.
+// Package rtsp reads IP cameras: RTSP over TCP, UDP or multicast, in the clear or
+// over TLS, with Basic or Digest authentication, H.264, H.265, VP8, VP9, AV1 and
+// Motion JPEG.
 package rtsp
 
 import (
@@ -13,12 +14,22 @@ import (
 type Transport string
 
 // Transports. Auto is TCP, which loses nothing on busy networks and passes
-// firewalls, and UDP where the camera refuses TCP.
+// firewalls, then UDP where the camera refuses TCP, then multicast where it
+// refuses that.
 const (
-	Auto Transport = "auto"
-	TCP  Transport = "tcp"
-	UDP  Transport = "udp"
+	Auto      Transport = "auto"
+	TCP       Transport = "tcp"
+	UDP       Transport = "udp"
+	Multicast Transport = "multicast"
 )
+
+// tries are the transports to ask for, in turn.
+func (t Transport) tries() []Transport {
+	if t == Auto {
+		return []Transport{TCP, UDP, Multicast}
+	}
+	return []Transport{t}
+}
 
 // Config says which camera to read, and how.
 type Config struct {
@@ -26,10 +37,11 @@ type Config struct {
 	Transport Transport `yaml:"transport"`
 	Username  string    `yaml:"username"` // takes the place of the URL's user and password
 	Password  string    `yaml:"password"`
+	TLS       TLS       `yaml:"tls"` // of rtsps://
 
-	// ReadTimeout is how long the camera may stay silent, while connecting and
-	// later, before Run gives up.
-	ReadTimeout time.Duration `yaml:"read_timeout"`
+	// Timeout is how long it may take until the camera has agreed to play, from
+	// looking up its name on, and later how long it may stay silent.
+	Timeout time.Duration `yaml:"timeout"`
 	// KeyframeTimeout is how long pictures may come without one that decoding
 	// can start with. Some cameras send a keyframe every 10 s or 20 s only.
 	KeyframeTimeout time.Duration `yaml:"keyframe_timeout"`
@@ -37,28 +49,32 @@ type Config struct {
 
 // Defaults is a configuration that lacks only the URL.
 func Defaults() Config {
-	return Config{Transport: Auto, ReadTimeout: 10 * time.Second, KeyframeTimeout: 30 * time.Second}
+	return Config{Transport: Auto, Timeout: 10 * time.Second, KeyframeTimeout: 30 * time.Second}
 }
 
-// Validate reports every mistake. Its texts never hold a password.
+// Validate reports every mistake. It opens nothing. Its texts never hold a
+// password.
 func (c Config) Validate() error {
 	var errs []error
 	if _, err := c.target(); err != nil {
 		errs = append(errs, err)
 	}
 	switch c.Transport {
-	case Auto, TCP, UDP:
+	case Auto, TCP, UDP, Multicast:
 	default:
-		errs = append(errs, fmt.Errorf("transport: %q is not one of auto, tcp, udp", c.Transport))
+		errs = append(errs, fmt.Errorf("transport: %q is not one of auto, tcp, udp, multicast", c.Transport))
 	}
-	if c.ReadTimeout <= 0 {
-		errs = append(errs, fmt.Errorf("read_timeout: %v is not positive", c.ReadTimeout))
+	if c.Timeout <= 0 {
+		errs = append(errs, fmt.Errorf("timeout: %v is not positive", c.Timeout))
 	}
 	if c.KeyframeTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("keyframe_timeout: %v is not positive", c.KeyframeTimeout))
 	}
 	if c.Password != "" && c.Username == "" {
 		errs = append(errs, errors.New("password: there is no username"))
+	}
+	if c.TLS.Insecure && c.TLS.CA != "" {
+		errs = append(errs, errors.New("tls: insecure takes any certificate, so ca would not be looked at"))
 	}
 	return errors.Join(errs...)
 }

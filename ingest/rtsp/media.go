@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bluenviron/gortsplib/v4/pkg/description"
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
 
 	"sightline/ingest"
@@ -13,32 +12,33 @@ import (
 
 // track is the part of a session that is read: one video format.
 type track struct {
-	media  *description.Media
+	section
 	format format.Format
 	codec  ingest.Codec
 	params [][]byte // parameter sets that the session description names
 }
 
 // choose takes the first video track in a format that can be depacketized.
-func choose(session *description.Session) (track, error) {
-	var found []string
-	for _, media := range session.Medias {
-		if media.IsBackChannel {
+func choose(o offered) (track, error) {
+	for _, s := range o.sections {
+		if s.media.IsBackChannel {
 			continue
 		}
-		for _, f := range media.Formats {
-			t := track{media: media, format: f}
+		for _, f := range s.media.Formats {
+			t := track{section: s, format: f}
 			if t.codec, t.params = codecOf(f); t.codec != "" {
 				return t, nil
 			}
-			found = append(found, f.Codec())
 		}
 	}
-	if len(found) == 0 {
+	switch {
+	case len(o.names) == 0:
 		return track{}, errors.New("the camera offers no stream at all")
+	case len(o.sections) == 0:
+		return track{}, fmt.Errorf("the camera's description of %s cannot be read", strings.Join(o.names, ", "))
 	}
 	return track{}, fmt.Errorf("the camera offers %s; supported are H.264, H.265, VP8, VP9, AV1, M-JPEG",
-		strings.Join(found, ", "))
+		strings.Join(o.names, ", "))
 }
 
 func codecOf(f format.Format) (ingest.Codec, [][]byte) {
@@ -63,6 +63,10 @@ func codecOf(f format.Format) (ingest.Codec, [][]byte) {
 		return ingest.AV1, nil
 	case *format.MJPEG:
 		return ingest.MJPEG, nil
+	case *format.Generic: // the library knows Motion JPEG by its static payload type alone
+		if strings.EqualFold(f.RTPMa, "JPEG/90000") {
+			return ingest.MJPEG, nil
+		}
 	}
 	return "", nil
 }

@@ -75,7 +75,7 @@ func TestRedirects(t *testing.T) {
 	}{"in a circle": {circle, 5}, "with a password to another host": {abroad, 1}} {
 		address, described := redirecting(t, c.location)
 		config := configFor("rtsp://" + address + "/gate")
-		config.Username, config.Password, config.ReadTimeout = "viewer", "s3cr3t", 5*time.Second
+		config.Username, config.Password, config.Timeout = "viewer", "s3cr3t", 5*time.Second
 		if _, err := read(t, config, 1); ingest.ReasonOf(err) != ingest.ReasonFailed || described.Load() > c.most {
 			t.Errorf("%s: %v after %d requests", name, err, described.Load())
 		}

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"sync"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 	"github.com/pion/rtcp"
 	pionrtp "github.com/pion/rtp"
 
@@ -17,59 +18,76 @@ import (
 	"sightline/ingest/rtp"
 )
 
-// writeTimeout bounds requests, which are small: it is how long a farewell to a
-// camera that reads no more can hold up the end of Run.
-const writeTimeout = time.Second
-
-var errStopped = errors.New("session ended")
+const (
+	// farewell is how long a camera that reads no more can hold up the end of Run.
+	farewell = time.Second
+	// never is the library's time-outs: they look at what comes second by second,
+	// and not at who holds it up, so that time is measured in pump instead.
+	never = 24 * time.Hour
+	// udpBuffer holds the burst of packets of a large keyframe.
+	udpBuffer = 2 << 20
+)
 
 // session is one connection to a camera. The client calls back on its own
 // goroutines; units go through packets to the goroutine in pump.
 type session struct {
-	config Config
-	stream string
-	target *url.URL
-	client *gortsplib.Client
-	track  track
+	source    *Source
+	target    *url.URL
+	transport Transport
+	epoch     string
+	client    *gortsplib.Client
+	links     links
+	answers
 
-	receiver *rtp.Receiver
-	packets  chan ingest.Packet
-	closing  chan struct{} // closed before the client is, so that no callback holds it up
-	ended    chan error    // one value: why the client stopped
-	goodbye  chan struct{}
-	bye      sync.Once
-	heard    atomic.Bool // RTP came since the last look
+	stage     atomic.Pointer[string] // of opening
+	track     track
+	receiver  *rtp.Receiver
+	keyframes keyframes
+	sender    atomic.Uint32 // SSRC
 
-	redirects int // of the client's one goroutine
+	packets chan ingest.Packet
+	closing chan struct{} // closed before the client is, so that no callback holds it up
+	opened  chan error    // one value: whether the camera plays
+	ended   chan error    // one value: why the client stopped
+	over    chan error    // room for one: the camera told that the stream ended
+	heard   atomic.Bool   // RTP came since the last look
 }
 
-// maxRedirects is how often a camera may send us elsewhere.
-const maxRedirects = 3
-
-func newSession(s *Source, target *url.URL, transport Transport) *session {
+func newSession(s *Source, target *url.URL, transport Transport) (*session, error) {
 	c := &session{
-		config: s.config, stream: s.stream, target: target,
+		source: s, target: target, transport: transport,
+		epoch:   strconv.FormatInt(time.Now().UnixMicro(), 10),
 		packets: make(chan ingest.Packet), closing: make(chan struct{}),
-		ended: make(chan error, 1), goodbye: make(chan struct{}),
+		opened: make(chan error, 1), ended: make(chan error, 1), over: make(chan error, 1),
 	}
-	via := gortsplib.TransportTCP
-	if transport == UDP {
-		via = gortsplib.TransportUDP
+	c.answers = answers{target: target, lost: c.lose}
+	c.stage.Store(new("connect"))
+	secure, err := s.config.TLS.client()
+	if err != nil {
+		return nil, failure(target, "connect", ingest.ReasonFailed, err)
 	}
+	via := transport.library()
 	c.client = &gortsplib.Client{
-		Scheme: target.Scheme, Host: target.Host, Transport: &via, UserAgent: "sightline",
-		ReadTimeout: s.config.ReadTimeout, WriteTimeout: writeTimeout, ListenPacket: listenUDP,
+		Scheme: target.Scheme, Host: target.Host, Transport: &via, UserAgent: "sightline", TLSConfig: secure,
+		ReadTimeout: never, WriteTimeout: farewell, DialContext: c.links.dial, ListenPacket: listenUDP,
+		OnRequest: c.onRequest, OnResponse: c.onResponse, OnServerRequest: c.onServerRequest,
 		// Loss shows in the packets' Break, bad packets in units dropped.
-		OnResponse:        c.onResponse,
 		OnPacketsLost:     func(uint64) {},
 		OnDecodeError:     func(error) {},
 		OnTransportSwitch: func(error) {},
 	}
-	return c
+	return c, nil
 }
 
-// udpBuffer holds the burst of packets of a large keyframe.
-const udpBuffer = 2 << 20
+func (t Transport) library() gortsplib.Transport {
+	switch t {
+	case UDP:
+		return gortsplib.TransportUDP
+	case Multicast:
+		return gortsplib.TransportUDPMulticast
+	}
+	return gortsplib.TransportTCP
+}
 
 // listenUDP opens a port with as much of udpBuffer as the system grants.
 func listenUDP(network, address string) (net.PacketConn, error) {
@@ -80,57 +98,95 @@ func listenUDP(network, address string) (net.PacketConn, error) {
 	return conn, err
 }
 
-// onResponse stops redirects that go round in circles or would show our
-// credentials to another host: without its target, the client reports a redirect
-// as a failure.
-func (c *session) onResponse(response *base.Response) {
-	if response.StatusCode < base.StatusMovedPermanently || response.StatusCode > base.StatusUseProxy {
-		return
-	}
-	c.redirects++
-	where := ""
-	if location := response.Header["Location"]; len(location) == 1 {
-		if u, err := url.Parse(location[0]); err == nil {
-			where = u.Hostname()
-		}
-	}
-	if c.redirects > maxRedirects || c.target.User != nil && where != c.target.Hostname() {
-		delete(response.Header, "Location")
-	}
-}
-
 // open asks for the camera's first video track and starts it.
-func (c *session) open(epoch string) error {
-	u := (*base.URL)(c.target)
-	described, _, err := c.client.Describe(u)
-	if err != nil {
-		return failure(c.target, "describe", reasonOf(err), err)
+func (c *session) open() error {
+	var described *base.URL
+	err := c.ask("describe", func() error {
+		session, _, err := c.client.Describe((*base.URL)(c.target))
+		if err == nil {
+			described = session.BaseURL
+		}
+		return err
+	})
+	var faulty liberrors.ErrClientSDPInvalid // then choose says what is wrong
+	if err != nil && !errors.As(err, &faulty) {
+		return err
 	}
-	if c.track, err = choose(described); err != nil {
+	var bad error
+	if c.track, bad = choose(c.offer); bad != nil {
+		return failure(c.target, "describe", ingest.ReasonUnsupportedCodec, bad)
+	} else if err != nil {
+		return err
+	}
+	c.receiver, err = rtp.NewReceiver(c.source.stream, c.epoch, c.track.codec, c.track.format.ClockRate(), c.track.params)
+	if err != nil {
 		return failure(c.target, "describe", ingest.ReasonUnsupportedCodec, err)
 	}
-	c.receiver, err = rtp.NewReceiver(c.stream, epoch, c.track.codec, c.track.format.ClockRate(), c.track.params)
-	if err != nil {
-		return failure(c.target, "describe", ingest.ReasonUnsupportedCodec, err)
+	if err := c.ask("setup", func() error {
+		_, err := c.client.Setup(described, c.track.media, 0, 0)
+		return err
+	}); err != nil {
+		return err
 	}
-	if _, err := c.client.Setup(described.BaseURL, c.track.media, 0, 0); err != nil {
-		return failure(c.target, "setup", reasonOf(err), err)
-	}
+	c.keyframes.allowed = c.track.feedback
+	c.keyframes.own = c.client.Stats().Session.Medias[c.track.media].Formats[c.track.format].LocalSSRC
 	c.client.OnPacketRTP(c.track.media, c.track.format, c.onRTP)
 	c.client.OnPacketRTCP(c.track.media, c.onRTCP)
-	if _, err := c.client.Play(nil); err != nil {
-		return failure(c.target, "play", reasonOf(err), err)
+	return c.ask("play", func() error {
+		_, err := c.client.Play(nil)
+		return err
+	})
+}
+
+// ask makes a request, and once more when the camera only wants it signed anew.
+func (c *session) ask(stage string, request func() error) error {
+	c.stage.Store(&stage)
+	c.renewed = false
+	err := request()
+	if err != nil && c.renewed {
+		err = request()
+	}
+	if err != nil {
+		return failure(c.target, stage, reasonOf(err), err)
 	}
 	return nil
 }
 
+// leave ends everything but pump.
+func (c *session) leave() {
+	close(c.closing)
+	c.links.part()
+	c.client.Close()
+}
+
 func (c *session) onRTP(packet *pionrtp.Packet) {
 	c.heard.Store(true)
+	c.sender.Store(packet.SSRC)
+	withheld := c.receiver.Withheld()
 	// deliver fails only when the session ends, and then nobody needs the error.
 	_ = c.receiver.Push(packet, time.Now(), c.deliver)
+	if c.receiver.Withheld() > withheld {
+		c.keyframes.want()
+	}
+	c.requestKeyframe()
+}
+
+// requestKeyframe sends a request if one is due. It does not block.
+func (c *session) requestKeyframe() {
+	if sender := c.sender.Load(); sender != 0 {
+		if request := c.keyframes.request(sender, time.Now()); request != nil {
+			_ = c.client.WritePacketRTCP(c.track.media, request) // one that gets lost is repeated
+		}
+	}
 }
 
 func (c *session) deliver(p ingest.Packet) error {
+	switch {
+	case p.Keyframe:
+		c.keyframes.came()
+	case p.Break:
+		c.keyframes.want()
+	}
 	select {
 	case c.packets <- p:
 		return nil
@@ -146,6 +202,14 @@ func (c *session) onRTCP(packet rtcp.Packet) {
 	case *rtcp.SenderReport:
 		c.receiver.Report(packet, time.Now())
 	case *rtcp.Goodbye:
-		c.bye.Do(func() { close(c.goodbye) })
+		c.lose(errGoodbye)
+	}
+}
+
+// lose ends the session for what the camera told; the first cause counts.
+func (c *session) lose(cause error) {
+	select {
+	case c.over <- cause:
+	default:
 	}
 }

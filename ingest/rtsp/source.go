@@ -2,29 +2,24 @@ package rtsp
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
 	"sightline/ingest"
 )
 
-var (
-	errNoKeyframe = errors.New("pictures come, but none that decoding can start with")
-	errSilent     = errors.New("the camera sends nothing")
-	errGoodbye    = errors.New("the camera ended the stream")
-)
-
 // Source reads one camera. A camera that ends its stream is an error with
-// ingest.ReasonEnded: a live stream has no end of its own. An emit that blocks
-// longer than the read timeout loses the connection.
+// ingest.ReasonEnded: a live stream has no end of its own. While emit blocks the
+// camera waits too, and may drop the connection.
 type Source struct {
 	config Config
 	stream string
 	log    *slog.Logger
+
+	mu      sync.Mutex
+	current *session // that plays
 }
 
 // New makes the source of the stream with that name. It opens nothing; a config
@@ -43,84 +38,135 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 	if err != nil {
 		return &ingest.Error{Reason: ingest.ReasonFailed, Permanent: true, Err: err}
 	}
-	transport := s.config.Transport
-	if transport == Auto {
-		transport = TCP
-	}
-	err = s.connect(ctx, target, transport, emit)
-	if s.config.Transport == Auto && refusesTCP(err) {
-		s.log.Info("camera refuses TCP, using UDP", "stream", s.stream)
-		err = s.connect(ctx, target, UDP, emit)
+	for i, transport := range s.config.Transport.tries() {
+		if i > 0 {
+			s.log.Info("camera refuses the transport, trying another", "stream", s.stream, "transport", transport)
+		}
+		err = s.connect(ctx, target, transport, emit)
+		if !refusesTransport(err) {
+			break
+		}
 	}
 	return err
 }
 
+// RequestKeyframe implements ingest.KeyframeRequester. It does nothing where the
+// camera's description does not say that it takes such requests.
+func (s *Source) RequestKeyframe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil {
+		s.current.keyframes.want()
+		s.current.requestKeyframe()
+	}
+}
+
+func (s *Source) set(current *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = current
+}
+
 // connect is one session from its first byte to its last.
 func (s *Source) connect(ctx context.Context, target *url.URL, transport Transport, emit func(ingest.Packet) error) error {
-	c := newSession(s, target, transport)
+	c, err := newSession(s, target, transport)
+	if err != nil {
+		return err
+	}
 	if err := c.client.Start2(); err != nil {
 		return failure(target, "start", ingest.ReasonFailed, err)
 	}
 	// Closing the client is what ends its blocking calls, so it happens beside
-	// them as soon as ctx ends; both goroutines have ended before this returns.
+	// them as soon as ctx ends; all goroutines have ended before this returns.
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer cancel()
 	beside.Go(func() {
 		<-ctx.Done()
-		close(c.closing)
-		c.client.Close()
+		c.leave()
 	})
 	beside.Go(func() { c.ended <- c.client.Wait() })
-
-	epoch := strconv.FormatInt(time.Now().UnixMicro(), 10)
-	if err := c.open(epoch); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return err
-	}
-	s.log.Info("camera connected", "stream", s.stream, "url", redacted(target),
-		"codec", c.track.codec, "transport", transport, "epoch", epoch)
-	err := c.pump(ctx, emit)
-	s.log.Info("camera disconnected", "stream", s.stream, "epoch", epoch,
-		"units_dropped", c.receiver.Dropped(), "units_withheld", c.receiver.Withheld())
-	return err
+	// A camera may send pictures before it has answered that it will.
+	beside.Go(func() { c.opened <- c.open() })
+	return c.pump(ctx, emit)
 }
 
 // pump hands packets to emit until the session or ctx ends.
 func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) error {
-	keyframe := time.NewTimer(c.config.KeyframeTimeout)
-	defer keyframe.Stop()
-	silence := time.NewTimer(c.config.ReadTimeout)
+	patience := c.source.config.Timeout
+	silence := time.NewTimer(patience)
 	defer silence.Stop()
+	var keyframe <-chan time.Time
+	opened, seen := c.opened, false
 	for {
 		select {
+		case err := <-opened:
+			if err != nil {
+				return c.cause(ctx, err)
+			}
+			opened = nil
+			c.connected()
+			defer c.disconnected()
+			silence.Reset(patience)
+			if !seen {
+				keyframe = time.After(c.source.config.KeyframeTimeout)
+			}
 		case p := <-c.packets:
-			keyframe.Stop()
+			seen, keyframe = true, nil
 			c.heard.Store(false)
 			if err := emit(p); err != nil {
 				return err
 			}
-			silence.Reset(c.config.ReadTimeout)
+			if opened == nil {
+				silence.Reset(patience)
+			}
 		case <-silence.C:
-			if c.heard.Swap(false) {
-				silence.Reset(c.config.ReadTimeout)
-				continue
+			if opened != nil {
+				return failure(c.target, *c.stage.Load(), ingest.ReasonTimeout, errNoAnswer)
+			} else if !c.heard.Swap(false) {
+				return failure(c.target, "read", ingest.ReasonTimeout, errSilent)
 			}
-			return failure(c.target, "read", ingest.ReasonTimeout, errSilent)
-		case <-keyframe.C:
+			silence.Reset(patience)
+		case <-keyframe:
 			return failure(c.target, "read", ingest.ReasonNoKeyframe, errNoKeyframe)
-		case <-c.goodbye:
-			return failure(c.target, "read", ingest.ReasonEnded, errGoodbye)
+		case cause := <-c.over:
+			return failure(c.target, "read", ingest.ReasonEnded, cause)
 		case err := <-c.ended:
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return failure(c.target, "read", reasonOf(err), err)
+			return c.cause(ctx, c.whyEnded(opened, err))
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// whyEnded is why the client stopped by itself. If that was while opening, opening
+// has failed, too, and knows more.
+func (c *session) whyEnded(opened <-chan error, err error) error {
+	if opened != nil {
+		if err := <-opened; err != nil {
+			return err
+		}
+	}
+	return failure(c.target, "read", reasonOf(err), err)
+}
+
+// cause is why a session failed: its context, if that ended.
+func (c *session) cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (c *session) connected() {
+	c.source.set(c)
+	c.source.log.Info("camera connected", "stream", c.source.stream, "url", redacted(c.target),
+		"codec", c.track.codec, "transport", c.transport, "epoch", c.epoch)
+}
+
+func (c *session) disconnected() {
+	c.source.set(nil)
+	c.source.log.Info("camera disconnected", "stream", c.source.stream, "epoch", c.epoch,
+		"units_dropped", c.receiver.Dropped(), "units_withheld", c.receiver.Withheld())
 }

@@ -177,7 +177,7 @@ func TestFailures(t *testing.T) {
 		{"silent server", "rtsp://" + mutePort(t) + "/gate", ingest.ReasonTimeout},
 	} {
 		config := configFor(c.url)
-		config.Username, config.Password, config.ReadTimeout = "viewer", secret, 500*time.Millisecond
+		config.Username, config.Password, config.Timeout = "viewer", secret, 500*time.Millisecond
 		_, err := read(t, config, 1)
 		if got := ingest.ReasonOf(err); err == nil || got != c.reason {
 			t.Errorf("%s: %v has reason %q, want %q", c.name, err, got, c.reason)
@@ -261,7 +261,7 @@ func TestCameraFallsSilent(t *testing.T) {
 			Scripts: []ingesttest.Script{{Packets: ingesttest.H264(60, 10, frameTime), Paced: true, Hold: true}},
 		}}})
 		config := configFor(server.URL("gate"))
-		config.Transport, config.ReadTimeout = transport, time.Second
+		config.Transport, config.Timeout = transport, time.Second
 		packets, err := read(t, config, 1000)
 		if err == nil || ingest.ReasonOf(err) != ingest.ReasonTimeout || len(packets) == 0 {
 			t.Errorf("%s: %v after %d packets, want reason timeout", transport, err, len(packets))
@@ -298,7 +298,7 @@ func TestValidate(t *testing.T) {
 		{func(c *rtsp.Config) { c.URL = "rtsp://viewer:s3cr3t@host:port/" }, "url"},
 		{func(c *rtsp.Config) { c.URL = "rtsp:///main" }, "no host"},
 		{func(c *rtsp.Config) { c.Transport = "pigeon" }, "pigeon"},
-		{func(c *rtsp.Config) { c.ReadTimeout = 0 }, "read_timeout"},
+		{func(c *rtsp.Config) { c.Timeout = 0 }, "timeout"},
 		{func(c *rtsp.Config) { c.KeyframeTimeout = -1 }, "keyframe_timeout"},
 		{func(c *rtsp.Config) { c.Password = "s3cr3t" }, "no username"},
 	} {
