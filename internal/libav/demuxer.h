@@ -2,6 +2,9 @@
 #ifndef SL_DEMUXER_H
 #define SL_DEMUXER_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // RTLD_DEFAULT
+#endif
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +92,12 @@ static int sl_register_devices(void) {
 	void (*all)(void) = lib ? (void (*)(void))dlsym(lib, "avdevice_register_all") : NULL;
 	if (all) all();
 	return all != NULL;
+}
+
+// libsrt, which FFmpeg may come with, writes to standard error by itself.
+static void sl_quiet_srt(void) {
+	void (*level)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "srt_setloglevel");
+	if (level) level(0);
 }
 
 static void sl_demuxer_arm(sl_demuxer *d, int64_t us) { d->deadline = us > 0 ? av_gettime_relative() + us : 0; }

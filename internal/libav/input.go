@@ -53,6 +53,9 @@ func open(ctx context.Context, in Input) (*Demuxer, error) {
 		return nil, err
 	}
 	quiet()
+	if in.Protocol == "srt" {
+		C.sl_quiet_srt()
+	}
 	if in.Device && C.sl_register_devices() == 0 {
 		return nil, ErrNoDevices
 	}
