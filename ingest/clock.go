@@ -160,6 +160,7 @@ func (l *Timeline) unwrap(rtp uint32, arrival time.Time) (time.Duration, bool) {
 		step = durationToTicks(max(forward, l.highest), l.rate) + 1 - l.ticks
 		l.reports.forget()
 		l.stamps.forget()
+		l.arrivals = envelope{}
 	}
 	l.ticks += step
 	l.last, l.lastArrival = rtp, arrival

@@ -11,6 +11,14 @@ const (
 	// latest two windows say where the line is, and all maxWindows its slope.
 	windowLength = 5 * time.Second
 	maxWindows   = 120
+	// maxPause is how much later than in the window before all events of one may
+	// come, and maxOffLine how far from a known line, before the sender's clock is
+	// taken to have stood still or made a step, so that what was before is of
+	// another line. Two windows of a clock that is just slow differ by less.
+	maxPause   = 2 * windowLength
+	maxOffLine = time.Second
+	// firstSpread is assumed until the first window is closed.
+	firstSpread = 100 * time.Millisecond
 	// minWindows are needed for any slope, and driftSpan of them to export it.
 	minWindows = 3
 	driftSpan  = time.Minute
@@ -76,7 +84,12 @@ func (e *envelope) value(x time.Duration) time.Duration {
 }
 
 // spread is how late events were lately, beyond the earliest.
-func (e *envelope) spread() time.Duration { return max(e.worst[0], e.worst[1]) }
+func (e *envelope) spread() time.Duration {
+	if len(e.minima) == 0 {
+		return max(e.worst[0], firstSpread)
+	}
+	return max(e.worst[0], e.worst[1])
+}
 
 // drift is by how many ppm the clock of x is faster than that of x+y, 0 where
 // that is not known.
@@ -87,12 +100,12 @@ func (e *envelope) drift() float64 {
 	return -e.slope / (1 + e.slope) * 1e6
 }
 
-// close ends the window and finds the slope anew. Windows before a step of the
-// sender's clock are on another line.
+// close ends the window and finds the slope anew.
 func (e *envelope) close() {
 	if n := len(e.minima); n > 0 {
 		last := e.minima[n-1]
-		if (e.current.y - last.y - e.along(e.current.x-last.x)).Abs() > maxClockJump {
+		off := e.current.y - last.y - e.along(e.current.x-last.x)
+		if off > maxPause || e.slope != 0 && off.Abs() > maxOffLine {
 			*e = envelope{started: true, current: e.current}
 		}
 	}
