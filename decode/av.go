@@ -4,18 +4,40 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"sightline/ingest"
 	"sightline/internal/libav"
 )
 
+// avDecoder is what is used of FFmpeg's decoder.
+type avDecoder interface {
+	Decode(data []byte, id int64, frames []libav.Frame) ([]libav.Frame, error)
+	Drain(frames []libav.Frame) ([]libav.Frame, error)
+	Missing() int64
+	Concealed() int64
+	OnDevice() bool
+	FrameThreads() bool
+	SetSkipFilter(libav.SkipFilter)
+	Name() string
+	Reset()
+	Close()
+}
+
 // decoder decodes with FFmpeg. Its frames refer to FFmpeg's own buffers.
 type decoder struct {
-	config Config
-	av     *libav.Decoder // nil before the first packet and while none fits
-	scaler *libav.Scaler
-	frames []libav.Frame // reused between calls
+	config   Config
+	av       avDecoder // nil before the first packet and while none fits
+	openAV   func(libav.DecoderOptions) (avDecoder, error)
+	scaler   *libav.Scaler
+	frames   []libav.Frame // reused between calls
+	memory   *libav.Memory
+	info     atomic.Pointer[Info]
+	filter   FilterSkip
+	keysOnly bool
+	devices  []string // to be tried, best first
+	trial    string   // the device that has yet to show a picture
 
 	codec     ingest.Codec
 	extradata []byte
@@ -24,13 +46,8 @@ type decoder struct {
 	numbers   *numbering // of epoch; nil before the first packet
 	stale     bool       // FFmpeg still holds pictures of the epoch before
 	window    window
-
-	lastID  uint64
-	keyID   uint64 // of the latest keyframe given to FFmpeg, 0 while one is awaited
-	damaged bool   // what follows refers to pictures that are missing or damaged
-	// lead is the time of a keyframe that ended damage, else 0: pictures shown
-	// before it, though decoded after it, may refer to what was lost.
-	lead time.Duration
+	lastID    uint64
+	trust     trust
 }
 
 // Decode implements Decoder.
@@ -45,17 +62,21 @@ func (d *decoder) Decode(p ingest.Packet, emit func(*Frame) error) error {
 	if d.changed(p) {
 		d.shut()
 	}
-	if d.keyID == 0 && !p.Keyframe {
+	var s start
+	if p.Keyframe || d.trust.damaged {
+		s = startOf(p)
+	}
+	if d.trust.group == 0 && s.kind == nowhere {
 		return fmt.Errorf("decode %s: %w", p.Codec, ErrNoKeyframe)
 	}
 	if err := d.open(p); err != nil {
 		return err
 	}
-	d.watch(p, id)
-	frames, err := d.av.Decode(p.Data, int64(id), d.frames[:0])
+	doubtful := d.trust.enter(p, s, id)
+	d.window.add(entry{id: id, packet: p, numbers: d.numbers, group: d.trust.group, damaged: doubtful})
+	frames, err := d.decode(p, id)
 	if err != nil {
-		err = fmt.Errorf("decode %s: %w", p.Codec, err)
-		d.failed(p, id)
+		err = d.failed(p, id, err)
 	} else if len(frames) == 0 && hidden(p) {
 		d.window.remove(id)
 	}
@@ -63,13 +84,37 @@ func (d *decoder) Decode(p ingest.Packet, emit func(*Frame) error) error {
 	if emitErr != nil {
 		return emitErr
 	}
+	if d.keysOnly && d.window.pending() > 0 {
+		drainErr, emitErr := d.drain(emit)
+		if emitErr != nil {
+			return emitErr
+		}
+		err = errors.Join(err, drainErr)
+	}
 	return errors.Join(err, convErr)
+}
+
+// decode gives a packet to FFmpeg and notes what it finds out about pictures.
+func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
+	frames, err := d.av.Decode(p.Data, int64(id), d.frames[:0])
+	if d.trial != "" && (err != nil || len(frames) > 0) {
+		frames, err = d.judge(p, id, frames, err)
+	}
+	if missing := d.av.Missing(); missing != libav.None {
+		d.missing(uint64(missing))
+	}
+	if concealed := d.av.Concealed(); concealed != libav.None {
+		d.spoil(uint64(concealed))
+	}
+	return frames, err
 }
 
 // Skip implements Decoder.
 func (d *decoder) Skip(p ingest.Packet) {
 	d.enter(p)
-	d.damaged = d.damaged || !p.Disposable
+	if p.Break || !p.Disposable {
+		d.trust.lose()
+	}
 }
 
 // Flush implements Decoder.
@@ -108,39 +153,13 @@ func (d *decoder) enter(p ingest.Packet) (id uint64) {
 	if d.numbers == nil || p.Epoch != d.epoch {
 		d.stale = d.window.pending() > 0
 		d.epoch, d.numbers = p.Epoch, &numbering{}
-		d.await()
+		d.trust.await()
 	}
 	d.lastID++
 	if !hidden(p) {
 		d.numbers.enter(picture{p.PTS, d.lastID})
 	}
 	return d.lastID
-}
-
-// await makes the decoder wait for a keyframe.
-func (d *decoder) await() { d.keyID, d.damaged, d.lead = 0, true, 0 }
-
-// open opens a decoder for p where none is open.
-func (d *decoder) open(p ingest.Packet) error {
-	if d.av != nil {
-		return nil
-	}
-	c := container(p)
-	av, err := libav.OpenDecoder(libav.DecoderOptions{
-		Codec: string(p.Codec), Extradata: p.Extradata, Width: c.Width, Height: c.Height, Tag: c.Tag,
-		BitsPerSample: c.BitsPerSample, PixelFormat: c.PixelFormat, Threads: d.config.Threads,
-		FrameThreads: !d.config.Live && d.config.Threads > 1, LowDelay: d.config.Live,
-		SkipLoopFilter: d.config.SkipLoopFilter,
-	})
-	if errors.Is(err, libav.ErrNoDecoder) {
-		return fmt.Errorf("decode: %w %q", ErrUnsupported, p.Codec)
-	}
-	if err != nil {
-		return fmt.Errorf("open %s decoder: %w", p.Codec, err)
-	}
-	d.av, d.codec, d.extradata, d.container = av, p.Codec, p.Extradata, c
-	d.config.Logger.Debug("decoder opened", "stream", p.Stream, "codec", p.Codec, "decoder", av.Name(), "threads", d.config.Threads)
-	return nil
 }
 
 // shut closes FFmpeg's decoder; pictures it holds are given up.
@@ -150,37 +169,27 @@ func (d *decoder) shut() {
 		d.av = nil
 	}
 	d.window.clear()
-	d.await()
+	d.trust.await()
 }
 
-// watch notes what p means for the damage of pictures, and remembers p until its
-// picture comes out.
-func (d *decoder) watch(p ingest.Packet, id uint64) {
-	d.damaged = d.damaged || p.Break
-	if p.Keyframe {
-		d.lead = 0
-		if d.damaged {
-			d.lead = p.PTS
-		}
-		d.keyID, d.damaged = id, false
+// failed notes that FFmpeg refused a packet, and says so in words.
+func (d *decoder) failed(p ingest.Packet, id uint64, err error) error {
+	if errors.Is(err, libav.ErrNoMemory) {
+		err = fmt.Errorf("no room for another picture beside %d MiB held: %w", d.memory.Bytes()>>20, err)
 	}
-	d.window.add(entry{
-		id: id, packet: p, numbers: d.numbers, group: d.keyID,
-		damaged: d.damaged || p.PTS < d.lead,
-	})
-}
-
-// failed notes that FFmpeg refused a packet.
-func (d *decoder) failed(p ingest.Packet, id uint64) {
+	err = fmt.Errorf("decode %s: %w", p.Codec, err)
 	if d.av.FrameThreads() {
 		// It was this packet or one of those before it: all are suspect.
 		d.window.owed++
-		d.window.damage(0, d.keyID)
-		d.damaged = true
-		return
+		d.window.damage(0, d.trust.group)
+		d.trust.lose()
+		return err
 	}
 	d.window.remove(id)
-	d.damaged = d.damaged || !p.Disposable
+	if !p.Disposable {
+		d.trust.lose()
+	}
+	return err
 }
 
 // drain emits what FFmpeg holds back and makes it ready for another start.
@@ -190,13 +199,16 @@ func (d *decoder) drain(emit func(*Frame) error) (err, emitErr error) {
 		return nil, nil
 	}
 	frames, err := d.av.Drain(d.frames[:0])
+	if missing := d.av.Missing(); missing != libav.None {
+		d.missing(uint64(missing))
+	}
 	if err != nil {
 		err = fmt.Errorf("decode %s: %w", d.codec, err)
 	}
 	convErr, emitErr := d.emitAll(frames, emit)
 	d.av.Reset()
 	d.window.clear()
-	d.await()
+	d.trust.await()
 	return errors.Join(err, convErr), emitErr
 }
 
@@ -233,7 +245,10 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 	p := e.packet
 	if info.Damaged && !p.Disposable {
 		d.window.damage(e.id, e.group)
-		d.damaged = d.damaged || e.group == d.keyID
+		if e.group == d.trust.group {
+			d.trust.damaged = true
+			d.trust.refreshing = d.trust.refreshing && !info.Concealed
+		}
 	}
 	color := colorOf(info, p.Codec)
 	f, color, err := d.adapt(f, color, p.Rotation/90&3)
@@ -243,6 +258,7 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 	damaged := e.damaged || info.Damaged
 	info = f.Info()
 	pts, captured := e.numbers.clock(p.PTS, p.Captured)
+	d.measure(info.Width, info.Height)
 	out := Frame{
 		Stream: p.Stream, Epoch: p.Epoch, Index: e.numbers.number(picture{p.PTS, e.id}), PTS: pts,
 		Captured: captured, Received: p.Received, Clock: p.Clock,

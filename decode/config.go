@@ -12,7 +12,8 @@ import (
 type Config struct {
 	Threads        int          // decoder threads, at least 1; 1 costs least per picture
 	Live           bool         // stamp frames with the time they were decoded and hold back none for speed
-	SkipLoopFilter bool         // faster and rougher: pictures drift until the next keyframe
+	SkipLoopFilter bool         // begin with FilterSkipAll instead of FilterSkipNone
+	HWAccel        string       // a device to decode on: none or "", auto, vaapi, qsv or cuda
 	Logger         *slog.Logger // nil logs nothing
 	Frames         *Live        // counts the frames handed out; nil counts none
 }
@@ -27,6 +28,9 @@ const maxThreads = 32
 func (c Config) Validate() error {
 	if c.Threads < 1 || c.Threads > maxThreads {
 		return fmt.Errorf("threads: %d is not in 1 to %d", c.Threads, maxThreads)
+	}
+	if _, ok := devices[c.HWAccel]; !ok {
+		return fmt.Errorf("hwaccel: %q is none of none, auto, vaapi, qsv, cuda", c.HWAccel)
 	}
 	return nil
 }
@@ -48,5 +52,13 @@ func New(c Config) (Decoder, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &decoder{config: c, scaler: &libav.Scaler{}}, nil
+	d := &decoder{
+		config: c, scaler: &libav.Scaler{}, memory: libav.NewMemory(), devices: devices[c.HWAccel],
+		openAV: func(o libav.DecoderOptions) (avDecoder, error) { return libav.OpenDecoder(o) },
+	}
+	if c.SkipLoopFilter {
+		d.filter = FilterSkipAll
+	}
+	d.info.Store(&Info{})
+	return d, nil
 }

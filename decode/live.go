@@ -8,11 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// Live counts the frames that were handed out and not yet given back. Decoders
-// share one; it is safe for concurrent use. The zero value counts, and a nil
+// Live counts the frames that were handed out and not yet given back, and the
+// bytes of their samples. Decoders share one; it is safe for concurrent use. The zero value counts, and a nil
 // *Live does nothing.
 type Live struct {
 	n      atomic.Int64
+	bytes  atomic.Int64
 	mu     sync.Mutex
 	births map[*Frame][]uintptr // nil unless traced
 }
@@ -29,17 +30,29 @@ func (l *Live) Frames() int {
 	return int(l.n.Load())
 }
 
+// Bytes is how many bytes of samples the frames that are out have. What their
+// decoders hold in all, Info tells.
+func (l *Live) Bytes() int64 {
+	if l == nil {
+		return 0
+	}
+	return l.bytes.Load()
+}
+
 // New is NewFrame, counted until its last release.
 func (l *Live) New(f Frame, free func()) *Frame {
 	if l == nil {
 		return NewFrame(f, free)
 	}
+	size := pixelBytes(&f)
 	l.n.Add(1)
+	l.bytes.Add(size)
 	var out *Frame
 	out = NewFrame(f, func() {
 		l.forget(out)
 		free()
 		l.n.Add(-1)
+		l.bytes.Add(-size)
 	})
 	if l.births != nil {
 		pcs := make([]uintptr, 32)

@@ -52,6 +52,16 @@ func (w *window) take(id uint64) (entry, bool) {
 	return e, true
 }
 
+// find returns the packet id, nil when it is not inside.
+func (w *window) find(id uint64) *entry {
+	for i := range w.in {
+		if w.in[i].id == id {
+			return &w.in[i]
+		}
+	}
+	return nil
+}
+
 // remove forgets the packet id, which has no picture.
 func (w *window) remove(id uint64) {
 	w.in = slices.DeleteFunc(w.in, func(e entry) bool { return e.id == id })

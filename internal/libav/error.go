@@ -1,5 +1,6 @@
 package libav
 
+// #include <errno.h>
 // #include <libavutil/error.h>
 import "C"
 
@@ -15,6 +16,8 @@ type Error int
 const (
 	ErrInvalidData Error = C.AVERROR_INVALIDDATA
 	ErrNoDecoder   Error = C.AVERROR_DECODER_NOT_FOUND
+	ErrNoDevice    Error = -C.ENODEV
+	ErrNoMemory    Error = -C.ENOMEM
 	errInterrupted Error = C.AVERROR_EXIT
 	errEOF         Error = C.AVERROR_EOF
 )

@@ -49,7 +49,8 @@ type FrameInfo struct {
 	ID            int64  // of the packet it came from
 	Planes        [3]unsafe.Pointer
 	Strides       [3]int
-	Damaged       bool
+	Damaged       bool // not whole: concealed, or decoded from pictures that were not there at the start
+	Concealed     bool // parts of it could not be decoded
 	Matrix        Matrix
 	FullRange     bool
 	Siting        Siting
@@ -62,9 +63,10 @@ func (f Frame) Free() { C.av_frame_free(&f.p) }
 func (f Frame) Info() FrameInfo {
 	info := FrameInfo{
 		Width: int(f.p.width), Height: int(f.p.height), ID: int64(f.p.pts),
-		Damaged:   f.p.flags&C.AV_FRAME_FLAG_CORRUPT != 0 || f.p.decode_error_flags != 0,
+		Concealed: f.p.decode_error_flags != 0,
 		FullRange: f.p.color_range == C.AVCOL_RANGE_JPEG,
 	}
+	info.Damaged = info.Concealed || f.p.flags&C.AV_FRAME_FLAG_CORRUPT != 0
 	for i := range info.Planes {
 		info.Planes[i], info.Strides[i] = unsafe.Pointer(f.p.data[i]), int(f.p.linesize[i])
 	}

@@ -1,0 +1,118 @@
+package decode
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+
+	"sightline/ingest"
+)
+
+// trust follows which pictures are whole: decoded from all they refer to. After a
+// loss none is until decoding could begin anew, whatever the decoder makes of it.
+type trust struct {
+	group   uint64 // id of the packet where decoding began, 0 while such a one is awaited
+	damaged bool   // what follows may refer to pictures that are missing or not whole
+	// lead is the time of a packet that ended damage, else 0: pictures shown
+	// before it, though decoded after it, may refer to what was lost.
+	lead time.Duration
+
+	refreshing bool          // bit by bit, since a recovery point
+	refreshID  uint64        // its packet
+	refreshed  time.Duration // its time
+	left       int           // pictures still to come
+	latest     time.Duration // time of the latest shown since
+
+	sps  []byte // the last of H.264
+	gaps bool   // it allows pictures to be left out on purpose (gaps_in_frame_num)
+}
+
+// await makes the decoder wait for a place to begin.
+func (t *trust) await() { t.group, t.damaged, t.refreshing, t.lead = 0, true, false, 0 }
+
+// lose notes that something was lost.
+func (t *trust) lose() { t.damaged, t.refreshing = true, false }
+
+// enter notes what a packet given to FFmpeg means for what follows, and tells
+// whether its own picture is in doubt.
+func (t *trust) enter(p ingest.Packet, s start, id uint64) (doubtful bool) {
+	if p.Break {
+		t.lose()
+	}
+	switch {
+	case s.kind == closed, s.kind == open:
+		t.lead = 0
+		if s.broken || s.kind == open && t.damaged {
+			t.lead = p.PTS
+		}
+		t.group, t.damaged, t.refreshing = id, false, false
+		t.configure(p)
+	case s.kind == refresh && t.damaged && !t.refreshing:
+		if t.group == 0 {
+			t.group = id
+			t.configure(p)
+		}
+		t.refreshing, t.refreshID, t.left = true, id, s.count
+		t.refreshed, t.latest = p.PTS, p.PTS
+	case t.refreshing:
+		t.advance(p, id)
+	}
+	return t.damaged || p.PTS < t.lead && !decodable(p)
+}
+
+// advance counts a picture after a recovery point. The pictures that are whole are
+// those shown from then on (ITU-T H.264 D.2.8), so what is decoded later and shown
+// earlier stays in doubt.
+func (t *trust) advance(p ingest.Packet, id uint64) {
+	t.latest = max(t.latest, p.PTS)
+	if p.Codec == ingest.H265 && p.PTS > t.refreshed || p.Codec != ingest.H265 && !p.Disposable {
+		t.left--
+	}
+	if t.left <= 0 {
+		t.group, t.damaged, t.refreshing, t.lead = id, false, false, t.latest
+	}
+}
+
+// configure looks whether a stream leaves pictures out on purpose, which then is no loss.
+func (t *trust) configure(p ingest.Packet) {
+	if p.Codec != ingest.H264 {
+		return
+	}
+	for unit := range ingest.NALs(p.Data) {
+		switch kind := unit[0] & 0x1f; {
+		case kind == h264SPS && !bytes.Equal(unit, t.sps):
+			var sps h264.SPS
+			t.gaps = sps.Unmarshal(unit) == nil && sps.GapsInFrameNumValueAllowedFlag
+			t.sps = bytes.Clone(unit)
+		case kind >= h264SliceFirst && kind <= h264IDR:
+			return
+		}
+	}
+}
+
+// missing notes that the picture of packet id refers to one that never came, which
+// no source told of. That is no news where doubt is on it already, as on what leads
+// to a random access point, and natural where decoding began.
+func (d *decoder) missing(id uint64) {
+	e := d.window.find(id)
+	if d.trust.gaps || id == d.trust.group || d.trust.refreshing && id == d.trust.refreshID || e != nil && e.damaged {
+		return
+	}
+	d.spoil(id)
+}
+
+// spoil marks the picture of packet id and those that may refer to it.
+func (d *decoder) spoil(id uint64) {
+	group := d.trust.group
+	if e := d.window.find(id); e != nil {
+		e.damaged, group = true, e.group
+		if e.packet.Disposable {
+			return
+		}
+	}
+	d.window.damage(id, group)
+	if group == d.trust.group {
+		d.trust.lose()
+	}
+}

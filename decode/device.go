@@ -1,0 +1,130 @@
+package decode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"sightline/ingest"
+	"sightline/internal/libav"
+)
+
+// devices lists what each word of Config.HWAccel tries, best first.
+var devices = map[string][]string{
+	"": nil, "none": nil, "auto": {"cuda", "vaapi"}, "vaapi": {"vaapi"}, "qsv": {"qsv"}, "cuda": {"cuda"},
+}
+
+// open opens a decoder for p where none is open: on the first device that takes
+// it, else in software. Its pictures come to host memory in any case.
+func (d *decoder) open(p ingest.Packet) error {
+	if d.av != nil {
+		return nil
+	}
+	var why []string
+	for _, device := range d.devices {
+		av, err := d.openAV(d.options(p, device))
+		if err == nil {
+			d.trial = device
+			d.opened(p, av)
+			return nil
+		}
+		why = append(why, device+": "+deviceTrouble(device, p.Codec, err))
+	}
+	if why != nil {
+		d.giveUpDevices(p, strings.Join(why, ", "))
+	}
+	return d.openSoftware(p)
+}
+
+func (d *decoder) openSoftware(p ingest.Packet) error {
+	av, err := d.openAV(d.options(p, ""))
+	if errors.Is(err, libav.ErrNoDecoder) {
+		return fmt.Errorf("decode: %w %q", ErrUnsupported, p.Codec)
+	}
+	if err != nil {
+		return fmt.Errorf("open %s decoder: %w", p.Codec, err)
+	}
+	d.trial = ""
+	d.opened(p, av)
+	return nil
+}
+
+func (d *decoder) options(p ingest.Packet, device string) libav.DecoderOptions {
+	c := container(p)
+	o := libav.DecoderOptions{
+		Codec: string(p.Codec), Extradata: p.Extradata, Width: c.Width, Height: c.Height, Tag: c.Tag,
+		BitsPerSample: c.BitsPerSample, PixelFormat: c.PixelFormat, Threads: d.config.Threads,
+		FrameThreads: !d.config.Live && d.config.Threads > 1 && device == "", LowDelay: d.config.Live, Device: device,
+	}
+	d.bound(&o)
+	return o
+}
+
+func (d *decoder) opened(p ingest.Packet, av avDecoder) {
+	d.av, d.codec, d.extradata, d.container = av, p.Codec, p.Extradata, container(p)
+	av.SetSkipFilter(d.filter.native())
+	d.tell(func(i *Info) { i.Decoder, i.HWAccel = av.Name(), "" })
+	d.config.Logger.Debug("decoder opened", slog.String("stream", p.Stream), slog.String("codec", string(p.Codec)),
+		slog.String("decoder", av.Name()), slog.Int("threads", d.config.Threads))
+}
+
+// giveUpDevices decodes in software from now on, and says why, once a stream.
+func (d *decoder) giveUpDevices(p ingest.Packet, why string) {
+	d.devices = nil
+	d.tell(func(i *Info) { i.Note = why })
+	level := slog.LevelWarn
+	if d.config.HWAccel == "auto" {
+		level = slog.LevelInfo // nobody counted on one
+	}
+	d.config.Logger.Log(context.Background(), level, "no hardware decoding, decoding in software",
+		slog.String("stream", p.Stream), slog.String("hwaccel", d.config.HWAccel), slog.String("reason", why))
+}
+
+// judge looks at what a device made of its first packets. Where it fails and
+// software does not, software it is.
+func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err error) ([]libav.Frame, error) {
+	device := d.trial
+	switch {
+	case err == nil && d.av.OnDevice():
+		d.trial = ""
+		d.tell(func(i *Info) { i.HWAccel = device })
+		return frames, nil
+	case err == nil:
+		d.trial = ""
+		d.giveUpDevices(p, device+": does not take this "+string(p.Codec))
+		return frames, nil
+	}
+	for _, f := range frames {
+		f.Free()
+	}
+	d.av.Close()
+	d.av = nil
+	if openErr := d.openSoftware(p); openErr != nil {
+		return nil, openErr
+	}
+	frames, softErr := d.av.Decode(p.Data, int64(id), d.frames[:0])
+	if softErr == nil {
+		d.giveUpDevices(p, device+": "+err.Error())
+	}
+	return frames, softErr
+}
+
+// deviceTrouble is why a device cannot be used, in words.
+func deviceTrouble(device string, codec ingest.Codec, err error) string {
+	switch {
+	case errors.Is(err, libav.ErrNoDecoder):
+		return "no decoder of " + string(codec) + " in this FFmpeg"
+	case !errors.Is(err, libav.ErrNoDevice):
+		return err.Error()
+	case device == "cuda":
+		return "no device, or no driver (libcuda.so.1, libnvcuvid.so.1)"
+	}
+	found, _ := filepath.Glob("/dev/dri/renderD*")
+	if len(found) == 0 {
+		return "no device /dev/dri/renderD128"
+	}
+	return "no driver for " + found[0]
+}
