@@ -52,6 +52,8 @@ type Depacketizer struct {
 	broken  bool // something was lost since the latest Unit
 	started bool
 	next    uint16
+	behind  int // packets in a row that came for a place passed by
+	losses  lossCount
 	dropped uint64
 }
 
@@ -82,6 +84,9 @@ func New(codec ingest.Codec, params [][]byte) (*Depacketizer, error) {
 // Dropped is how many units were thrown away because a part was missing or bad.
 // Units of which not one packet came are not counted: nobody knows how many.
 func (d *Depacketizer) Dropped() uint64 { return d.dropped }
+
+// Losses is what was lost so far. Any goroutine may ask.
+func (d *Depacketizer) Losses() Losses { return d.losses.load() }
 
 // Push takes the next packet in sequence order, as far as the transport could
 // restore it, and calls yield for each unit that it completes. It keeps packet.
@@ -117,13 +122,25 @@ func (d *Depacketizer) Push(packet *rtp.Packet, arrival time.Time, yield func(Un
 }
 
 // sequence says whether packets before seq are missing, and whether seq is late.
+// A number that stays behind for long is where the sender counts now.
 func (d *Depacketizer) sequence(seq uint16) (gap, late bool) {
 	ahead := int16(seq - d.next)
-	if d.started && ahead < 0 && ahead >= -lateWindow {
+	behind := d.started && ahead < 0 && ahead >= -lateWindow
+	if behind && d.behind < lateWindow {
+		d.behind++
+		d.losses.late.Add(1)
 		return false, true
 	}
-	gap = d.started && ahead != 0
-	d.started, d.next = true, seq+1
+	switch {
+	case !d.started:
+	case ahead < 0 || ahead > maxGap:
+		d.losses.restarts.Add(1)
+		gap = true
+	case ahead > 0:
+		d.losses.missing.Add(uint64(ahead))
+		gap = true
+	}
+	d.started, d.next, d.behind = true, seq+1, 0
 	d.broken = d.broken || gap
 	return gap, false
 }

@@ -229,8 +229,12 @@ func TestLateAndRepeatedPacketsAreIgnored(t *testing.T) {
 			noisy = append(noisy, packets[i-5])
 		}
 	}
-	if units := push(t, newDepacketizer(t, ingest.H264), noisy); len(units) != len(samples) {
+	d := newDepacketizer(t, ingest.H264)
+	if units := push(t, d, noisy); len(units) != len(samples) {
 		t.Errorf("%d units of %d", len(units), len(samples))
+	}
+	if want := (rtp.Losses{Late: uint64(len(noisy) - len(packets))}); d.Losses() != want {
+		t.Errorf("%+v, want %+v", d.Losses(), want)
 	}
 }
 
@@ -288,5 +292,31 @@ func TestNTP(t *testing.T) {
 	// RFC 868's and RFC 5905's known pair: 1 Jan 1970 is 2208988800; half a second is 2^31.
 	if got := rtp.FromNTP(2208988800<<32 | 1<<31); !got.Equal(time.Unix(0, 5e8)) {
 		t.Errorf("%v", got)
+	}
+}
+
+// A sender that begins to count anew a little behind where it was is heard again,
+// and what is missing is counted.
+func TestSequenceBeginsAnew(t *testing.T) {
+	samples, packets := stream(t, ingest.VP8, 500)
+	for i, p := range packets {
+		if p.SequenceNumber = uint16(i + 1000); i >= 700 {
+			p.SequenceNumber -= 400
+		}
+	}
+	d := newDepacketizer(t, ingest.VP8)
+	units := push(t, d, append(packets[:10:10], packets[12:]...))
+	if len(units) < len(samples)/2 || d.Dropped() > 3 {
+		t.Errorf("%d units of %d, %d dropped", len(units), len(samples), d.Dropped())
+	}
+	if got := d.Losses(); got.Missing != 2 || got.Late != 400 || got.Restarts != 0 {
+		t.Errorf("%+v", got)
+	}
+	stuck := newDepacketizer(t, ingest.VP8)
+	for range 2000 {
+		push(t, stuck, packets[:1])
+	}
+	if got := stuck.Losses(); got.Restarts != 3 || got.Late != 1996 {
+		t.Errorf("with one number only: %+v", got)
 	}
 }

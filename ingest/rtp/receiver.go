@@ -69,6 +69,9 @@ func (r *Receiver) Malformed() uint64 { return r.extensions.malformed.Load() }
 // before the first keyframe, and leading pictures that refer to such.
 func (r *Receiver) Withheld() uint64 { return r.withheld.Load() }
 
+// Losses is what was missing in the sequence of packets.
+func (r *Receiver) Losses() Losses { return r.units.Losses() }
+
 // Dropped is how many access units were lost in part and thrown away.
 func (r *Receiver) Dropped() uint64 { return r.dropped.Load() }
 

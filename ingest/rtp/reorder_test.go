@@ -78,3 +78,43 @@ func TestReorderShuffled(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a sender does with its numbers, what is let wait stays bounded, and
+// what is lost is counted.
+func TestReorderCountsAndBounds(t *testing.T) {
+	for name, c := range map[string]struct {
+		seqs []uint16
+		want rtp.Losses
+		out  int
+	}{
+		"in order":       {seqs: []uint16{1, 2, 3}, out: 3},
+		"repeated":       {seqs: []uint16{1, 3, 3, 2, 2}, want: rtp.Losses{Repeated: 1, Late: 1}, out: 3},
+		"huge gap":       {seqs: []uint16{1, 2, 4, 5000, 5001}, want: rtp.Losses{Missing: 1, Restarts: 1}, out: 5},
+		"number stuck":   {seqs: slices.Repeat([]uint16{7}, 1027), want: rtp.Losses{Late: 1024, Restarts: 2}, out: 3},
+		"counts in tens": {seqs: []uint16{10, 20, 30, 40, 50, 60}, out: 1},
+	} {
+		var r rtp.Reorderer
+		if got := through(t, &r, c.seqs...); len(got) != c.out {
+			t.Errorf("%s: %d packets come out", name, len(got))
+		}
+		if got := r.Losses(); got != c.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// Large packets behind a gap do not wait for its time to be over.
+func TestReorderBoundsBytes(t *testing.T) {
+	var r rtp.Reorderer
+	out := 0
+	for i := range 200 {
+		p := &pion.Packet{Header: pion.Header{SequenceNumber: uint16(2 * i)}, Payload: make([]byte, 60000)}
+		r.Push(p, arrival, func(*pion.Packet, time.Time) error { out++; return nil })
+		if waiting := i + 1 - out; waiting*60000 > 5<<20 {
+			t.Fatalf("%d packets wait", waiting)
+		}
+	}
+	if got := r.Losses(); got.Missing == 0 {
+		t.Errorf("%+v", got)
+	}
+}
