@@ -21,6 +21,7 @@ type analysis interface {
 // among them.
 type control struct {
 	epoch    string             // a new epoch begins
+	online   *detect.ReasonInfo // how it came about, nil for a file
 	end      *detect.ReasonInfo // the connection ended
 	degraded *detect.ReasonInfo // it delivers, but not well
 	at       time.Time          // zero: when the last frame was
@@ -185,7 +186,13 @@ func (a *analyst) handle(i item) {
 	default:
 		a.current = a.tracker()
 		a.at = i.control.at
-		a.emit(a.analysis.Online(i.control.epoch, i.control.at))
+		events := a.analysis.Online(i.control.epoch, i.control.at)
+		for n := range events {
+			if events[n].Type == detect.StreamOnline {
+				events[n].Data.Reason = i.control.online
+			}
+		}
+		a.emit(events)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"runtime"
 	"sync/atomic"
@@ -138,13 +137,7 @@ func inputText(i spec.Input) string {
 
 func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	log := p.log.With(slog.String("stream", st.Name))
-	det, err := p.detector(st.Detect.Model, o)
-	if err != nil {
-		return err
-	}
-	writer, err := det.session.NewWriter(onnx.WriterConfig{
-		Threshold: min(p.spec.Track.Low, st.Detect.Confidence), Classes: st.Detect.Classes,
-	})
+	net, err := p.network(st, o, log)
 	if err != nil {
 		return err
 	}
@@ -152,18 +145,9 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	if err != nil {
 		return err
 	}
-	analysis, err := rules.New(p.rules(st, det.session.Info()))
+	analysis, err := rules.New(p.rules(st, net.model))
 	if err != nil {
 		return err
-	}
-	var source ingest.Source
-	if o.Source != nil {
-		source = o.Source(st)
-	}
-	if source == nil {
-		if source, err = newSource(st, p.spec.Web, p.log); err != nil {
-			return err
-		}
 	}
 	live, lossless := st.Kind.Live(), isLossless(st)
 	decoder, err := decode.New(decode.Config{
@@ -173,16 +157,16 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 		return err
 	}
 	s := &stream{
-		name: st.Name, live: live, waits: st.Kind == spec.WHIP, lossless: lossless, log: log,
-		source: source, decoder: decoder, gate: p.gate, batcher: det.batcher, shapes: &shapes{session: det.session, wait: lossless, failed: func(err error) {
-			log.Warn("network was not compiled for this picture size", slog.Any("error", err))
-		}},
+		name: st.Name, live: live, lossless: lossless, analyze: st.Detect.Enabled, log: log,
+		decoder: decoder, gate: p.gate, batcher: net.batcher, shapes: net.shapes, slots: net.slots,
 		ledger: newLedger(), status: &state{}, watch: newWatchers(),
-		slots: make(chan struct{}, det.session.Workers()*2*det.batcher.rows),
 	}
-	s.status.s = StreamStatus{Name: st.Name, Title: st.Title, Kind: string(st.Kind), State: "starting", Model: det.session.Info()}
+	s.status.s = StreamStatus{Name: st.Name, Title: st.Title, Kind: string(st.Kind), State: "starting", Model: net.model}
 	s.sampler = p.sampler(st, lossless)
 	s.queue = newPacketQueue(lossless, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
+	if err := p.addInputs(s, st, o); err != nil {
+		return err
+	}
 	s.analyst = (&analyst{
 		live: live, lossless: lossless, confidence: st.Detect.Confidence, analysis: analysis, tracker: tracker, sampler: s.sampler,
 		ledger: s.ledger, status: s.status, emit: func(events []detect.Event) { p.emit(events, s.recorded()) }, release: s.release,
@@ -191,10 +175,43 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 		warn:   func(msg string, err error) { log.Warn(msg, slog.Any("error", err)) },
 	}).prepare()
 	s.lane = &lane{
-		live: !lossless, writer: writer, deliver: s.analyst.deliver, replace: func(*row) { s.ledger.skip("replaced") },
+		live: !lossless, writer: net.writer, deliver: s.analyst.deliver, replace: func(*row) { s.ledger.skip("replaced") },
 	}
 	p.streams = append(p.streams, s)
 	return nil
+}
+
+// network is what inference of one stream needs.
+type network struct {
+	model   detect.Model
+	batcher *batcher
+	writer  *onnx.Writer
+	shapes  *shapes
+	slots   chan struct{}
+}
+
+// network returns an empty one for a stream that is not analyzed.
+func (p *Pipeline) network(st *spec.Stream, o Options, log *slog.Logger) (network, error) {
+	if !st.Detect.Enabled {
+		return network{shapes: &shapes{}}, nil
+	}
+	det, err := p.detector(st.Detect.Model, o)
+	if err != nil {
+		return network{}, err
+	}
+	writer, err := det.session.NewWriter(onnx.WriterConfig{
+		Threshold: min(p.spec.Track.Low, st.Detect.Confidence), Classes: st.Detect.Classes,
+	})
+	if err != nil {
+		return network{}, err
+	}
+	return network{
+		model: det.session.Info(), batcher: det.batcher, writer: writer,
+		shapes: &shapes{session: det.session, wait: isLossless(st), failed: func(err error) {
+			log.Warn("network was not compiled for this picture size", slog.Any("error", err))
+		}},
+		slots: make(chan struct{}, det.session.Workers()*2*det.batcher.rows),
+	}, nil
 }
 
 // sampler paces live streams at 5 a second and files at every frame unless told
@@ -257,15 +274,4 @@ func (p *Pipeline) startKafka() (err error) {
 		p.broker, err = embedded.Start()
 	}
 	return err
-}
-
-// Publisher is the handler of a stream that is published to over HTTP, nil for
-// any other.
-func (p *Pipeline) Publisher(name string) http.Handler {
-	s := p.stream(name)
-	if s == nil {
-		return nil
-	}
-	h, _ := s.source.(http.Handler)
-	return h
 }

@@ -29,7 +29,7 @@ func newSource(st *spec.Stream, page *spec.Web, log *slog.Logger) (ingest.Source
 	case spec.RTSP:
 		c := rtsp.Defaults()
 		c.URL, c.Transport = st.URL, rtsp.Transport(st.Transport)
-		c.Username, c.Password, c.ReadTimeout = st.Username, st.Password.Reveal(), st.Timeout
+		c.Username, c.Password, c.Timeout, c.TLS = st.Username, st.Password.Reveal(), st.Timeout, rtsp.TLS(trust(st))
 		return rtsp.New(c, st.Name, log), c.Validate()
 	case spec.WHIP:
 		c := webrtc.Defaults()

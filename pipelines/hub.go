@@ -15,7 +15,8 @@ type hub[T any] struct {
 	mu   sync.Mutex
 	subs map[*Subscription[T]]struct{}
 	n    atomic.Int32
-	lost func(T) // gives back what a watcher had no room for; nil if there is nothing to give back
+	lost func(T)     // gives back what a watcher had no room for; nil if there is nothing to give back
+	told func(n int) // of each watcher that comes (1) and goes (-1); nil where nobody counts
 }
 
 // Subscription is one watcher's view. C is closed by Close.
@@ -40,8 +41,15 @@ func (h *hub[T]) subscribe(buffer int) *Subscription[T] {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.subs[s] = struct{}{}
-	h.n.Add(1)
+	h.count(1)
 	return s
+}
+
+func (h *hub[T]) count(n int) {
+	h.n.Add(int32(n))
+	if h.told != nil {
+		h.told(n)
+	}
 }
 
 // publish offers each watcher its own make() of the thing.
@@ -73,7 +81,7 @@ func (s *Subscription[T]) Close() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	delete(s.hub.subs, s)
-	s.hub.n.Add(-1)
+	s.hub.count(-1)
 	close(s.c)
 	if s.hub.lost != nil {
 		for v := range s.c {

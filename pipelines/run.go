@@ -44,7 +44,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	failures := make([]error, len(p.streams))
 	for i, s := range p.streams {
 		streams.Go(func() {
-			if err := s.run(ctx); err != nil {
+			if err := s.runWith(ctx); err != nil {
 				failures[i] = fmt.Errorf("stream %s: %w: %w", s.name, ErrStreamFailed, err)
 			}
 		})
@@ -97,7 +97,9 @@ func (p *Pipeline) Close() error {
 		errs = append(errs, d.sink.Close(ctx))
 	}
 	for _, s := range p.streams {
-		s.lane.writer.Close()
+		if s.lane.writer != nil {
+			s.lane.writer.Close()
+		}
 	}
 	for _, d := range p.detectors {
 		d.session.Close()

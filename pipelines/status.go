@@ -10,28 +10,59 @@ import (
 
 // StreamStatus is one stream as people ask for it.
 type StreamStatus struct {
-	Name      string             `json:"name"`
-	Title     string             `json:"title,omitempty"`
-	Kind      string             `json:"kind"`
-	State     string             `json:"state"` // starting, online (pictures come), offline, ended
-	Reason    *detect.ReasonInfo `json:"reason,omitempty"`
-	Epoch     string             `json:"epoch,omitempty"`
-	Codec     string             `json:"codec,omitempty"`
-	Width     int                `json:"width,omitempty"`
-	Height    int                `json:"height,omitempty"`
-	Packets   uint64             `json:"packets"`
-	Bytes     uint64             `json:"bytes"`
-	LastFrame *time.Time         `json:"last_frame,omitempty"` // capture time of the last frame inferred
-	Queue     int                `json:"queue"`                // packets waiting for the decoder
-	Keep      float64            `json:"keep"`                 // share of each group of pictures decoded; below 1 under overload
-	Model     detect.Model       `json:"model"`
-	Ledger    detect.Ledger      `json:"ledger"`
+	Name       string             `json:"name"`
+	Title      string             `json:"title,omitempty"`
+	Kind       string             `json:"kind"`
+	State      string             `json:"state"` // starting, online (pictures come), offline, idle (on demand, nobody watches), ended
+	Reason     *detect.ReasonInfo `json:"reason,omitempty"`
+	Epoch      string             `json:"epoch,omitempty"`
+	Codec      string             `json:"codec,omitempty"`
+	Width      int                `json:"width,omitempty"`
+	Height     int                `json:"height,omitempty"`
+	Packets    uint64             `json:"packets"`
+	Bytes      uint64             `json:"bytes"`
+	LastFrame  *time.Time         `json:"last_frame,omitempty"` // capture time of the last frame inferred
+	Clock      *ClockStatus       `json:"clock,omitempty"`      // of the last packet
+	Input      InputStatus        `json:"input"`
+	View       *ViewStatus        `json:"view,omitempty"` // the larger stream, for people, where another one is analyzed
+	Queue      int                `json:"queue"`          // packets waiting for the decoder
+	QueueBytes int                `json:"queue_bytes"`    // their memory, 32 MiB at most
+	Keep       float64            `json:"keep"`           // share of each group of pictures decoded; below 1 under overload
+	Model      detect.Model       `json:"model"`
+	Ledger     detect.Ledger      `json:"ledger"`
+}
+
+// ClockStatus is how well a stream's capture times are known.
+type ClockStatus struct {
+	Source        string  `json:"source"`
+	OffsetMs      float64 `json:"offset_ms"`      // sender's clock minus this machine's
+	UncertaintyMs float64 `json:"uncertainty_ms"` // 0 is unknown
+	DriftPPM      float64 `json:"drift_ppm"`      // the sender's clock gains so many microseconds a second
+}
+
+// InputStatus is where a stream is read from, and how that goes.
+type InputStatus struct {
+	URL       string `json:"url"`       // secrets masked
+	Index     int    `json:"index"`     // 0 is url itself, others count the fallbacks
+	Connects  uint64 `json:"connects"`  // how often the source was begun
+	Abandoned uint64 `json:"abandoned"` // sources that did not end when told to
+}
+
+// ViewStatus is the stream for people of a camera with two.
+type ViewStatus struct {
+	State   string             `json:"state"` // idle, online, offline
+	Reason  *detect.ReasonInfo `json:"reason,omitempty"`
+	Codec   string             `json:"codec,omitempty"`
+	Packets uint64             `json:"packets"`
+	Bytes   uint64             `json:"bytes"`
+	Input   InputStatus        `json:"input"`
 }
 
 // state is the changing part of a stream's status.
 type state struct {
-	mu sync.Mutex
-	s  StreamStatus
+	mu    sync.Mutex
+	s     StreamStatus
+	clock ingest.Clock // of the last packet
 }
 
 func (st *state) packet(p ingest.Packet) {
@@ -40,6 +71,14 @@ func (st *state) packet(p ingest.Packet) {
 	st.s.Packets++
 	st.s.Bytes += uint64(len(p.Data))
 	st.s.Codec = string(p.Codec)
+	st.clock = p.Clock
+}
+
+// packets is how many have come.
+func (st *state) packets() uint64 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.s.Packets
 }
 
 // online notes the first picture of an epoch.
@@ -65,8 +104,11 @@ func (st *state) inferred(at time.Time) {
 func (st *state) offline(r detect.ReasonInfo) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	news := st.s.State != "offline" || st.s.Reason == nil || st.s.Reason.Code != r.Code
+	news := st.s.State != "offline" && st.s.State != idle || st.s.Reason == nil || st.s.Reason.Code != r.Code
 	st.s.State, st.s.Reason = "offline", &r
+	if r.Code == idle {
+		st.s.State = idle
+	}
 	return news
 }
 
@@ -79,5 +121,10 @@ func (st *state) ended() {
 func (st *state) snapshot() StreamStatus {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.s
+	out := st.s
+	if c := st.clock; c.Source != "" {
+		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+		out.Clock = &ClockStatus{Source: string(c.Source), OffsetMs: ms(c.Offset), UncertaintyMs: ms(c.Uncertainty)}
+	}
+	return out
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"sightline/decode"
@@ -19,11 +18,12 @@ import (
 type stream struct {
 	name     string
 	live     bool // a camera or publisher: tried again when it fails
-	waits    bool // a publisher comes to it: it is ready again at once
 	lossless bool // pace fastest: nothing is dropped, the source waits
+	analyze  bool // false: pictures are decoded only for who watches them
 	log      *slog.Logger
 
-	source  ingest.Source
+	pull    *puller
+	viewed  *viewed // what people are shown where it is not what is analyzed, else nil
 	decoder decode.Decoder
 	sampler Sampler
 	queue   *packetQueue
@@ -37,7 +37,6 @@ type stream struct {
 	ledger *ledger
 	status *state
 	watch  watchers
-	giveUp atomic.Pointer[context.CancelCauseFunc]
 
 	// The decoding goroutine's own.
 	epoch    epoch
@@ -65,7 +64,7 @@ func (s *stream) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(s.analyst.run)
 	wg.Go(s.decodeAll)
-	err := s.supervise(ctx)
+	err := s.pull.run(ctx)
 	if ctx.Err() != nil {
 		s.queue.abandon(shutdown)
 	}
@@ -112,7 +111,7 @@ func (s *stream) offline(reason detect.ReasonInfo) {
 	if !s.status.offline(reason) {
 		return
 	}
-	if reason.Code == shutdown || !s.live && reason.Code == string(ingest.ReasonEnded) {
+	if reason.Code == shutdown || reason.Code == idle || !s.live && reason.Code == string(ingest.ReasonEnded) {
 		s.log.Info("stream ended", slog.String("reason", reason.Code))
 	} else {
 		s.log.Warn("stream is offline", slog.String("reason", reason.Code), slog.String("error", reason.Message))
@@ -124,9 +123,6 @@ func (s *stream) offline(reason detect.ReasonInfo) {
 	s.analyst.control(s.lane.next(), c)
 }
 
-// shutdown is why a stream goes offline when the pipeline ends.
-const shutdown = "shutdown"
-
 // recorded is when events were made; zero where every run must make the same.
 func (s *stream) recorded() time.Time {
 	if s.lossless {
@@ -137,7 +133,7 @@ func (s *stream) recorded() time.Time {
 
 func (s *stream) startEpoch(p ingest.Packet) {
 	if bad := s.finishEpoch(); bad != nil && !s.live {
-		s.fail(bad) // a file in a loop: the next pass would be no better
+		s.pull.fail(bad) // a file in a loop: the next pass would be no better
 	}
 	s.epoch = epoch{name: p.Epoch}
 	s.sampler.Reset()
@@ -247,7 +243,7 @@ func (s *stream) decodeError(err error) (reason string) {
 		return "no_keyframe"
 	case errors.Is(err, decode.ErrUnsupported):
 		s.epoch.err = &ingest.Error{Reason: ingest.ReasonUnsupportedCodec, Permanent: true, Err: err}
-		s.fail(s.epoch.err)
+		s.pull.fail(s.epoch.err)
 		return "unsupported"
 	}
 	s.epoch.err = &ingest.Error{Reason: ingest.ReasonDamaged, Permanent: true, Err: err}
@@ -270,7 +266,11 @@ func (s *stream) frame(f *decode.Frame) {
 	if !s.epoch.online {
 		s.epoch.online = true
 		s.status.online(s.epoch.name)
-		s.analyst.control(s.lane.next(), control{epoch: s.epoch.name, at: f.Captured})
+		c := control{epoch: s.epoch.name, at: f.Captured}
+		if s.live {
+			c.online = s.pull.online()
+		}
+		s.analyst.control(s.lane.next(), c)
 	}
 	s.watch.frame(f)
 	s.status.size(f.Width, f.Height)
@@ -329,10 +329,9 @@ func (s *stream) wantKeyframe(pts time.Duration) {
 }
 
 func (s *stream) requestKeyframe() {
-	r, ok := s.source.(ingest.KeyframeRequester)
-	if ok && time.Since(s.asked) > time.Second {
+	if time.Since(s.asked) > time.Second {
 		s.asked = time.Now()
-		r.RequestKeyframe()
+		s.pull.requestKeyframe()
 	}
 }
 

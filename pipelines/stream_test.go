@@ -76,11 +76,15 @@ func newTestStream(t *testing.T, live bool, source ingest.Source, d *fakeDecoder
 	d.live = decodetest.Live(t)
 	fake := &fakeAnalysis{}
 	s := &stream{
-		name: "gate", live: live, lossless: !live, log: slog.New(slog.DiscardHandler), source: source, decoder: d, sampler: quiet{},
+		name: "gate", live: live, lossless: !live, analyze: true, log: slog.New(slog.DiscardHandler), decoder: d, sampler: quiet{},
 		gate: newGate(1, 0, threadTime), shapes: &shapes{}, ledger: newLedger(), status: &state{}, watch: newWatchers(), lane: &lane{live: live},
 	}
 	s.status.s.State = "starting"
 	s.queue = newPacketQueue(!live, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
+	s.pull = &puller{
+		live: live, log: s.log, inputs: []*input{{address: "scripted", source: source}},
+		receive: s.receive, ended: s.queue.end, use: s.ledger.pictures,
+	}
 	s.analyst = (&analyst{
 		live: live, lossless: !live, analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: s.sampler, ledger: s.ledger,
 		status: s.status, emit: func([]detect.Event) {}, release: s.release, settle: func() {},
@@ -184,7 +188,7 @@ func TestAPublisherIsAwaitedAtOnce(t *testing.T) {
 		silent.End = nil
 		source := &ingesttest.Scripted{Stream: "gate", Scripts: []ingesttest.Script{left, silent, left, {Hold: true}}}
 		s, fake := newTestStream(t, true, source, &fakeDecoder{})
-		s.waits = true
+		s.pull.waits = true
 		ctx, cancel := context.WithTimeout(t.Context(), 3*160*time.Millisecond+time.Millisecond)
 		defer cancel()
 		if err := s.run(ctx); err != nil {

@@ -19,6 +19,12 @@ const (
 	earlyPeriod  = 10 * time.Minute
 )
 
+// Why a stream goes offline that nothing is wrong with.
+const (
+	shutdown = "shutdown" // the pipeline ends
+	idle     = "idle"     // nobody watches a stream on demand
+)
+
 // backoff is the pause after the nth failure in a row (from 1), offlineFor after
 // the first of them. jitter is in 0..1.
 func backoff(n int, offlineFor time.Duration, jitter float64) time.Duration {
@@ -33,60 +39,70 @@ func backoff(n int, offlineFor time.Duration, jitter float64) time.Duration {
 	return time.Duration(float64(d) * (0.5 + jitter/2))
 }
 
-// supervise runs the stream's source until ctx ends or, for a file, until it
-// ended. A live source is run again for ever, alone: only pictures that were
-// decoded make its pauses short again, so that a camera whose stream is of no use
-// is left in peace. It returns why a file failed.
-func (s *stream) supervise(ctx context.Context) error {
+// run keeps the packets coming until ctx ends or a source was read to its end. A
+// live source is run again for ever, alone: only what proves to be of use makes
+// its pauses short again, so that a camera whose stream is of no use is left in
+// peace. It returns why a source that is not tried again failed.
+func (p *puller) run(ctx context.Context) error {
 	var offlineSince time.Time
-	for attempt := 1; ; attempt++ {
-		before := s.ledger.pictures()
-		err := s.connect(ctx)
-		if ctx.Err() != nil {
-			s.queue.end(detect.ReasonInfo{Code: shutdown})
+	for failures, try := 0, 0; ; {
+		if !p.demand.wait(ctx) {
+			p.ended(detect.ReasonInfo{Code: shutdown})
 			return nil
 		}
-		if s.ledger.pictures() > before {
-			attempt, offlineSince = 1, time.Time{}
+		before := p.use()
+		err := p.connect(ctx, try%len(p.inputs), failures+1)
+		if ctx.Err() != nil {
+			p.ended(detect.ReasonInfo{Code: shutdown})
+			return nil
 		}
+		try++
+		if p.use() > before {
+			failures, try, offlineSince = 0, 0, time.Time{}
+		}
+		if errors.Is(err, errUnwatched) {
+			p.ended(detect.ReasonInfo{Code: idle})
+			continue
+		}
+		failures++
 		if offlineSince.IsZero() {
 			offlineSince = time.Now()
 		}
-		s.queue.end(describe(err, attempt))
-		if !s.live {
+		p.ended(p.describe(err, failures))
+		switch {
+		case !p.live, err == nil && p.finite:
 			return err
-		}
-		if s.waits && !permanent(err) {
+		case p.waits && !permanent(err):
 			continue // the next publisher may be at the door
 		}
-		if !pause(ctx, backoff(attempt, time.Since(offlineSince), rand.Float64())) {
-			s.queue.end(detect.ReasonInfo{Code: shutdown})
+		if !pause(ctx, backoff(failures, time.Since(offlineSince), rand.Float64())) {
+			p.ended(detect.ReasonInfo{Code: shutdown})
 			return nil
 		}
 	}
 }
 
-// connect runs the source once.
-func (s *stream) connect(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	s.giveUp.Store(&cancel)
-	err := s.source.Run(ctx, func(p ingest.Packet) error { return s.receive(ctx, p) })
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		err = cause
+// describe says why a connection ended, and of which address where there are
+// several.
+func (p *puller) describe(err error, attempt int) detect.ReasonInfo {
+	r := describe(err, attempt)
+	if len(p.inputs) > 1 && err != nil {
+		r.Message = p.inputs[p.current.Load()].address + ": " + r.Message
 	}
-	return err
+	return r
 }
 
-// receive takes one packet from the source.
-func (s *stream) receive(ctx context.Context, p ingest.Packet) error {
-	s.ledger.receive()
-	if p.Received.IsZero() && !s.lossless {
-		p.Received = time.Now() // a file played as if it were a camera
+// online says how the connection under way came about.
+func (p *puller) online() *detect.ReasonInfo {
+	r := &detect.ReasonInfo{Code: "connected", Attempt: int(p.attempt.Load())}
+	if len(p.inputs) > 1 {
+		n := p.current.Load()
+		r.Message = p.inputs[n].address
+		if n > 0 {
+			r.Code = "fallback"
+		}
 	}
-	s.status.packet(p)
-	s.watch.packet(p)
-	return s.queue.put(ctx, p)
+	return r
 }
 
 func permanent(err error) bool {
@@ -114,10 +130,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// fail ends the connection under way for a reason found downstream, such as a
-// codec that nobody decodes.
-func (s *stream) fail(err *ingest.Error) {
-	if cancel := s.giveUp.Load(); cancel != nil {
-		(*cancel)(err)
+// receive takes one packet from the stream's source.
+func (s *stream) receive(ctx context.Context, p ingest.Packet) error {
+	s.ledger.receive()
+	if p.Received.IsZero() && !s.lossless {
+		p.Received = time.Now() // a file played as if it were a camera
 	}
+	s.status.packet(p)
+	s.watch.packet(p)
+	return s.queue.put(ctx, p)
 }

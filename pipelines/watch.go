@@ -1,6 +1,8 @@
 package pipelines
 
 import (
+	"net/http"
+
 	"sightline/decode"
 	"sightline/detect"
 	"sightline/ingest"
@@ -27,7 +29,11 @@ func (p *Pipeline) Streams() []StreamStatus {
 	out := make([]StreamStatus, 0, len(p.streams))
 	for _, s := range p.streams {
 		st := s.status.snapshot()
-		st.Queue, _ = s.queue.waiting()
+		st.Queue, st.QueueBytes = s.queue.waiting()
+		st.Input = s.pull.status()
+		if s.viewed != nil {
+			st.View = s.viewed.snapshot()
+		}
 		st.Keep = 1
 		if !s.lossless {
 			st.Keep = p.shed.Keep()
@@ -46,12 +52,17 @@ func (p *Pipeline) WatchEvents(buffer int) *Subscription[*detect.Event] {
 }
 
 // WatchPackets subscribes to a stream's encoded packets as they arrive, before
-// anything is decided about them; nil when there is no such stream.
+// anything is decided about them: of a camera's two streams the main one, which
+// begins to be read now. nil when there is no such stream.
 func (p *Pipeline) WatchPackets(stream string, buffer int) *Subscription[ingest.Packet] {
-	if s := p.stream(stream); s != nil {
-		return s.watch.packets.subscribe(buffer)
+	s := p.stream(stream)
+	switch {
+	case s == nil:
+		return nil
+	case s.viewed != nil:
+		return s.viewed.packets.subscribe(buffer)
 	}
-	return nil
+	return s.watch.packets.subscribe(buffer)
 }
 
 // WatchFrames subscribes to a stream's decoded frames; the watcher releases each.
@@ -64,13 +75,28 @@ func (p *Pipeline) WatchFrames(stream string, buffer int) *Subscription[*decode.
 	return nil
 }
 
-// RequestKeyframe asks a stream's source for a keyframe, where it can be asked.
+// RequestKeyframe asks the source of what WatchPackets gives for a keyframe, where
+// it can be asked.
 func (p *Pipeline) RequestKeyframe(stream string) {
-	if s := p.stream(stream); s != nil {
-		if r, ok := s.source.(ingest.KeyframeRequester); ok {
-			r.RequestKeyframe()
-		}
+	s := p.stream(stream)
+	switch {
+	case s == nil:
+	case s.viewed != nil:
+		s.viewed.pull.requestKeyframe()
+	default:
+		s.pull.requestKeyframe()
 	}
+}
+
+// Publisher is the handler of a stream that is published to over HTTP, nil for
+// any other.
+func (p *Pipeline) Publisher(name string) http.Handler {
+	s := p.stream(name)
+	if s == nil {
+		return nil
+	}
+	h, _ := s.pull.source().(http.Handler)
+	return h
 }
 
 func (p *Pipeline) stream(name string) *stream {
