@@ -31,7 +31,7 @@ func (p *Pipeline) newOutlet(sp *spec.Sink, s sink.Sink) *outlet {
 	return o
 }
 
-func isLossless(st *spec.Stream) bool { return st.Kind == spec.File && st.Pace == "fastest" }
+func isLossless(st *spec.Stream) bool { return !st.Kind.Live() && st.Pace == "fastest" }
 
 // lost is how many events were given up, of all streams.
 func (o *outlet) lost(streams []*stream) uint64 {
