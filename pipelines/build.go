@@ -19,6 +19,7 @@ import (
 	"sightline/detect/onnx"
 	"sightline/detect/rules"
 	"sightline/ingest"
+	"sightline/ingest/webrtc"
 	"sightline/pipelines/spec"
 	"sightline/sink/kafka/embedded"
 )
@@ -53,6 +54,7 @@ type Pipeline struct {
 	counts    eventCounts
 	frames    decode.Live
 	broker    *embedded.Broker // inside the process, where a sink asks for it
+	ports     *webrtc.Ports    // of WebRTC's media; nil without a page
 	hard      context.Context
 	running   atomic.Bool
 }
@@ -82,6 +84,10 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 	}
 	p.shed = newShedder(time.Now, p.gate.idled)
 	var errs []error
+	var err error
+	if p.ports, err = openPorts(sp.Web); err != nil {
+		errs = append(errs, err)
+	}
 	for i := range sp.Sinks {
 		if err := p.addSink(&sp.Sinks[i], o); err != nil {
 			errs = append(errs, fmt.Errorf("sink %s: %w", sp.Sinks[i].Name, err))

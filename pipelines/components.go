@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,9 @@ import (
 	"sightline/detect/track"
 	"sightline/ingest"
 	"sightline/ingest/file"
+	"sightline/ingest/http"
+	"sightline/ingest/images"
+	"sightline/ingest/pattern"
 	"sightline/ingest/rtsp"
 	"sightline/ingest/webrtc"
 	"sightline/pipelines/spec"
@@ -24,7 +28,7 @@ import (
 
 // newSource makes the source of a stream's own address; who has several asks for
 // each (spec.Stream.Analyzed).
-func newSource(st *spec.Stream, page *spec.Web, log *slog.Logger) (ingest.Source, error) {
+func newSource(st *spec.Stream, ports *webrtc.Ports, log *slog.Logger) (ingest.Source, error) {
 	switch st.Kind {
 	case spec.RTSP:
 		c := rtsp.Defaults()
@@ -33,8 +37,28 @@ func newSource(st *spec.Stream, page *spec.Web, log *slog.Logger) (ingest.Source
 		return rtsp.New(c, st.Name, log), c.Validate()
 	case spec.WHIP:
 		c := webrtc.Defaults()
-		c.Token, c.Listen, c.Timeout = st.Token.Reveal(), mediaAddresses(page.Listen), st.Timeout
+		c.Token, c.Ports, c.Timeout = st.Token.Reveal(), ports, st.Timeout
 		return webrtc.New(c, st.Name, log), c.Validate()
+	case spec.WHEP:
+		c := webrtc.PullDefaults()
+		c.URL, c.Timeout, c.TLS = st.URL, st.Timeout, webrtc.TLS(trust(st))
+		c.Token, c.Username, c.Password = st.Token.Reveal(), st.Username, st.Password.Reveal()
+		return webrtc.NewPuller(c, st.Name, log), c.Validate()
+	case spec.HTTP:
+		c := http.Defaults()
+		c.URL, c.Every, c.Timeout, c.TLS = st.URL, st.Every, st.Timeout, http.TLS(trust(st))
+		c.Username, c.Password = st.Username, st.Password.Reveal()
+		return http.New(c, st.Name, log), c.Validate()
+	case spec.Images:
+		c := images.Defaults()
+		c.Path, c.Every, c.Loop, c.Start = st.Path, st.Every, st.Loop, st.Start
+		c.Pace = images.Pace(st.Pace)
+		return images.New(c, st.Name, log)
+	case spec.Pattern:
+		c := pattern.Defaults()
+		width, height, fps := st.Size()
+		c.Width, c.Height, c.FPS = cmp.Or(width, c.Width), cmp.Or(height, c.Height), cmp.Or(fps, c.FPS)
+		return pattern.New(c, st.Name, log)
 	case spec.File:
 		c := file.Defaults()
 		c.Path, c.Loop, c.Start = st.Path, st.Loop, st.Start
@@ -58,17 +82,35 @@ func trust(st *spec.Stream) trusted {
 	return trusted(*st.TLS)
 }
 
-// mediaAddresses is where publishers send their media: wherever the page that
-// they came through can be reached.
-func mediaAddresses(listen string) []string {
+// openPorts opens where WebRTC's media comes and goes: wherever the page that it
+// is asked for through can be reached. Without a page there is none.
+func openPorts(page *spec.Web) (*webrtc.Ports, error) {
+	if page == nil {
+		return nil, nil
+	}
+	ports, err := webrtc.OpenPorts(webrtc.PortsConfig{
+		Listen: mediaAddress(page.Listen), UDPPort: page.Media.UDPPort, TCPPort: page.Media.TCPPort, Addresses: page.Media.Addresses,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("web.media.%w", err)
+	}
+	return ports, nil
+}
+
+// Ports are where WebRTC's media comes and goes, nil without a page. They belong to
+// the pipeline, which closes them.
+func (p *Pipeline) Ports() *webrtc.Ports { return p.ports }
+
+// mediaAddress is the IP address of a listener, "" for all.
+func mediaAddress(listen string) string {
 	host, _, err := net.SplitHostPort(listen)
-	if ip, ipErr := netip.ParseAddr(host); err == nil && ipErr == nil && !ip.IsUnspecified() {
-		return []string{host}
+	if _, ipErr := netip.ParseAddr(host); err == nil && ipErr == nil {
+		return host
 	}
 	if err != nil || host == "localhost" {
-		return webrtc.Defaults().Listen
+		return "127.0.0.1"
 	}
-	return []string{"0.0.0.0", "::"}
+	return ""
 }
 
 func newTracker(t spec.Track) (func() detect.Tracker, error) {

@@ -40,7 +40,7 @@ func (p *Pipeline) inputs(addresses []spec.Stream, o Options) ([]*input, error) 
 					return s, nil
 				}
 			}
-			return newSource(st, p.spec.Web, p.log)
+			return newSource(st, p.ports, p.log)
 		}}
 		if err := in.renew(); err != nil {
 			return nil, err

@@ -107,6 +107,9 @@ func (p *Pipeline) Close() error {
 	if p.broker != nil {
 		p.broker.Close()
 	}
+	if p.ports != nil {
+		errs = append(errs, p.ports.Close())
+	}
 	return errors.Join(errs...)
 }
 

@@ -13,6 +13,7 @@ import (
 	"sightline/decode"
 	"sightline/detect"
 	"sightline/ingest"
+	"sightline/ingest/webrtc"
 	"sightline/pipelines"
 	"sightline/pipelines/spec"
 )
@@ -38,6 +39,14 @@ func (f *fake) Sinks() []pipelines.SinkStatus       { return f.sinks }
 func (f *fake) EventCounts() map[detect.Type]uint64 { return f.counts }
 func (f *fake) Latency() *pipelines.Histogram       { return &f.latency }
 func (f *fake) RequestKeyframe(string)              {}
+
+func (f *fake) Ports() *webrtc.Ports {
+	ports, err := webrtc.OpenPorts(webrtc.PortsConfig{Listen: "127.0.0.1"})
+	if err != nil {
+		panic(err) // nothing is opened
+	}
+	return ports
+}
 
 func (f *fake) Publisher(stream string) http.Handler {
 	if stream == "lobby" || stream == "guarded" {

@@ -1,21 +1,19 @@
 package web
 
 import (
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/pion/ice/v2"
 	"github.com/pion/interceptor"
-	"github.com/pion/logging"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v3"
 
 	"sightline/ingest"
+	ingestrtc "sightline/ingest/webrtc"
 )
 
 // format is how a codec travels in RTP.
@@ -37,9 +35,9 @@ const clockRate = 90000
 // chosen finds the payload type of an offer that suits the stream best.
 func chosen(offer string, first ingest.Packet) (webrtc.RTPCodecParameters, error) {
 	none := webrtc.RTPCodecParameters{}
-	var session sdp.SessionDescription
-	if err := session.UnmarshalString(offer); err != nil {
-		return none, refuse(http.StatusBadRequest, "the body is not an SDP offer")
+	session, err := ingestrtc.ParseSDP(offer)
+	if err != nil {
+		return none, refuse(http.StatusBadRequest, "%v", err)
 	}
 	at := slices.IndexFunc(session.MediaDescriptions, func(m *sdp.MediaDescription) bool {
 		return m.MediaName.Media == "video" && m.MediaName.Port.Value != 0
@@ -113,8 +111,8 @@ func profile(au []byte) string {
 }
 
 // newPeer makes a peer connection that sends in the chosen format from the
-// address the server listens on: a loopback address stays on this machine.
-func newPeer(codec webrtc.RTPCodecParameters, listening net.IP) (*webrtc.PeerConnection, error) {
+// pipeline's ports.
+func newPeer(codec webrtc.RTPCodecParameters, ports *ingestrtc.Ports) (*webrtc.PeerConnection, error) {
 	m := &webrtc.MediaEngine{}
 	if err := m.RegisterCodec(codec, webrtc.RTPCodecTypeVideo); err != nil {
 		return nil, err
@@ -126,24 +124,8 @@ func newPeer(codec webrtc.RTPCodecParameters, listening net.IP) (*webrtc.PeerCon
 	if err := webrtc.ConfigureRTCPReports(i); err != nil {
 		return nil, err
 	}
-	// The library's own log is about packets.
-	e := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}}
-	e.SetIncludeLoopbackCandidate(true)
-	e.SetIPFilter(func(ip net.IP) bool { return serves(listening, ip) })
-	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
-	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled) // a browser's own checks tell where it is
+	e := ports.Settings()
 	e.SetICETimeouts(viewerSilent, viewerLost, viewerAlive)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(i), webrtc.WithSettingEngine(e)).
 		NewPeerConnection(webrtc.Configuration{})
-}
-
-// serves tells whether media may leave from ip when the server listens there.
-func serves(listening, ip net.IP) bool {
-	switch {
-	case listening.IsLoopback():
-		return ip.IsLoopback()
-	case listening.IsUnspecified():
-		return true
-	}
-	return listening.Equal(ip)
 }

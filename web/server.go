@@ -18,6 +18,7 @@ import (
 	"sightline/decode"
 	"sightline/detect"
 	"sightline/ingest"
+	"sightline/ingest/webrtc"
 	"sightline/pipelines"
 	"sightline/pipelines/spec"
 )
@@ -39,6 +40,7 @@ type Pipeline interface {
 	WatchFrames(stream string, buffer int) *pipelines.Subscription[*decode.Frame]
 	RequestKeyframe(stream string)
 	Publisher(stream string) http.Handler
+	Ports() *webrtc.Ports
 }
 
 // Server serves one pipeline.
@@ -69,7 +71,7 @@ func Listen(p Pipeline, log *slog.Logger) (*Server, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		pipeline: p, listener: l, viewers: newViewers(p, log, ip), recent: newRecent(p.Spec()),
+		pipeline: p, listener: l, viewers: newViewers(p, log), recent: newRecent(p.Spec()),
 		watched: p.WatchEvents(1024), encoders: make(chan struct{}, mostEncoders), end: cancel,
 	}
 	s.http = &http.Server{

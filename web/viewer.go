@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -54,12 +53,12 @@ type viewer struct {
 
 // negotiate answers the offer once all candidates are known. After an error
 // nothing is left of it.
-func (v *viewer) negotiate(ctx context.Context, offer string, address net.IP) (answer string, err error) {
+func (v *viewer) negotiate(ctx context.Context, offer string) (answer string, err error) {
 	codec, err := chosen(offer, v.feed.first)
 	if err != nil {
 		return "", err
 	}
-	if v.peer, err = newPeer(codec, address); err != nil {
+	if v.peer, err = newPeer(codec, v.pipeline.Ports()); err != nil {
 		return "", fmt.Errorf("set up a viewer: %w", err)
 	}
 	defer func() {
@@ -99,7 +98,7 @@ func (v *viewer) negotiate(ctx context.Context, offer string, address net.IP) (a
 		return "", ctx.Err()
 	}
 	go v.feedback(sender)
-	return v.peer.LocalDescription().SDP, nil
+	return v.pipeline.Ports().Announce(v.peer.LocalDescription().SDP), nil
 }
 
 // feedback passes a browser's wish for a keyframe on; it ends with the peer.

@@ -9,13 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"sightline/ingest"
+	"sightline/ingest/webrtc"
 	"sightline/pipelines"
 	"sightline/pipelines/spec"
 )
@@ -23,7 +23,6 @@ import (
 // Bounds of WHEP.
 const (
 	mostViewers   = 64
-	largestOffer  = 128 << 10
 	offerArrives  = 10 * time.Second // how long the body of an offer may take
 	firstPacket   = 10 * time.Second // how long a viewer waits for a stream to deliver
 	packetsBehind = 512              // what a viewer may fall behind before it misses some
@@ -34,7 +33,6 @@ const (
 type viewers struct {
 	pipeline Pipeline
 	log      *slog.Logger
-	address  net.IP // that the server listens on: media leaves from there too
 
 	mu        sync.Mutex
 	open      map[string]*viewer
@@ -44,8 +42,8 @@ type viewers struct {
 	wg        sync.WaitGroup
 }
 
-func newViewers(p Pipeline, log *slog.Logger, address net.IP) *viewers {
-	return &viewers{pipeline: p, log: log, address: address, open: map[string]*viewer{}, reordered: map[string]bool{}}
+func newViewers(p Pipeline, log *slog.Logger) *viewers {
+	return &viewers{pipeline: p, log: log, open: map[string]*viewer{}, reordered: map[string]bool{}}
 }
 
 // start answers POST /whep/STREAM: an SDP offer in, an answer out. 406 says that
@@ -59,7 +57,7 @@ func (v *viewers) start(w http.ResponseWriter, r *http.Request) {
 	}
 	deadline := http.NewResponseController(w)
 	deadline.SetReadDeadline(time.Now().Add(offerArrives))
-	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largestOffer))
+	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, webrtc.MaxSDP))
 	if err != nil {
 		http.Error(w, "the offer is too large or did not arrive", http.StatusRequestEntityTooLarge)
 		return
@@ -125,7 +123,7 @@ func (v *viewers) admit(ctx context.Context, stream, offer string) (answer, id s
 		id: newID(), stream: stream, feed: feed, pipeline: v.pipeline,
 		connected: make(chan struct{}), done: make(chan struct{}),
 	}
-	if answer, err = view.negotiate(ctx, offer, v.address); err != nil {
+	if answer, err = view.negotiate(ctx, offer); err != nil {
 		feed.sub.Close()
 		return "", "", err
 	}

@@ -1,25 +1,25 @@
-// Package webrtc takes streams that browsers and encoders publish to us by WHIP
-// (RFC 9725): H.264 and VP8 over WebRTC.
+// Package webrtc receives streams over WebRTC: those that browsers and encoders
+// publish to us by WHIP (RFC 9725), and those that we pull from other servers by
+// WHEP (draft-ietf-wish-whep).
 package webrtc
 
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+	"strings"
 	"time"
 )
 
-// Config says who may publish, and over which addresses.
+// Config says who may publish, and over which ports.
 type Config struct {
 	// Token is what publishers must show as bearer token; empty lets anybody in
 	// who reaches the HTTP port.
 	Token string `yaml:"token"`
-	// Listen are the local IP addresses where media is received over UDP. The
-	// unspecified address (0.0.0.0 or ::) stands for all of its family.
-	Listen []string `yaml:"listen"`
-	// PortMin and PortMax bound the UDP ports; both 0 leave it to the system.
-	PortMin uint16 `yaml:"port_min"`
-	PortMax uint16 `yaml:"port_max"`
+	// Ports are where media is received; nil is the loopback address alone. The
+	// caller closes them after the last Run.
+	Ports *Ports `yaml:"-"`
+	// ICEServers are named to publishers, who may need them to get through to us.
+	ICEServers []ICEServer `yaml:"ice_servers"`
 	// Timeout is how long a publisher may stay silent, and how long it may take
 	// to connect.
 	Timeout time.Duration `yaml:"timeout"`
@@ -28,48 +28,48 @@ type Config struct {
 	KeyframeTimeout time.Duration `yaml:"keyframe_timeout"`
 }
 
+// ICEServer is a STUN or TURN server (RFC 7064, RFC 7065).
+type ICEServer struct {
+	URL        string `yaml:"url"`
+	Username   string `yaml:"username"`
+	Credential string `yaml:"credential"`
+}
+
 // Defaults receives on the loopback address only, without a token.
 func Defaults() Config {
-	return Config{Listen: []string{"127.0.0.1"}, Timeout: 10 * time.Second, KeyframeTimeout: 10 * time.Second}
+	return Config{Timeout: 10 * time.Second, KeyframeTimeout: 10 * time.Second}
 }
 
 // Validate reports every mistake.
 func (c Config) Validate() error {
 	var errs []error
-	if len(c.Listen) == 0 {
-		errs = append(errs, errors.New("listen: names no address"))
-	}
-	for _, text := range c.Listen {
-		if _, err := netip.ParseAddr(text); err != nil {
-			errs = append(errs, fmt.Errorf("listen: %q is not an IP address", text))
+	for _, s := range c.ICEServers {
+		scheme, host, _ := strings.Cut(s.URL, ":")
+		if scheme != "stun" && scheme != "stuns" && scheme != "turn" && scheme != "turns" || host == "" || strings.ContainsAny(s.URL, "<>\" \r\n") {
+			errs = append(errs, fmt.Errorf("ice_servers: %q is not like stun:HOST or turn:HOST", s.URL))
+		}
+		if strings.ContainsAny(s.Username+s.Credential, "\"\\\r\n") {
+			errs = append(errs, errors.New("ice_servers: a username or credential has quotes or lines"))
 		}
 	}
-	if c.PortMin > c.PortMax {
-		errs = append(errs, fmt.Errorf("port_min: %d is above port_max %d", c.PortMin, c.PortMax))
-	}
-	if c.PortMin == 0 && c.PortMax != 0 {
-		errs = append(errs, errors.New("port_min: is missing beside port_max"))
-	}
-	if c.Timeout <= 0 {
-		errs = append(errs, fmt.Errorf("timeout: %v is not positive", c.Timeout))
-	}
-	if c.KeyframeTimeout <= 0 {
-		errs = append(errs, fmt.Errorf("keyframe_timeout: %v is not positive", c.KeyframeTimeout))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, checkTimeouts(c.Timeout, c.KeyframeTimeout)...)...)
 }
 
-// admits says whether media may be received on a local address.
-func (c Config) admits(ip netip.Addr) bool {
-	ip = ip.Unmap()
-	for _, text := range c.Listen {
-		listen, err := netip.ParseAddr(text)
-		if err != nil {
-			continue
-		}
-		if listen == ip || listen.IsUnspecified() && listen.Is4() == ip.Is4() {
-			return true
-		}
+func checkTimeouts(timeout, keyframe time.Duration) (errs []error) {
+	if timeout <= 0 {
+		errs = append(errs, fmt.Errorf("timeout: %v is not positive", timeout))
 	}
-	return false
+	if keyframe <= 0 {
+		errs = append(errs, fmt.Errorf("keyframe_timeout: %v is not positive", keyframe))
+	}
+	return errs
+}
+
+// link is the server as a Link header names it (RFC 9725, 4.6).
+func (s ICEServer) link() string {
+	text := fmt.Sprintf(`<%s>; rel="ice-server"`, s.URL)
+	if s.Username != "" {
+		text += fmt.Sprintf(`; username="%s"; credential="%s"; credential-type="password"`, s.Username, s.Credential)
+	}
+	return text
 }

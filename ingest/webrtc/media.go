@@ -34,8 +34,9 @@ func (c *session) readMedia(remote *pion.TrackRemote, receiver *rtp.Receiver) er
 		if err != nil {
 			return errLeft
 		}
-		c.heard.Store(true)
-		err = order.Push(packet, time.Now(), func(p *pionrtp.Packet, at time.Time) error {
+		now := time.Now()
+		c.heard.Store(now.UnixNano())
+		err = order.Push(packet, now, func(p *pionrtp.Packet, at time.Time) error {
 			return receiver.Push(p, at, c.deliver)
 		})
 		if err != nil {
@@ -75,6 +76,8 @@ type keyframeAsker struct {
 	last  time.Time
 	asked int // without a keyframe since
 	fir   uint8
+
+	dropped uint64 // units lost so far; of the goroutine that calls saw and missed
 }
 
 func (k *keyframeAsker) init(peer *pion.PeerConnection) {
@@ -97,8 +100,9 @@ func (k *keyframeAsker) wantNow() {
 	}
 }
 
-// saw looks at what came.
-func (k *keyframeAsker) saw(p ingest.Packet) {
+// saw looks at what came, after so many units were lost.
+func (k *keyframeAsker) saw(p ingest.Packet, dropped uint64) {
+	k.missed(dropped)
 	switch {
 	case p.Keyframe:
 		k.wants.Store(false)
@@ -107,6 +111,14 @@ func (k *keyframeAsker) saw(p ingest.Packet) {
 		k.mu.Unlock()
 	case p.Break:
 		k.wantNow()
+	}
+}
+
+// missed wants a keyframe when more units were lost, though none came after them.
+func (k *keyframeAsker) missed(dropped uint64) {
+	if dropped > k.dropped {
+		k.dropped = dropped
+		k.wants.Store(true)
 	}
 }
 
@@ -138,15 +150,9 @@ func nameOf(mimeType string) string {
 // parameterSets reads sprop-parameter-sets (RFC 6184, 8.1), which some encoders
 // send instead of repeating them in the stream.
 func parameterSets(fmtp string) (sets [][]byte) {
-	for part := range strings.SplitSeq(fmtp, ";") {
-		key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		if key != "sprop-parameter-sets" {
-			continue
-		}
-		for text := range strings.SplitSeq(value, ",") {
-			if set, err := base64.StdEncoding.DecodeString(text); err == nil && len(set) > 0 {
-				sets = append(sets, set)
-			}
+	for text := range strings.SplitSeq(parameter(fmtp, "sprop-parameter-sets"), ",") {
+		if set, err := base64.StdEncoding.DecodeString(text); err == nil && len(set) > 0 {
+			sets = append(sets, set)
 		}
 	}
 	return sets

@@ -15,7 +15,6 @@ import (
 
 var (
 	errNoVideo   = errors.New("the offer sends no video")
-	errBadOffer  = errors.New("the body is not an SDP offer")
 	errBadAnswer = errors.New("the offer cannot be answered")
 )
 
@@ -23,17 +22,35 @@ var (
 type codecError struct{ offered []string }
 
 func (e codecError) Error() string {
-	return fmt.Sprintf("the offer has %s; supported are H264 (packetization-mode 0 and 1) and VP8", strings.Join(e.offered, ", "))
+	return fmt.Sprintf("the offer has %s; supported are H264 (packetization-mode 0 and 1), H265, VP8, VP9 (profiles 0 and 2) and AV1 (profile 0)", strings.Join(e.offered, ", "))
+}
+
+// offer is what a publisher offers, checked.
+type offer struct {
+	sdp    string
+	video  []pion.RTPCodecParameters
+	sound  []pion.RTPCodecParameters
+	ufrags map[string]bool
+}
+
+// parseOffer checks an offer as far as that can be done without a peer connection,
+// so that a bad one costs nobody anything.
+func parseOffer(text string) (offer, error) {
+	session, err := ParseSDP(text)
+	if err != nil {
+		return offer{}, err
+	}
+	video, err := offeredCodecs(session)
+	if err != nil {
+		return offer{}, err
+	}
+	return offer{sdp: text, video: video, sound: offeredSound(session), ufrags: ufrags(session)}, nil
 }
 
 // offeredCodecs lists what can be received of an offer's first video section: the
 // first supported codec with all parameters that it is offered with, so that any
 // H.264 profile gets its own answer and the codec cannot change in mid-session.
-func offeredCodecs(offer string) ([]pion.RTPCodecParameters, error) {
-	var session sdp.SessionDescription
-	if err := session.UnmarshalString(offer); err != nil {
-		return nil, errBadOffer
-	}
+func offeredCodecs(session *sdp.SessionDescription) ([]pion.RTPCodecParameters, error) {
 	at := slices.IndexFunc(session.MediaDescriptions, sendsVideo)
 	if at < 0 {
 		return nil, errNoVideo
@@ -54,22 +71,13 @@ func offeredCodecs(offer string) ([]pion.RTPCodecParameters, error) {
 		if !ok && !slices.Contains(others, codec.Name) {
 			others = append(others, codec.Name)
 		}
-		if chosen == "" {
+		if ok && chosen == "" {
 			chosen = kind
 		}
 		if !ok || kind != chosen {
 			continue
 		}
-		codecs = append(codecs, pion.RTPCodecParameters{
-			PayloadType: pion.PayloadType(number),
-			RTPCodecCapability: pion.RTPCodecCapability{
-				MimeType: "video/" + codec.Name, ClockRate: clockRate, SDPFmtpLine: codec.Fmtp,
-				RTCPFeedback: []pion.RTCPFeedback{
-					{Type: "nack"}, {Type: "nack", Parameter: "pli"},
-					{Type: "ccm", Parameter: "fir"}, {Type: "goog-remb"},
-				},
-			},
-		})
+		codecs = append(codecs, videoCodec(codec.Name, pion.PayloadType(number), codec.Fmtp))
 	}
 	if len(codecs) == 0 {
 		return nil, codecError{others}
@@ -80,11 +88,7 @@ func offeredCodecs(offer string) ([]pion.RTPCodecParameters, error) {
 // offeredSound lists the audio formats of an offer. They are known only to be
 // answered: a section without any known format would be refused, and where it is
 // the offer's first, the library puts our candidates into the refused section.
-func offeredSound(offer string) []pion.RTPCodecParameters {
-	var session sdp.SessionDescription
-	if err := session.UnmarshalString(offer); err != nil {
-		return nil
-	}
+func offeredSound(session *sdp.SessionDescription) []pion.RTPCodecParameters {
 	var codecs []pion.RTPCodecParameters
 	for _, media := range session.MediaDescriptions {
 		if media.MediaName.Media != "audio" {
@@ -118,13 +122,47 @@ func sendsVideo(m *sdp.MediaDescription) bool {
 	return m.MediaName.Media == "video" && m.MediaName.Port.Value != 0 && !receives && !inactive
 }
 
-// codecOf maps an offered format to what can be depacketized.
+// videoCodec is a codec as we receive it: what is lost is asked for again, and so
+// are keyframes.
+func videoCodec(name string, number pion.PayloadType, fmtp string) pion.RTPCodecParameters {
+	return pion.RTPCodecParameters{
+		PayloadType: number,
+		RTPCodecCapability: pion.RTPCodecCapability{
+			MimeType: "video/" + name, ClockRate: clockRate, SDPFmtpLine: fmtp,
+			RTCPFeedback: []pion.RTCPFeedback{
+				{Type: "nack"}, {Type: "nack", Parameter: "pli"},
+				{Type: "ccm", Parameter: "fir"}, {Type: "goog-remb"},
+			},
+		},
+	}
+}
+
+// codecOf maps an offered format to what can be depacketized. Other profiles of
+// VP9 and AV1 are of pictures with more color than is decoded here.
 func codecOf(name, fmtp string) (ingest.Codec, bool) {
 	switch strings.ToUpper(name) {
 	case "VP8":
 		return ingest.VP8, true
+	case "VP9":
+		profile := parameter(fmtp, "profile-id")
+		return ingest.VP9, profile == "" || profile == "0" || profile == "2"
+	case "AV1":
+		profile := parameter(fmtp, "profile")
+		return ingest.AV1, profile == "" || profile == "0"
 	case "H264":
-		return ingest.H264, !strings.Contains(fmtp, "packetization-mode=2")
+		return ingest.H264, parameter(fmtp, "packetization-mode") != "2"
+	case "H265":
+		return ingest.H265, true
 	}
 	return "", false
+}
+
+// parameter is the value of a key in a format's parameters, "" without it.
+func parameter(fmtp, name string) string {
+	for part := range strings.SplitSeq(fmtp, ";") {
+		if key, value, _ := strings.Cut(strings.TrimSpace(part), "="); strings.EqualFold(key, name) {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }

@@ -63,6 +63,8 @@ var (
 	h264 = pion.RTPCodecCapability{MimeType: pion.MimeTypeH264, ClockRate: 90000, SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"}
 	vp8  = pion.RTPCodecCapability{MimeType: pion.MimeTypeVP8, ClockRate: 90000}
 	vp9  = pion.RTPCodecCapability{MimeType: pion.MimeTypeVP9, ClockRate: 90000, SDPFmtpLine: "profile-id=0"}
+	av1  = pion.RTPCodecCapability{MimeType: pion.MimeTypeAV1, ClockRate: 90000, SDPFmtpLine: "profile=0"}
+	none = pion.RTPCodecCapability{MimeType: "video/theora", ClockRate: 90000}
 )
 
 func newPublisher(url string, codec pion.RTPCodecCapability) *publisher {

@@ -15,28 +15,36 @@ import (
 )
 
 var (
-	errSilent     = errors.New("the publisher sends nothing")
-	errLost       = errors.New("the connection to the publisher is lost")
+	errSilent     = errors.New("nothing comes any more")
+	errLost       = errors.New("the connection is lost")
 	errNoKeyframe = errors.New("media comes, but no keyframe, although it was asked for")
 	errStopped    = errors.New("session ended")
 )
 
-// session is one publisher. The peer connection calls back, and media is read,
-// on goroutines that end with run.
-type session struct {
-	id     string
-	stream string
-	epoch  string
-	config Config
-	peer   *pion.PeerConnection
-	keys   keyframeAsker
+// setup is what a session is told at its beginning.
+type setup struct {
+	stream, epoch            string
+	from                     string          // who sends, for errors
+	ufrags                   map[string]bool // of the sender's ICE session
+	timeout, keyframeTimeout time.Duration
+}
 
-	tracks   chan track // room for one: the first video track
-	receiver atomic.Pointer[rtp.Receiver]
-	packets  chan ingest.Packet
-	closing  chan struct{} // closed at the end of run, so that no reader holds it up
-	left     chan error    // room for one: why the publisher is gone
-	heard    atomic.Bool   // media came since the last look
+// session is one peer that sends to us. The peer connection calls back, and media
+// is read, on goroutines that end with run.
+type session struct {
+	setup
+	id   string
+	peer *pion.PeerConnection
+	keys keyframeAsker
+
+	tracks    chan track // room for one: the first video track
+	receiver  atomic.Pointer[rtp.Receiver]
+	packets   chan ingest.Packet
+	closing   chan struct{} // closed at the end of run, so that no reader holds it up
+	left      chan error    // room for one: why the peer is gone
+	connected atomic.Bool
+	heard     atomic.Int64 // when media came last, or the session began: nanoseconds since 1970
+	trickled  atomic.Int32 // candidates that came after the offer
 }
 
 type track struct {
@@ -44,30 +52,18 @@ type track struct {
 	receiver *pion.RTPReceiver
 }
 
-// newSession answers an offer. All our candidates are in the answer.
-func newSession(ctx context.Context, s *Source, epoch, sdp string) (*session, string, error) {
-	codecs, err := offeredCodecs(sdp)
-	if err != nil {
-		return nil, "", err
-	}
-	peer, err := newPeer(s.config, codecs, offeredSound(sdp))
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", errOwn, err)
-	}
+// newSession makes the session that receives from peer, which run closes.
+func newSession(peer *pion.PeerConnection, s setup) *session {
 	c := &session{
-		id: newID(), stream: s.stream, epoch: epoch, config: s.config, peer: peer,
+		setup: s, id: newID(), peer: peer,
 		tracks: make(chan track, 1), packets: make(chan ingest.Packet),
 		closing: make(chan struct{}), left: make(chan error, 1),
 	}
+	c.heard.Store(time.Now().UnixNano())
 	c.keys.init(peer)
 	peer.OnTrack(c.onTrack)
 	peer.OnConnectionStateChange(c.onState)
-	answer, err := negotiate(ctx, peer, sdp, s.config.Timeout)
-	if err != nil {
-		peer.GracefulClose()
-		return nil, "", err
-	}
-	return c, answer, nil
+	return c
 }
 
 // onTrack takes the first video track; others are left alone.
@@ -83,6 +79,8 @@ func (c *session) onTrack(remote *pion.TrackRemote, receiver *pion.RTPReceiver) 
 
 func (c *session) onState(state pion.PeerConnectionState) {
 	switch state {
+	case pion.PeerConnectionStateConnected:
+		c.connected.Store(true)
 	case pion.PeerConnectionStateFailed:
 		c.leave(errLost)
 	case pion.PeerConnectionStateClosed:
@@ -98,7 +96,39 @@ func (c *session) leave(cause error) {
 	}
 }
 
-// run reads the publisher until it leaves, something fails or ctx ends.
+// trickle adds candidates that came after the offer, as many as there may be.
+func (c *session) trickle(f fragment) {
+	for _, t := range f.candidates {
+		if c.trickled.Add(1) > mostCandidates {
+			return
+		}
+		// One that is of no use here, such as a name, is left out.
+		c.peer.AddICECandidate(pion.ICECandidateInit{Candidate: t.candidate, SDPMid: &t.mid})
+	}
+}
+
+// sinceHeard is how long no media came.
+func (c *session) sinceHeard() time.Duration {
+	return time.Since(time.Unix(0, c.heard.Load()))
+}
+
+// quiet waits until no media came for d and returns true, or false as soon as it
+// is certain that some did.
+func (c *session) quiet(ctx context.Context, d time.Duration) bool {
+	before := c.heard.Load()
+	wait := time.NewTimer(d - c.sinceHeard())
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return c.heard.Load() == before
+	case <-c.closing:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run reads the peer until it leaves, something fails or ctx ends.
 func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error {
 	var readers sync.WaitGroup
 	defer func() {
@@ -106,9 +136,9 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 		c.peer.GracefulClose() // its errors are about what is gone already
 		readers.Wait()
 	}()
-	silence := time.NewTimer(c.config.Timeout)
+	silence := time.NewTimer(c.timeout)
 	defer silence.Stop()
-	keyframe := time.NewTimer(c.config.KeyframeTimeout)
+	keyframe := time.NewTimer(c.keyframeTimeout)
 	keyframe.Stop()
 	defer keyframe.Stop()
 	ask := time.NewTicker(keyframeEvery)
@@ -119,32 +149,29 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 			if err := c.start(t, &readers); err != nil {
 				return err
 			}
-			keyframe.Reset(c.config.KeyframeTimeout)
+			keyframe.Reset(c.keyframeTimeout)
 		case p := <-c.packets:
 			keyframe.Stop()
-			c.heard.Store(false)
-			c.keys.saw(p)
+			c.keys.saw(p, c.dropped())
 			if err := emit(p); err != nil {
 				return err
 			}
-			silence.Reset(c.config.Timeout)
+			silence.Reset(c.timeout)
 		case <-c.keys.poke:
 			c.keys.ask(time.Now())
 		case now := <-ask.C:
+			c.keys.missed(c.dropped())
 			c.keys.ask(now)
 		case <-silence.C:
-			if !c.heard.Swap(false) {
-				return c.failure(ingest.ReasonTimeout, errSilent)
+			left := c.timeout - c.sinceHeard()
+			if left <= 0 {
+				return c.failure(errSilent)
 			}
-			silence.Reset(c.config.Timeout)
+			silence.Reset(left)
 		case <-keyframe.C:
-			return c.failure(ingest.ReasonNoKeyframe, errNoKeyframe)
+			return c.failure(errNoKeyframe)
 		case cause := <-c.left:
-			reason := ingest.ReasonEnded
-			if cause == errLost {
-				reason = ingest.ReasonTimeout
-			}
-			return c.failure(reason, cause)
+			return c.failure(cause)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -152,11 +179,18 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 }
 
 // failure is errNeverCame as long as no media was received.
-func (c *session) failure(reason ingest.Reason, cause error) error {
+func (c *session) failure(cause error) error {
 	if c.receiver.Load() == nil {
 		return errNeverCame
 	}
-	return &ingest.Error{Reason: reason, Err: fmt.Errorf("read the publisher: %w", cause)}
+	reason := ingest.ReasonEnded
+	switch cause {
+	case errLost, errSilent:
+		reason = ingest.ReasonTimeout
+	case errNoKeyframe:
+		reason = ingest.ReasonNoKeyframe
+	}
+	return &ingest.Error{Reason: reason, Err: fmt.Errorf("read the %s: %w", c.from, cause)}
 }
 
 // start begins to read the track, beside run.
@@ -165,8 +199,13 @@ func (c *session) start(t track, readers *sync.WaitGroup) error {
 	codec, _ := codecOf(nameOf(offered.MimeType), offered.SDPFmtpLine)
 	receiver, err := rtp.NewReceiver(c.stream, c.epoch, codec, clockRate, parameterSets(offered.SDPFmtpLine))
 	if err != nil {
-		return &ingest.Error{Reason: ingest.ReasonUnsupportedCodec, Err: fmt.Errorf("read the publisher: %w", err)}
+		return &ingest.Error{Reason: ingest.ReasonUnsupportedCodec, Err: fmt.Errorf("read the %s: %w", c.from, err)}
 	}
+	extensions := map[uint8]string{}
+	for _, e := range t.receiver.GetParameters().HeaderExtensions {
+		extensions[uint8(e.ID)] = e.URI
+	}
+	receiver.SetExtensions(extensions)
 	c.receiver.Store(receiver)
 	c.keys.watch(t.remote.SSRC())
 	readers.Go(func() { c.leave(c.readMedia(t.remote, receiver)) })
@@ -182,8 +221,6 @@ func (c *session) deliver(p ingest.Packet) error {
 		return errStopped
 	}
 }
-
-func (c *session) wantKeyframe() { c.keys.wantNow() }
 
 func (c *session) dropped() uint64 {
 	if r := c.receiver.Load(); r != nil {
