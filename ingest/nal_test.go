@@ -134,6 +134,24 @@ func TestParameterSets(t *testing.T) {
 	}
 }
 
+// In a stream with two temporal layers, the upper may refer to pictures that no
+// other of the lower refers to.
+func TestInspectLayers(t *testing.T) {
+	twoLayers, upperN := []byte{0x42, 0x01, 0x03}, []byte{0x00, 0x02, 0xd0}
+	for _, c := range []struct {
+		sps, picture []byte
+		disposable   bool
+	}{
+		{sps5, trailN5, true}, {sps5, trailR5, false}, {twoLayers, trailN5, false}, {twoLayers, upperN, true}, {nil, trailN5, true},
+	} {
+		s := ParameterSets{Codec: H265}
+		s.Add(c.sps)
+		if key, disposable := s.Inspect(au(c.picture)); key || disposable != c.disposable {
+			t.Errorf("% x after % x: keyframe %v, disposable %v", c.picture, c.sps, key, disposable)
+		}
+	}
+}
+
 // The ids of sequence parameter sets as x265 writes them, with emulation bytes,
 // and with two temporal layers.
 func TestH265SequenceID(t *testing.T) {

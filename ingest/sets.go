@@ -37,6 +37,38 @@ func (s *ParameterSets) Add(unit []byte) {
 	s.units = append(s.units, bytes.Clone(unit))
 }
 
+// Inspect does InspectH264's or InspectH265's work on an access unit whose sets
+// are remembered, and knows of H.265's temporal layers: only in the highest that
+// a sequence parameter set announces is a picture without references in its layer
+// without any.
+func (s *ParameterSets) Inspect(au []byte) (keyframe, disposable bool) {
+	if s.Codec != H265 {
+		return InspectH264(au)
+	}
+	keyframe, disposable = InspectH265(au)
+	return keyframe, disposable && s.layerOf(au) >= s.topLayer()
+}
+
+// topLayer is the highest temporal layer announced.
+func (s *ParameterSets) topLayer() (top byte) {
+	for _, unit := range s.units {
+		if s.kind(unit[0]) == h265SPS {
+			top = max(top, unit[2]>>1&7)
+		}
+	}
+	return top
+}
+
+// layerOf is the temporal layer of an access unit's first slice.
+func (s *ParameterSets) layerOf(au []byte) byte {
+	for at := range starts(au) {
+		if s.isSlice(s.kind(au[at])) && at+1 < len(au) {
+			return au[at+1]&7 - 1
+		}
+	}
+	return 0
+}
+
 // Whole tells whether a set of each type is known, so that decoding can start.
 func (s *ParameterSets) Whole() bool {
 	var known uint64

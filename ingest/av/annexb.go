@@ -126,6 +126,19 @@ func (c *Converter) Complete(data []byte, keyframe bool) []byte {
 	return c.sets.Complete(data, keyframe)
 }
 
+// Inspect tells whether decoding can start at a converted packet and whether no
+// other depends on it: by the codec where it is understood here, else as the
+// container says.
+func (c *Converter) Inspect(data []byte, keyframe, disposable bool) (bool, bool) {
+	switch c.sets.Codec {
+	case ingest.H264, ingest.H265:
+		return c.sets.Inspect(data)
+	case ingest.VP9:
+		disposable = ingest.InspectVP9(data)
+	}
+	return keyframe, disposable && !keyframe
+}
+
 // Ready tells whether decoding can start: the parameter sets are known where the
 // codec has such.
 func (c *Converter) Ready() bool { return !c.nal || c.sets.Whole() }

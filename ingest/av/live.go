@@ -96,7 +96,7 @@ func (l *Live) Push(u Unit, emit func(ingest.Packet) error) error {
 		return nil
 	}
 	p := l.packet
-	p.Keyframe, p.Disposable = l.inspect(data, u)
+	p.Keyframe, p.Disposable = l.convert.Inspect(data, u.Keyframe || l.intra, u.Disposable)
 	p.Data = l.convert.Complete(data, p.Keyframe)
 	first := !l.running
 	if first && !(p.Keyframe && l.convert.Ready()) {
@@ -121,18 +121,6 @@ func (l *Live) Push(u Unit, emit func(ingest.Packet) error) error {
 	p.Break = !first && (l.lost || at.Jump)
 	l.lost = false
 	return emit(p)
-}
-
-// inspect asks the codec, where it is understood here, and else the container.
-func (l *Live) inspect(data []byte, u Unit) (keyframe, disposable bool) {
-	switch l.packet.Codec {
-	case ingest.H264:
-		return ingest.InspectH264(data)
-	case ingest.H265:
-		return ingest.InspectH265(data)
-	}
-	keyframe = u.Keyframe || l.intra
-	return keyframe, u.Disposable && !keyframe
 }
 
 // ticks is the unit's presentation time on the timeline's clock. Where decoding

@@ -140,20 +140,12 @@ func (r *reader) unit(in libav.Packet) (u unit, ok bool) {
 	p := ingest.Packet{
 		Stream: r.stream, Epoch: r.epoch, Codec: ingest.Codec(r.video.Codec), Extradata: r.extradata, Container: r.container,
 		Duration: in.Duration, Clock: ingest.Clock{Source: ingest.ClockFile}, Rotation: 90 * r.video.Quarters,
-		Keyframe: in.Keyframe, Break: r.lost, Disposable: in.Disposable,
+		Break: r.lost,
 	}
 	r.lost = false
-	key := false
-	switch {
-	case p.Codec == ingest.H264:
-		key, p.Disposable = ingest.InspectH264(data)
-	case p.Codec == ingest.H265:
-		key, p.Disposable = ingest.InspectH265(data)
-	case r.video.IntraOnly:
-		key = true
-	}
-	p.Keyframe = p.Keyframe || key
-	p.Disposable = p.Disposable && !p.Keyframe
+	key, disposable := r.convert.Inspect(data, r.video.IntraOnly || in.Keyframe, in.Disposable)
+	p.Keyframe = in.Keyframe || key
+	p.Disposable = disposable && !p.Keyframe
 	p.Data = r.convert.Complete(data, p.Keyframe)
 	return unit{in, p}, true
 }

@@ -18,31 +18,17 @@ const (
 )
 
 // h265Unpacker unpacks RFC 7798 without decoding order numbers.
-type h265Unpacker struct {
-	sets     ingest.ParameterSets
-	topLayer byte // the highest temporal layer that the latest SPS announces
-}
+type h265Unpacker struct{ sets ingest.ParameterSets }
 
 func newH265(params [][]byte) *h265Unpacker {
 	u := &h265Unpacker{sets: ingest.ParameterSets{Codec: ingest.H265}}
 	for _, nal := range params {
-		u.learn(nal)
+		u.sets.Add(nal)
 	}
 	return u
 }
 
 func h265Type(nal []byte) byte { return nal[0] >> 1 & 0x3f }
-
-// learn remembers nal if it is a parameter set.
-func (u *h265Unpacker) learn(nal []byte) {
-	if len(nal) < 3 {
-		return
-	}
-	u.sets.Add(nal)
-	if h265Type(nal) == h265SPS {
-		u.topLayer = nal[2] >> 1 & 7
-	}
-}
 
 func (u *h265Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
 	out := newAnnexB(packets)
@@ -54,35 +40,33 @@ func (u *h265Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error
 	if out.open {
 		return Unit{}, errFragment
 	}
-	first, layer := u.look(out.data)
+	first := u.look(out.data)
 	switch {
 	case !first.slice:
 		return Unit{}, errEmpty
 	case headless && !first.fromTop:
 		return Unit{}, errHead
 	}
-	keyframe, disposable := ingest.InspectH265(out.data)
+	keyframe, disposable := u.sets.Inspect(out.data)
 	keyframe = keyframe && u.sets.Whole()
-	disposable = disposable && layer >= u.topLayer
 	return Unit{Data: out.finish(&u.sets, keyframe), Keyframe: keyframe, Disposable: disposable}, nil
 }
 
-// look remembers the parameter sets of an access unit and tells how it begins
-// and in which temporal layer it is.
-func (u *h265Unpacker) look(au []byte) (h head, layer byte) {
+// look remembers the parameter sets of an access unit and tells how it begins.
+func (u *h265Unpacker) look(au []byte) (h head) {
 	for nal := range ingest.NALs(au) {
 		if len(nal) < 3 {
 			continue
 		}
 		switch kind := h265Type(nal); {
 		case kind >= h265VPS && kind <= h265PPS:
-			u.learn(nal)
+			u.sets.Add(nal)
 		case kind <= h265LastSlice:
 			h.slice, h.fromTop = true, nal[2]&0x80 != 0
-			return h, nal[1]&7 - 1
+			return h
 		}
 	}
-	return h, 0
+	return h
 }
 
 // h265Payload appends the NAL units of one RTP payload, without access unit

@@ -80,7 +80,11 @@ func (vp9Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
 	}
 	var frame vp9.Header
 	err := frame.Unmarshal(data)
-	return Unit{Data: data, Keyframe: err == nil && !frame.NonKeyFrame && !frame.ShowExistingFrame}, nil
+	return Unit{
+		Data:       data,
+		Keyframe:   err == nil && !frame.NonKeyFrame && !frame.ShowExistingFrame,
+		Disposable: ingest.InspectVP9(data),
+	}, nil
 }
 
 // av1Unpacker unpacks AV1's RTP format 1.0. Its state is that of fragments
