@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"time"
@@ -26,7 +27,7 @@ type Source struct {
 // New returns a source that draws when it runs.
 func New(c Config, stream string, log *slog.Logger) (*Source, error) {
 	if err := c.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("pattern: %w", err)
 	}
 	return &Source{config: c, stream: stream, log: log}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,13 +19,9 @@ import (
 
 var errEnough = errors.New("enough")
 
-func source(t *testing.T, text string) *Source {
+func source(t *testing.T, width, height int, fps float64) *Source {
 	t.Helper()
-	c, err := Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(c, "bars", slog.New(slog.DiscardHandler))
+	s, err := New(Config{width, height, fps}, "bars", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,18 +30,19 @@ func source(t *testing.T, text string) *Source {
 
 func TestContract(t *testing.T) {
 	ingesttest.Run(t, ingesttest.Case{Name: "pattern", Live: true, New: func(t *testing.T) ingest.Source {
-		return source(t, "160x120@100")
+		return source(t, 160, 120, 100)
 	}})
 }
 
-func TestParse(t *testing.T) {
-	for text, want := range map[string]Config{
-		"": {1280, 720, 25}, "640x360": {640, 360, 25}, "@7.5": {1280, 720, 7.5}, "16x8192@240": {16, 8192, 240},
-		"641x360": {}, "8x8": {}, "640": {}, "640x": {}, "x@25": {}, "@": {}, "@0": {}, "@NaN": {}, "640x360@-1": {}, "1e3x10": {},
-	} {
-		got, err := Parse(text)
-		if (err == nil) != (want != Config{}) || err == nil && got != want {
-			t.Errorf("%q: %+v, %v; want %+v", text, got, err, want)
+func TestValidate(t *testing.T) {
+	for _, c := range []Config{{16, 8192, 240}, {1280, 720, 0.1}} {
+		if err := c.Validate(); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	for _, c := range []Config{{}, {641, 360, 25}, {14, 360, 25}, {640, 8194, 25}, {640, 360, math.NaN()}, {640, 360, 241}, {640, 360, -1}} {
+		if _, err := New(c, "bars", slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("%+v is taken", c)
 		}
 	}
 }
@@ -53,7 +51,7 @@ func TestParse(t *testing.T) {
 // long misses pictures and no time.
 func TestTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := source(t, "16x16@29.97")
+		s := source(t, 16, 16, 29.97)
 		began := time.Now()
 		count, last := 0, time.Duration(0)
 		err := s.Run(context.Background(), func(p ingest.Packet) error {
@@ -88,7 +86,7 @@ func TestDecoded(t *testing.T) {
 	const width, height = 322, 242
 	var pictures [][]byte
 	frames := 0
-	err = source(t, "322x242@200").Run(t.Context(), func(p ingest.Packet) error {
+	err = source(t, width, height, 200).Run(t.Context(), func(p ingest.Packet) error {
 		err := d.Decode(p, func(f *decode.Frame) error {
 			defer f.Release()
 			frames++
@@ -123,7 +121,7 @@ func TestDecoded(t *testing.T) {
 	// The same run after run.
 	c := newCanvas(width, height)
 	for i := range pictures {
-		if !bytes.Equal(pictures[i], c.picture(int64(i), source(t, "@200").at(int64(i)))) {
+		if !bytes.Equal(pictures[i], c.picture(int64(i), source(t, width, height, 200).at(int64(i)))) {
 			t.Errorf("picture %d is drawn otherwise the second time", i)
 		}
 	}
