@@ -140,9 +140,7 @@ func (p *puller) attend(ctx context.Context, cancel context.CancelCauseFunc, d *
 	}
 	for {
 		watched, changed := p.demand.now()
-		if watched {
-			unwatched = nil
-		} else if unwatched == nil {
+		if !watched && unwatched == nil {
 			unwatched = time.After(linger)
 		}
 		select {
@@ -151,6 +149,7 @@ func (p *puller) attend(ctx context.Context, cancel context.CancelCauseFunc, d *
 		case <-ctx.Done():
 			return nil, false
 		case <-changed:
+			unwatched = nil
 		case <-unwatched:
 			cancel(errUnwatched)
 		case <-silent:

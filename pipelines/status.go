@@ -37,7 +37,7 @@ type ClockStatus struct {
 	Source        string  `json:"source"`
 	OffsetMs      float64 `json:"offset_ms"`      // sender's clock minus this machine's
 	UncertaintyMs float64 `json:"uncertainty_ms"` // 0 is unknown
-	DriftPPM      float64 `json:"drift_ppm"`      // the sender's clock gains so many microseconds a second
+	DriftPPM      float64 `json:"drift_ppm"`      // by which the sender's media clock is faster than this machine's
 }
 
 // InputStatus is where a stream is read from, and how that goes.
@@ -124,7 +124,7 @@ func (st *state) snapshot() StreamStatus {
 	out := st.s
 	if c := st.clock; c.Source != "" {
 		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
-		out.Clock = &ClockStatus{Source: string(c.Source), OffsetMs: ms(c.Offset), UncertaintyMs: ms(c.Uncertainty)}
+		out.Clock = &ClockStatus{Source: string(c.Source), OffsetMs: ms(c.Offset), UncertaintyMs: ms(c.Uncertainty), DriftPPM: c.Drift}
 	}
 	return out
 }
