@@ -55,7 +55,7 @@ var fences = []fence{
 	{module + "/internal/ort", []string{"detect/onnx", "detect/optimize", "internal/cli"}, []string{"*"}},
 	{module + "/internal/openvino", []string{"detect/onnx", "detect/optimize", "internal/cli"}, []string{"*"}},
 	{module + "/kernels", []string{"decode", "detect", "pipelines", "internal/cli"}, []string{"*"}},
-	{"gocv.io/x/gocv", []string{"detect/motion", "detect/eval", "sink/snapshot", "web", "internal/cli"}, []string{"kernels"}},
+	{"gocv.io/x/gocv", []string{"detect/motion", "detect/quality", "detect/eval", "sink/snapshot", "web", "internal/cli"}, []string{"kernels"}},
 	{"github.com/segmentio/kafka-go", []string{"sink/kafka", "internal/cli", "internal/testkit"}, []string{"*"}},
 	{"github.com/pion/webrtc", []string{"ingest/webrtc", "web"}, []string{"*"}},
 	{"github.com/bluenviron/gortsplib", []string{"ingest/rtsp", "ingest/rtp", "ingest/camera", "internal/cli"}, []string{"*"}},
