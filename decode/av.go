@@ -104,7 +104,7 @@ func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
 		d.missing(uint64(missing))
 	}
 	if concealed := d.av.Concealed(); concealed != libav.None {
-		d.spoil(uint64(concealed))
+		d.spoil(uint64(concealed), true)
 	}
 	return frames, err
 }
@@ -243,7 +243,9 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 		return nil, nil
 	}
 	p := e.packet
-	if info.Damaged && !p.Disposable {
+	// What H.264 decoding begins with is known better here than FFmpeg tells.
+	bad := info.Concealed || info.Corrupt && p.Codec != ingest.H264
+	if bad && !p.Disposable {
 		d.window.damage(e.id, e.group)
 		if e.group == d.trust.group {
 			d.trust.damaged = true
@@ -255,15 +257,14 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", p.Codec, err)
 	}
-	damaged := e.damaged || info.Damaged
 	info = f.Info()
-	pts, captured := e.numbers.clock(p.PTS, p.Captured)
+	pts, captured, own := e.numbers.clock(p.PTS, p.Captured)
 	d.measure(info.Width, info.Height)
 	out := Frame{
 		Stream: p.Stream, Epoch: p.Epoch, Index: e.numbers.number(picture{p.PTS, e.id}), PTS: pts,
 		Captured: captured, Received: p.Received, Clock: p.Clock,
 		Width: info.Width, Height: info.Height, Format: I420, Color: color, Memory: Host,
-		Keyframe: p.Keyframe, Damaged: damaged,
+		Keyframe: p.Keyframe, Damaged: e.damaged || bad || !own,
 	}
 	if info.Format == libav.NV12 {
 		out.Format = NV12

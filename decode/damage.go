@@ -12,14 +12,14 @@ import (
 // trust follows which pictures are whole: decoded from all they refer to. After a
 // loss none is until decoding could begin anew, whatever the decoder makes of it.
 type trust struct {
-	group   uint64 // id of the packet where decoding began, 0 while such a one is awaited
+	group   uint64 // id of the packet since which pictures belong together, 0 while one to begin at is awaited
+	began   uint64 // id of the last packet that decoding can begin at
 	damaged bool   // what follows may refer to pictures that are missing or not whole
 	// lead is the time of a packet that ended damage, else 0: pictures shown
 	// before it, though decoded after it, may refer to what was lost.
 	lead time.Duration
 
 	refreshing bool          // bit by bit, since a recovery point
-	refreshID  uint64        // its packet
 	refreshed  time.Duration // its time
 	left       int           // pictures still to come
 	latest     time.Duration // time of the latest shown since
@@ -46,14 +46,14 @@ func (t *trust) enter(p ingest.Packet, s start, id uint64) (doubtful bool) {
 		if s.broken || s.kind == open && t.damaged {
 			t.lead = p.PTS
 		}
-		t.group, t.damaged, t.refreshing = id, false, false
+		t.group, t.began, t.damaged, t.refreshing = id, id, false, false
 		t.configure(p)
 	case s.kind == refresh && t.damaged && !t.refreshing:
 		if t.group == 0 {
 			t.group = id
 			t.configure(p)
 		}
-		t.refreshing, t.refreshID, t.left = true, id, s.count
+		t.refreshing, t.began, t.left = true, id, s.count
 		t.refreshed, t.latest = p.PTS, p.PTS
 	case t.refreshing:
 		t.advance(p, id)
@@ -92,24 +92,31 @@ func (t *trust) configure(p ingest.Packet) {
 }
 
 // missing notes that the picture of packet id refers to one that never came, which
-// no source told of. That is no news where doubt is on it already, as on what leads
-// to a random access point, and natural where decoding began.
+// no source told of. That is natural where decoding began, and no news where doubt
+// is on it already, as on what leads to a random access point.
 func (d *decoder) missing(id uint64) {
-	e := d.window.find(id)
-	if d.trust.gaps || id == d.trust.group || d.trust.refreshing && id == d.trust.refreshID || e != nil && e.damaged {
+	t := &d.trust
+	if t.gaps || id == t.began {
 		return
 	}
-	d.spoil(id)
+	if e := d.window.find(id); e != nil && e.damaged {
+		t.refreshing = t.refreshing && id < t.began
+		return
+	}
+	d.spoil(id, false)
 }
 
-// spoil marks the picture of packet id and those that may refer to it.
-func (d *decoder) spoil(id uint64) {
+// spoil marks the picture of packet id and what follows; alone says that it is this
+// picture which is not whole, so that what does not refer to it is.
+func (d *decoder) spoil(id uint64, alone bool) {
 	group := d.trust.group
 	if e := d.window.find(id); e != nil {
 		e.damaged, group = true, e.group
-		if e.packet.Disposable {
+		if alone && e.packet.Disposable {
 			return
 		}
+	} else if id < group {
+		return // it went out, or was given up, before decoding began anew
 	}
 	d.window.damage(id, group)
 	if group == d.trust.group {

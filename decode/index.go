@@ -19,7 +19,7 @@ type numbering struct {
 	last    uint64    // index given last
 
 	// Time does not run backwards: a picture out of its place, as in damaged
-	// streams, takes the times of the one before it.
+	// streams, takes the times of the one before it, and is no picture of them.
 	pts      time.Duration
 	captured time.Time
 }
@@ -57,11 +57,13 @@ func (n *numbering) number(p picture) uint64 {
 	return n.last
 }
 
-// clock returns the times of the next picture, never before those of the last.
-func (n *numbering) clock(pts time.Duration, captured time.Time) (time.Duration, time.Time) {
+// clock returns the times of the next picture, never before those of the last,
+// and whether they are its own.
+func (n *numbering) clock(pts time.Duration, captured time.Time) (_ time.Duration, _ time.Time, own bool) {
+	own = pts >= n.pts
 	n.pts = max(n.pts, pts)
 	if captured.After(n.captured) {
 		n.captured = captured
 	}
-	return n.pts, n.captured
+	return n.pts, n.captured, own
 }

@@ -58,11 +58,11 @@ func TestClock(t *testing.T) {
 	var n numbering
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	n.clock(2, at(2))
-	if pts, captured := n.clock(1, at(1)); pts != 2 || captured != at(2) {
-		t.Errorf("time ran back to %v, %v", pts, captured)
+	if pts, captured, own := n.clock(1, at(1)); pts != 2 || captured != at(2) || own {
+		t.Errorf("time ran back to %v, %v, own %v", pts, captured, own)
 	}
-	if pts, captured := n.clock(3, at(3)); pts != 3 || captured != at(3) {
-		t.Errorf("time stands at %v, %v", pts, captured)
+	if pts, captured, own := n.clock(3, at(3)); pts != 3 || captured != at(3) || !own {
+		t.Errorf("time stands at %v, %v, own %v", pts, captured, own)
 	}
 }
 

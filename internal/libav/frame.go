@@ -49,8 +49,8 @@ type FrameInfo struct {
 	ID            int64  // of the packet it came from
 	Planes        [3]unsafe.Pointer
 	Strides       [3]int
-	Damaged       bool // not whole: concealed, or decoded from pictures that were not there at the start
 	Concealed     bool // parts of it could not be decoded
+	Corrupt       bool // FFmpeg takes it for damaged for another reason, such as a start at no keyframe
 	Matrix        Matrix
 	FullRange     bool
 	Siting        Siting
@@ -64,9 +64,9 @@ func (f Frame) Info() FrameInfo {
 	info := FrameInfo{
 		Width: int(f.p.width), Height: int(f.p.height), ID: int64(f.p.pts),
 		Concealed: f.p.decode_error_flags != 0,
+		Corrupt:   f.p.flags&C.AV_FRAME_FLAG_CORRUPT != 0,
 		FullRange: f.p.color_range == C.AVCOL_RANGE_JPEG,
 	}
-	info.Damaged = info.Concealed || f.p.flags&C.AV_FRAME_FLAG_CORRUPT != 0
 	for i := range info.Planes {
 		info.Planes[i], info.Strides[i] = unsafe.Pointer(f.p.data[i]), int(f.p.linesize[i])
 	}

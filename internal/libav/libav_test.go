@@ -68,7 +68,7 @@ func TestDemuxAndDecode(t *testing.T) {
 	for _, f := range frames {
 		info := f.Info()
 		ids[info.ID] = true
-		if info.Width != 64 || info.Height != 48 || info.Format != I420 || info.Strides[0] < 64 || info.Damaged {
+		if info.Width != 64 || info.Height != 48 || info.Format != I420 || info.Strides[0] < 64 || info.Concealed || info.Corrupt {
 			t.Errorf("frame %+v", info)
 		}
 		f.Free()
