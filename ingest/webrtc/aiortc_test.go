@@ -128,3 +128,26 @@ func TestAiortcLeavesWithoutDelete(t *testing.T) {
 		t.Errorf("%v, want reason ended", err)
 	}
 }
+
+// A publisher that shares no code with ours is told at once when another takes
+// over, long before its own checks would notice.
+func TestAiortcIsReplaced(t *testing.T) {
+	source := newSource(func(config *webrtc.Config) { config.Token = "t0ken" })
+	url := endpoint(t, source)
+	epochs, ends := supervised(t, source)
+	report := aiortc(t, url, "--codec=vp8", "--token=t0ken", "--seconds=30")
+	waitFor(t, "epoch", epochs)
+	began := time.Now()
+	second := newPublisher(url, h264)
+	second.token = "t0ken"
+	goLive(t, second)
+	waitFor(t, "end of the first", ends)
+	waitFor(t, "epoch", epochs)
+	got := waitFor(t, "report", report)
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("the first publisher was told after %v", took)
+	}
+	if got.Deleted != 404 || !slices.Contains(got.States, "closed") {
+		t.Errorf("the first publisher saw %+v", got)
+	}
+}

@@ -56,7 +56,10 @@ type publisher struct {
 	// interceptors stand between the frames and the network.
 	interceptors func(*pion.MediaEngine) *interceptor.Registry
 
-	session string // its URL
+	change, changeAnswer func(string) string // of descriptions on their way, if set
+	onAnswer             func(http.Header)   // of a session that began, if set
+
+	session, etag string // its URL and tag
 }
 
 var (
@@ -136,10 +139,21 @@ func (p *publisher) connect(ctx context.Context) (int, string, *pion.PeerConnect
 		return 0, "", peer, nil, err
 	}
 	<-gathered
-	status, header, body, err := p.request(ctx, http.MethodPost, p.url, peer.LocalDescription().SDP)
+	text := peer.LocalDescription().SDP
+	if p.change != nil {
+		text = p.change(text)
+	}
+	status, header, body, err := p.request(ctx, http.MethodPost, p.url, text)
 	if err != nil || status != http.StatusCreated {
 		return status, body, peer, nil, err
 	}
+	if p.onAnswer != nil {
+		p.onAnswer(header)
+	}
+	if p.changeAnswer != nil {
+		body = p.changeAnswer(body)
+	}
+	p.etag = header.Get("ETag")
 	p.session = strings.TrimSuffix(p.url, "/whip/gate") + header.Get("Location")
 	return status, body, peer, track, peer.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeAnswer, SDP: body})
 }

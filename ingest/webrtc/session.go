@@ -143,6 +143,7 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 	defer keyframe.Stop()
 	ask := time.NewTicker(keyframeEvery)
 	defer ask.Stop()
+	seen := false
 	for {
 		select {
 		case t := <-c.tracks:
@@ -152,6 +153,7 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 			keyframe.Reset(c.keyframeTimeout)
 		case p := <-c.packets:
 			keyframe.Stop()
+			seen = true
 			c.keys.saw(p, c.dropped())
 			if err := emit(p); err != nil {
 				return err
@@ -162,6 +164,9 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 		case now := <-ask.C:
 			c.keys.missed(c.dropped())
 			c.keys.ask(now)
+			if !seen && c.withheld() > 0 {
+				ingest.Withheld(ctx)
+			}
 		case <-silence.C:
 			left := c.timeout - c.sinceHeard()
 			if left <= 0 {

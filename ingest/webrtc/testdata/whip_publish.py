@@ -8,6 +8,7 @@ status of the DELETE at the end.
 import argparse
 import asyncio
 import json
+import sys
 import urllib.parse
 
 import aiohttp
@@ -44,20 +45,26 @@ async def sent(peer):
 async def publish(args):
     result = {"states": []}
     peer = RTCPeerConnection()
-    settled = asyncio.Event()
+    settled, closed = asyncio.Event(), asyncio.Event()
 
     @peer.on("connectionstatechange")
     def changed():
         result["states"].append(peer.connectionState)
         if peer.connectionState != "connecting":
             settled.set()
+        if peer.connectionState == "closed":
+            closed.set()
 
     peer.addTransceiver(MediaPlayer(args.file, loop=True).video, direction="sendonly")
     async with aiohttp.ClientSession() as http:
         result["status"], session = await offer(http, args, peer)
         if result["status"] == 201:
             await asyncio.wait_for(settled.wait(), 15)
-            await asyncio.sleep(args.seconds)
+            print("connected", file=sys.stderr, flush=True)
+            try:
+                await asyncio.wait_for(closed.wait(), args.seconds)
+            except asyncio.TimeoutError:
+                pass
             result["packets"] = await sent(peer)
             if not args.keep:
                 async with http.delete(session, headers=headers(args.token)) as response:
