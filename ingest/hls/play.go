@@ -73,9 +73,8 @@ func (p *player) play(ctx context.Context, s piece) error {
 	}
 	p.empty++
 	p.lost = p.lost || s.lost
-	if err != nil { // as good as missing
+	if err != nil {
 		p.log.Debug("hls segment cannot be read", "stream", p.stream, "error", err)
-		p.lost = true
 	} else {
 		err := p.units(ctx, d, s)
 		d.Close()
@@ -83,6 +82,7 @@ func (p *player) play(ctx context.Context, s piece) error {
 			return err
 		}
 	}
+	p.lost = p.lost || p.empty > 0 // as good as missing
 	if p.empty == maxEmpty {
 		return av.Fail(p.where, ingest.ReasonUnsupportedCodec, errNoVideo)
 	}
