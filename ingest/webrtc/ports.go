@@ -94,7 +94,7 @@ func OpenPorts(c PortsConfig) (*Ports, error) {
 			return nil, errors.Join(fmt.Errorf("tcp_port: %w", err), p.Close())
 		}
 		p.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
-			Listener: &bounded{Listener: l, room: make(chan struct{}, mostConnections)}, Logger: silent().NewLogger("ice"),
+			Listener: newBounded(l, mostConnections), Logger: silent().NewLogger("ice"),
 			ReadBufferSize: tcpAhead, WriteBufferSize: tcpBehind,
 			FirstStunBindTimeout: firstMessage, AliveDurationForConnFromStun: firstMessage,
 		})

@@ -51,8 +51,9 @@ type publisher struct {
 	frames     []ingest.Packet
 	audio      bool // offers sound, too
 	client     *http.Client
-	keyframes  atomic.Int64 // asked for
-	onKeyframe func()       // called when one is asked for, if set
+	networks   []pion.NetworkType // all when empty
+	keyframes  atomic.Int64       // asked for
+	onKeyframe func()             // called when one is asked for, if set
 	// interceptors stand between the frames and the network.
 	interceptors func(*pion.MediaEngine) *interceptor.Registry
 
@@ -100,6 +101,9 @@ func (p *publisher) connect(ctx context.Context) (int, string, *pion.PeerConnect
 	var settings pion.SettingEngine
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetICETimeouts(time.Second, time.Second, 200*time.Millisecond)
+	if len(p.networks) > 0 {
+		settings.SetNetworkTypes(p.networks)
+	}
 	engine := &pion.MediaEngine{}
 	parameters := pion.RTPCodecParameters{RTPCodecCapability: p.codec, PayloadType: 120}
 	opus := pion.RTPCodecParameters{RTPCodecCapability: pion.RTPCodecCapability{MimeType: pion.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 111}

@@ -17,10 +17,10 @@ import (
 // live is a publisher whose frames arrive.
 type live struct {
 	*publisher
-	peer   *pion.PeerConnection
-	gone   chan struct{} // closed when the other side is found to be gone
-	stop   context.CancelFunc
-	sent   chan struct{}
+	peer *pion.PeerConnection
+	gone chan struct{} // closed when the other side is found to be gone
+	stop context.CancelFunc
+	sent chan struct{}
 }
 
 // goLive publishes until the test ends or stop is called; the answer must be 201.
