@@ -157,7 +157,8 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	}
 	live, lossless := st.Kind.Live(), isLossless(st)
 	decoder, err := decode.New(decode.Config{
-		Threads: st.Decode.Threads, Live: !lossless, SkipLoopFilter: st.Decode.SkipLoopFilter == "all", Logger: p.log, Frames: &p.frames,
+		Threads: st.Decode.Threads, Live: !lossless, SkipLoopFilter: st.Decode.SkipLoopFilter == "all", HWAccel: st.Decode.HWAccel,
+		Logger: p.log, Frames: &p.frames,
 	})
 	if err != nil {
 		return err

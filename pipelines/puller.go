@@ -21,12 +21,16 @@ const (
 	// silencePatience is how long beyond its own time-outs a source may say
 	// nothing at all; it covers a wait for the first keyframe.
 	silencePatience = time.Minute
+	// keyframePatience is how long pictures may come without one that decoding can
+	// start with until that is told.
+	keyframePatience = 1500 * time.Millisecond
 )
 
 var (
 	errUnwatched = errors.New("nobody watches")
 	errAbandoned = errors.New("the source was left behind")
 	errHung      = errors.New("earlier connections have not ended yet")
+	errKeyless   = errors.New("pictures come, but none that decoding can start with")
 	errSilent    = errors.New("the source is silent beyond its time-out")
 )
 
@@ -70,6 +74,7 @@ type puller struct {
 
 	receive func(ctx context.Context, p ingest.Packet) error
 	ended   func(reason detect.ReasonInfo) // told of each connection's end
+	trouble func(reason detect.ReasonInfo) // told of what is wrong with a connection that lasts
 	use     func() uint64                  // grows while the packets are of use
 
 	giveUp    atomic.Pointer[context.CancelCauseFunc]
@@ -111,9 +116,12 @@ func (p *puller) connect(ctx context.Context, n, attempt int) error {
 	p.connects.Add(1)
 
 	in, d, done := p.inputs[n], &door{receive: p.receive}, make(chan error, 1)
+	d.keyless = func() {
+		p.trouble(p.describe(&ingest.Error{Reason: ingest.ReasonNoKeyframe, Err: errKeyless}, attempt))
+	}
 	source := in.current()
 	go func() {
-		err := source.Run(ctx, func(pkt ingest.Packet) error { return d.pass(ctx, pkt) })
+		err := source.Run(ingest.OnWithheld(ctx, d.withheld), func(pkt ingest.Packet) error { return d.pass(ctx, pkt) })
 		if leftBehind := d.finish(); leftBehind {
 			p.hung.Add(-1)
 		}
@@ -187,9 +195,12 @@ func (p *puller) abandon(ctx context.Context, in *input, d *door, done <-chan er
 // door is what a source's packets go through as long as it is listened to.
 type door struct {
 	receive func(ctx context.Context, p ingest.Packet) error
+	keyless func()      // told once where pictures come, but no keyframe
 	heard   atomic.Bool // of the source, since somebody last asked
 
 	mu     sync.Mutex
+	since  time.Time // pictures are held back since then
+	told   bool      // or no need to
 	closed bool
 	ended  bool
 }
@@ -201,7 +212,23 @@ func (d *door) pass(ctx context.Context, p ingest.Packet) error {
 		return errAbandoned
 	}
 	d.heard.Store(true)
+	d.told = true
 	return d.receive(ctx, p)
+}
+
+// withheld is told of pictures that come before the first keyframe.
+func (d *door) withheld() {
+	d.heard.Store(true)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.told || d.closed:
+	case d.since.IsZero():
+		d.since = time.Now()
+	case time.Since(d.since) >= keyframePatience:
+		d.told = true
+		d.keyless()
+	}
 }
 
 // shut lets nothing more pass. It returns false when the source has ended.

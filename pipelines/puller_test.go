@@ -45,6 +45,7 @@ func newPulled() *pulled {
 		live: true, log: slog.New(slog.DiscardHandler),
 		receive: func(context.Context, ingest.Packet) error { p.mu.Lock(); p.packets++; p.mu.Unlock(); return nil },
 		use:     func() uint64 { p.mu.Lock(); defer p.mu.Unlock(); return p.packets },
+		trouble: func(detect.ReasonInfo) {},
 		ended:   func(r detect.ReasonInfo) { p.mu.Lock(); p.told = append(p.told, r); p.mu.Unlock() },
 	}
 	return p
@@ -315,3 +316,42 @@ func TestPeopleSeeTheMainStream(t *testing.T) {
 	})
 }
 
+// TestAStreamWithoutKeyframesIsTold has cameras that connect and send no picture
+// that decoding could start with, for a while or for good.
+func TestAStreamWithoutKeyframesIsTold(t *testing.T) {
+	keyless := func(seconds int) ingest.Source {
+		return runFunc(func(ctx context.Context, emit func(ingest.Packet) error) error {
+			for range 5 * seconds {
+				if !pause(ctx, 200*time.Millisecond) {
+					return ctx.Err()
+				}
+				ingest.Withheld(ctx)
+			}
+			source := &ingesttest.Scripted{Stream: "gate", Scripts: []ingesttest.Script{{Packets: ingesttest.H264(20, 10, 40*time.Millisecond), Paced: true, Hold: true}}}
+			return source.Run(ctx, emit)
+		})
+	}
+	for seconds, want := range map[int][]string{
+		1:   {"online scripted-1", "offline shutdown"},
+		5:   {"degraded no_keyframe", "online scripted-1", "offline shutdown"},
+		600: {"degraded no_keyframe", "offline shutdown"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, fake := newTestStream(t, true, keyless(seconds), &fakeDecoder{})
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if err := s.run(ctx); err != nil {
+				t.Error(err)
+			}
+			var got []string
+			for _, what := range fake.got {
+				if words := strings.Fields(what); words[0] == "online" || words[0] == "offline" || words[0] == "degraded" {
+					got = append(got, words[0]+" "+words[1])
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("no keyframe for %d s: told %q, want %q", seconds, got, want)
+			}
+		})
+	}
+}

@@ -23,6 +23,7 @@ type unit struct {
 	packet ingest.Packet
 	lost   bool // the packet was given up; its data is gone, but its picture counts
 	end    *detect.ReasonInfo
+	lasts  bool // it did not end: something is wrong with it
 }
 
 func (u unit) waits() bool { return u.end == nil && !u.lost }
@@ -78,6 +79,14 @@ func (q *packetQueue) end(reason detect.ReasonInfo) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.units = append(q.units, unit{end: &reason})
+	q.signal()
+}
+
+// trouble adds the news that something is wrong with a connection that lasts.
+func (q *packetQueue) trouble(reason detect.ReasonInfo) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.units = append(q.units, unit{end: &reason, lasts: true})
 	q.signal()
 }
 

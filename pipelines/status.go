@@ -112,6 +112,16 @@ func (st *state) offline(r detect.ReasonInfo) bool {
 	return news
 }
 
+// trouble notes why a stream that is not online is not, although its source is
+// connected, and says whether that is news.
+func (st *state) trouble(r detect.ReasonInfo) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	news := st.s.Reason == nil || st.s.Reason.Code != r.Code
+	st.s.Reason = &r
+	return news
+}
+
 func (st *state) ended() {
 	st.mu.Lock()
 	defer st.mu.Unlock()

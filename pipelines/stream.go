@@ -84,7 +84,11 @@ func (s *stream) decodeAll() {
 			return
 		}
 		if u.end != nil {
-			s.offline(*u.end)
+			if u.lasts {
+				s.trouble(*u.end)
+			} else {
+				s.offline(*u.end)
+			}
 			continue
 		}
 		if u.packet.Epoch != s.epoch.name {
@@ -121,6 +125,14 @@ func (s *stream) offline(reason detect.ReasonInfo) {
 		c.at = time.Now().UTC()
 	}
 	s.analyst.control(s.lane.next(), c)
+}
+
+// trouble tells that a source is connected and yet delivers nothing.
+func (s *stream) trouble(reason detect.ReasonInfo) {
+	if s.status.trouble(reason) {
+		s.log.Warn("stream is connected, but of no use yet", slog.String("reason", reason.Code), slog.String("error", reason.Message))
+		s.analyst.control(s.lane.next(), control{degraded: &reason, at: time.Now().UTC()})
+	}
 }
 
 // recorded is when events were made; zero where every run must make the same.

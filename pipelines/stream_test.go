@@ -83,7 +83,7 @@ func newTestStream(t *testing.T, live bool, source ingest.Source, d *fakeDecoder
 	s.queue = newPacketQueue(!live, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
 	s.pull = &puller{
 		live: live, log: s.log, inputs: []*input{{address: "scripted", source: source}},
-		receive: s.receive, ended: s.queue.end, use: s.ledger.pictures,
+		receive: s.receive, ended: s.queue.end, trouble: s.queue.trouble, use: s.ledger.pictures,
 	}
 	s.analyst = (&analyst{
 		live: live, lossless: !live, analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: s.sampler, ledger: s.ledger,

@@ -31,7 +31,7 @@ func newViewed(inputs []*input, timeout time.Duration, analysis *demand, log *sl
 	}
 	v.pull = &puller{
 		live: true, log: log, inputs: inputs, timeout: timeout, demand: d,
-		receive: v.receive, ended: v.ended, use: v.status.packets,
+		receive: v.receive, ended: v.ended, trouble: func(detect.ReasonInfo) {}, use: v.status.packets,
 	}
 	return v
 }

@@ -130,6 +130,9 @@ func (c *connection) step(ctx context.Context, emit func(ingest.Packet) error) e
 	if err := c.live.Push(c.unit(in, now), emit); err != nil {
 		return err
 	}
+	if !c.live.Running() {
+		ingest.Withheld(ctx)
+	}
 	c.seen = time.Now() // emit may have taken long
 	return nil
 }

@@ -99,6 +99,8 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 	defer silence.Stop()
 	var keyframe <-chan time.Time
 	opened, seen := c.opened, false
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	for {
 		select {
 		case err := <-opened:
@@ -128,6 +130,10 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 				return failure(c.target, "read", ingest.ReasonTimeout, errSilent)
 			}
 			silence.Reset(patience)
+		case <-look.C:
+			if opened == nil && !seen && c.receiver.Withheld() > 0 {
+				ingest.Withheld(ctx)
+			}
 		case <-keyframe:
 			return failure(c.target, "read", ingest.ReasonNoKeyframe, errNoKeyframe)
 		case cause := <-c.over:

@@ -8,9 +8,9 @@ import (
 // URLs are the two streams of one camera.
 type URLs struct {
 	// Main is the full stream, which people watch.
-	Main Address `yaml:"main" jsonschema:"required" path:"url"`
+	Main Address `yaml:"main" jsonschema:"required"`
 	// Sub is the small stream. Where it is given it is the one analyzed, unless detect.from says main.
-	Sub Address `yaml:"sub" path:"url"`
+	Sub Address `yaml:"sub"`
 }
 
 // Address is one place a stream can be read from. Its URL holds no credentials:

@@ -90,8 +90,8 @@ type Track struct {
 
 // Decode tunes the decoder of a stream.
 type Decode struct {
-	// Threads of one decoder; 0 leaves it to the decoder.
-	Threads int `yaml:"threads" jsonschema:"minimum=0,maximum=64,default=1"`
+	// Threads of one decoder; one costs least a picture.
+	Threads int `yaml:"threads" jsonschema:"minimum=1,maximum=32,default=1"`
 	// SkipLoopFilter trades a little picture quality for speed: none or all frames without the deblocking filter.
 	SkipLoopFilter string `yaml:"skip_loop_filter" jsonschema:"enum=none,enum=all,default=none"`
 	// Damage: hold keeps pictures that build on lost data from being analyzed until the next clean one; pass lets them through.

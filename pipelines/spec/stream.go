@@ -44,7 +44,7 @@ type Stream struct {
 	// URLs of a camera with two streams, in place of url.
 	URLs *URLs `yaml:"urls"`
 	// Fallback are addresses to try in turn where the first does not answer. After a success the next failure begins with the first again.
-	Fallback []Address `yaml:"fallback" path:"url"`
+	Fallback []Address `yaml:"fallback"`
 	// Title for people.
 	Title string `yaml:"title"`
 
