@@ -6,6 +6,7 @@ package camera
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,11 +25,16 @@ import (
 type Config struct {
 	Listen string // address of the RTSP port; default 127.0.0.1:0, any free one
 	// Streams are what is served under each name. A source that ends is run again,
-	// with time stamps that go on. It must keep its own pace.
+	// with time stamps that go on. It must keep its own pace. One that is an
+	// ingest.KeyframeRequester is asked for keyframes when viewers ask for them.
 	Streams map[string]ingest.Source
 
 	Username, Password string // asked for where Username is set
 	Digest             bool   // ask by Digest only, not by Basic
+
+	// Certificate, where set, makes the port speak TLS alone: rtsps://. Media comes
+	// through the same connection, or encrypted by SRTP over UDP.
+	Certificate *tls.Certificate
 
 	Log *slog.Logger // default: none
 }
@@ -77,6 +83,10 @@ func (s *Server) listen(address string) error {
 	if s.config.Digest {
 		methods = methods[1:]
 	}
+	var secure *tls.Config
+	if s.config.Certificate != nil {
+		secure = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*s.config.Certificate}}
+	}
 	var failed error
 	for range 64 {
 		even, err := freeEvenPort(host)
@@ -84,7 +94,7 @@ func (s *Server) listen(address string) error {
 			return err
 		}
 		server := &gortsplib.Server{
-			Handler: handler{s}, RTSPAddress: address, AuthMethods: methods, WriteQueueSize: writeQueue,
+			Handler: handler{s}, RTSPAddress: address, AuthMethods: methods, WriteQueueSize: writeQueue, TLSConfig: secure,
 			UDPRTPAddress:  net.JoinHostPort(host, strconv.Itoa(even)),
 			UDPRTCPAddress: net.JoinHostPort(host, strconv.Itoa(even+1)),
 			// The feeds send their own reports: sooner than the library's, which
@@ -130,7 +140,11 @@ func (s *Server) run(ctx context.Context) {
 
 // URL is where the stream with that name is watched, without credentials.
 func (s *Server) URL(name string) string {
-	return fmt.Sprintf("rtsp://%s/%s", s.addr, name)
+	scheme := "rtsp"
+	if s.config.Certificate != nil {
+		scheme = "rtsps"
+	}
+	return fmt.Sprintf("%s://%s/%s", scheme, s.addr, name)
 }
 
 // Close ends the streams, disconnects everybody and waits for it.

@@ -38,8 +38,10 @@ var errNothing = errors.New("the source ended without a picture")
 type feed struct {
 	name   string
 	source ingest.Source
-	server *gortsplib.Server
-	log    *slog.Logger
+	// onDemand is the source where it can make keyframes when asked; else nil.
+	onDemand ingest.KeyframeRequester
+	server   *gortsplib.Server
+	log      *slog.Logger
 
 	ready     chan struct{} // closed when stream is known, or never will be
 	once      sync.Once
@@ -60,7 +62,17 @@ type feed struct {
 }
 
 func newFeed(name string, source ingest.Source, server *gortsplib.Server, log *slog.Logger) *feed {
-	return &feed{name: name, source: source, server: server, log: log, step: usualStep, ready: make(chan struct{})}
+	f := &feed{name: name, source: source, server: server, log: log, step: usualStep, ready: make(chan struct{})}
+	f.onDemand, _ = source.(ingest.KeyframeRequester)
+	return f
+}
+
+// asked looks at what a viewer reports, and passes requests for a keyframe on.
+func (f *feed) asked(packet rtcp.Packet) {
+	switch packet.(type) {
+	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+		f.onDemand.RequestKeyframe()
+	}
 }
 
 // run publishes the source over and over until ctx ends or the source fails.

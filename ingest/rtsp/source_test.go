@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -175,6 +177,7 @@ func TestFailures(t *testing.T) {
 		{"no such stream", open.URL("cellar"), ingest.ReasonNotFound},
 		{"refused", "rtsp://" + closedPort(t) + "/gate", ingest.ReasonRefused},
 		{"silent server", "rtsp://" + mutePort(t) + "/gate", ingest.ReasonTimeout},
+		{"black hole", "rtsp://" + fullPort(t) + "/gate", ingest.ReasonTimeout},
 	} {
 		config := configFor(c.url)
 		config.Username, config.Password, config.Timeout = "viewer", secret, 500*time.Millisecond
@@ -199,6 +202,33 @@ func closedPort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// fullPort answers no attempt to connect: its queue is full.
+func fullPort(t *testing.T) string {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(name.(*syscall.SockaddrInet4).Port))
+	for {
+		conn, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
 }
 
 // mutePort accepts connections and says nothing.
