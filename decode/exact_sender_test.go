@@ -1,0 +1,107 @@
+package decode_test
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4/pkg/format/rtph264"
+	"github.com/pion/rtcp"
+	pionrtp "github.com/pion/rtp"
+
+	"sightline/ingest"
+	"sightline/ingest/rtp"
+)
+
+const (
+	markTicks = 90000
+	markStart = 1<<32 - markTicks // RTP time wraps after a second
+	captureID = 9
+)
+
+// shooting is a camera's work: packets sent at their pace, over a bad network,
+// each picture captured at a time that is known exactly.
+type shooting struct {
+	list   []ingest.Packet // in decoding order
+	loss   float64
+	mix    int // packets that change places with each other
+	stamp  int // every n-th picture says when it was captured; 0: none
+	report bool
+	write  func(*pionrtp.Packet) error
+	tell   func(*rtcp.SenderReport) error
+
+	began time.Time     // capture time of the first picture
+	begun chan struct{} // closed once that is known
+	ended chan struct{} // closed when all is sent
+}
+
+// captured is when the index-th picture was.
+func (s *shooting) captured(index int) time.Time {
+	<-s.begun
+	return s.began.Add(time.Duration(index) * time.Second / markRate)
+}
+
+func stampOf(since time.Duration) uint32 {
+	return uint32(markStart + since.Microseconds()*markTicks/1e6)
+}
+
+// run sends everything, from now on.
+func (s *shooting) run(ctx context.Context, t *testing.T) {
+	first := uint16(65000)
+	encoder := &rtph264.Encoder{PayloadType: 96, PayloadMaxSize: 1100, InitialSequenceNumber: &first, PacketizationMode: 1}
+	if err := encoder.Init(); err != nil {
+		t.Error(err)
+		return
+	}
+	const step = time.Second / markRate
+	lead := 20 * time.Millisecond // from capture to sending, of the picture that waits least
+	for i, p := range s.list {
+		lead = max(lead, p.PTS-time.Duration(i)*step+20*time.Millisecond)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	var waiting []*pionrtp.Packet
+	for i, p := range s.list {
+		select {
+		case <-time.After(time.Until(s.began.Add(lead + time.Duration(i)*step))):
+		case <-ctx.Done():
+			return
+		}
+		if s.report && i%15 == 0 {
+			now := time.Now()
+			if err := s.tell(&rtcp.SenderReport{NTPTime: rtp.ToNTP(now), RTPTime: stampOf(now.Sub(s.began))}); err != nil {
+				t.Error(err)
+			}
+		}
+		packets, err := encoder.Encode(slices.Collect(ingest.NALs(p.Data)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, packet := range packets {
+			packet.Timestamp = stampOf(p.PTS)
+			if s.stamp > 0 && i%s.stamp == 0 {
+				b := binary.BigEndian.AppendUint64(nil, rtp.ToNTP(s.began.Add(p.PTS)))
+				if err := packet.SetExtension(captureID, b); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		waiting = append(waiting, packets...)
+		for len(waiting) >= s.mix || i == len(s.list)-1 && len(waiting) > 0 {
+			batch := waiting[:min(s.mix, len(waiting))]
+			waiting = waiting[len(batch):]
+			random.Shuffle(len(batch), func(a, b int) { batch[a], batch[b] = batch[b], batch[a] })
+			for _, packet := range batch {
+				if random.Float64() < s.loss {
+					continue
+				}
+				if err := s.write(packet); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+}
