@@ -10,6 +10,7 @@ import (
 	pion "github.com/pion/webrtc/v3"
 
 	"sightline/ingest"
+	"sightline/ingest/ingesttest"
 )
 
 // lossy is the path from a publisher: it loses what drop says. Nearest to the
@@ -89,5 +90,66 @@ func TestLossBeyondRepairShows(t *testing.T) {
 	}
 	if asked := p.keyframes.Load(); asked < 2 {
 		t.Errorf("asked for %d keyframes, want one at the start and one after the hole", asked)
+	}
+}
+
+// An encoder that takes no notice of PLI is asked more strictly, and no one is
+// asked all the time, nor once the keyframe is there.
+func TestKeyframesAreAskedForUntilTheyCome(t *testing.T) {
+	source := newSource(nil)
+	p := newPublisher(endpoint(t, source), h264)
+	path := &lossy{drop: func(_ int, sinceFirst uint16) bool { return sinceFirst >= 60 && sinceFirst < 63 }}
+	p.interceptors = path.interceptors
+	frames := ingesttest.H264(200, 200, frameTime) // one keyframe
+	var mu sync.Mutex
+	var plis, firs []time.Time
+	key, answered := true, time.Time{} // the first picture is one
+	p.onKeyframe = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		plis = append(plis, time.Now())
+	}
+	p.onFIR = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if firs = append(firs, time.Now()); answered.IsZero() {
+			key, answered = true, time.Now()
+		}
+	}
+	p.next = func(i int) []byte {
+		mu.Lock()
+		defer mu.Unlock()
+		if key {
+			key = false
+			return frames[0].Data
+		}
+		return frames[1+i%199].Data
+	}
+	packets, _ := runInBackground(t, source)
+	goLive(t, p)
+	broken := false
+	for {
+		got := waitFor(t, "packet", packets)
+		if broken = broken || got.Break; broken && got.Keyframe {
+			break
+		}
+	}
+	<-time.After(3 * time.Second / 2) // time for two more requests, which must not come
+	mu.Lock()
+	defer mu.Unlock()
+	before := 0
+	for i, at := range plis {
+		if at.Before(firs[0]) {
+			before++
+		}
+		if i > 0 && at.Sub(plis[i-1]) < 400*time.Millisecond {
+			t.Errorf("asked again after %v", at.Sub(plis[i-1]))
+		}
+		if late := at.Sub(answered); late > 200*time.Millisecond {
+			t.Errorf("asked %v after the keyframe", late)
+		}
+	}
+	if len(firs) != 1 || before < 3 || before > 5 {
+		t.Errorf("%d requests by PLI before %d by FIR", before, len(firs))
 	}
 }

@@ -49,11 +49,13 @@ type publisher struct {
 	url, token string
 	codec      pion.RTPCodecCapability
 	frames     []ingest.Packet
-	audio      bool // offers sound, too
+	next       func(i int) []byte // in place of frames, if set
+	audio      bool               // offers sound, too
 	client     *http.Client
 	networks   []pion.NetworkType // all when empty
 	keyframes  atomic.Int64       // asked for
 	onKeyframe func()             // called when one is asked for, if set
+	onFIR      func()             // the same, by FIR
 	// interceptors stand between the frames and the network.
 	interceptors func(*pion.MediaEngine) *interceptor.Registry
 
@@ -187,10 +189,15 @@ func (p *publisher) readReports(sender *pion.RTPSender) {
 			return
 		}
 		for _, packet := range packets {
-			if _, ok := packet.(*rtcp.PictureLossIndication); ok {
+			switch packet.(type) {
+			case *rtcp.PictureLossIndication:
 				p.keyframes.Add(1)
 				if p.onKeyframe != nil {
 					p.onKeyframe()
+				}
+			case *rtcp.FullIntraRequest:
+				if p.onFIR != nil {
+					p.onFIR()
 				}
 			}
 		}

@@ -47,7 +47,11 @@ func goLive(t *testing.T, p *publisher) *live {
 		for i := 0; ; i++ {
 			select {
 			case <-tick.C:
-				track.WriteSample(sampleOf(p.frames[i%len(p.frames)].Data))
+				data := p.frames[i%len(p.frames)].Data
+				if p.next != nil {
+					data = p.next(i)
+				}
+				track.WriteSample(sampleOf(data))
 			case <-ctx.Done():
 				return
 			}

@@ -1,0 +1,150 @@
+package webrtc_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/interceptor"
+	pionrtp "github.com/pion/rtp"
+	pion "github.com/pion/webrtc/v3"
+	"github.com/pion/webrtc/v3/pkg/media/ivfreader"
+
+	"sightline/ingest"
+	"sightline/ingest/ingesttest"
+	"sightline/ingest/rtp"
+	"sightline/internal/testkit"
+)
+
+// newCodec are codecs whose frames are made by real encoders.
+type newCodec struct {
+	codec   ingest.Codec
+	offered pion.RTPCodecCapability
+	encoder []string
+}
+
+func newCodecs() map[string]newCodec {
+	return map[string]newCodec{
+		"vp9": {ingest.VP9, vp9, []string{"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"}},
+		"av1": {ingest.AV1, av1, []string{"-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-row-mt", "0"}},
+	}
+}
+
+// encode makes a hundred frames, each tenth a keyframe.
+func (c newCodec) encode(t *testing.T) []ingest.Packet {
+	t.Helper()
+	args := append([]string{"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=50", "-frames:v", "100", "-pix_fmt", "yuv420p", "-g", "10", "-keyint_min", "10"}, c.encoder...)
+	file, err := os.Open(testkit.Clip(t, "frames.ivf", args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	reader, _, err := ivfreader.NewWith(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frames []ingest.Packet
+	for {
+		data, _, err := reader.ParseNextFrame()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		// RTP does without temporal delimiters (type 2).
+		data = bytes.TrimPrefix(data, []byte{0x12, 0x00})
+		frames = append(frames, ingest.Packet{Data: data, Keyframe: len(frames)%10 == 0})
+	}
+	if len(frames) != 100 {
+		t.Fatalf("the encoder made %d frames", len(frames))
+	}
+	return frames
+}
+
+func TestVP9AndAV1(t *testing.T) {
+	for name, c := range newCodecs() {
+		frames := c.encode(t)
+		ingesttest.Run(t, ingesttest.Case{Name: name, Live: true, New: func(t *testing.T) ingest.Source {
+			source := newSource(nil)
+			p := newPublisher(endpoint(t, source), c.offered)
+			p.frames = frames
+			p.start(t)
+			return source
+		}})
+		t.Run(name+"/frames", func(t *testing.T) {
+			source := newSource(nil)
+			p := newPublisher(endpoint(t, source), c.offered)
+			p.frames = frames
+			p.start(t)
+			sent := map[string]bool{}
+			for _, f := range frames {
+				sent[string(f.Data)] = f.Keyframe
+			}
+			for i, got := range take(t, source, 110) {
+				if keyframe, ok := sent[string(got.Data)]; !ok || keyframe != got.Keyframe || got.Codec != c.codec || got.Break {
+					t.Fatalf("packet %d: sent %v, keyframe %v, %s, break %v", i, ok, got.Keyframe, got.Codec, got.Break)
+				}
+			}
+		})
+	}
+}
+
+// stamping tells in each packet's header when its picture was captured.
+type stamping struct {
+	interceptor.NoOp
+	mu    sync.Mutex
+	ago   time.Duration
+	times map[uint32]time.Time // by RTP time
+}
+
+func (s *stamping) NewInterceptor(string) (interceptor.Interceptor, error) { return s, nil }
+
+func (s *stamping) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
+	id := 0
+	for _, e := range info.RTPHeaderExtensions {
+		if e.URI == rtp.AbsCaptureTime {
+			id = e.ID
+		}
+	}
+	return interceptor.RTPWriterFunc(func(h *pionrtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		s.mu.Lock()
+		if _, ok := s.times[h.Timestamp]; !ok {
+			s.times[h.Timestamp] = time.Now().Add(-s.ago)
+		}
+		if id != 0 {
+			h.SetExtension(uint8(id), binary.BigEndian.AppendUint64(nil, rtp.ToNTP(s.times[h.Timestamp])))
+		}
+		s.mu.Unlock()
+		return next.Write(h, payload, a)
+	})
+}
+
+func TestCaptureTimesOfThePublisher(t *testing.T) {
+	source := newSource(nil)
+	p := newPublisher(endpoint(t, source), h264)
+	stamps := &stamping{ago: 250 * time.Millisecond, times: map[uint32]time.Time{}}
+	p.interceptors = func(engine *pion.MediaEngine) *interceptor.Registry {
+		if err := engine.RegisterHeaderExtension(pion.RTPHeaderExtensionCapability{URI: rtp.AbsCaptureTime}, pion.RTPCodecTypeVideo); err != nil {
+			t.Error(err)
+		}
+		registry := defaultInterceptors(engine)
+		registry.Add(stamps)
+		return registry
+	}
+	p.start(t)
+	packets := take(t, source, 100)
+	for i, got := range packets[len(packets)-20:] {
+		if got.Clock.Source != ingest.ClockAbsCapture {
+			t.Fatalf("packet %d: capture time by %s", i, got.Clock.Source)
+		}
+		if delay := got.Received.Sub(got.Captured); delay < 240*time.Millisecond || delay > 400*time.Millisecond {
+			t.Errorf("packet %d: captured %v before it came, want 250 ms and the way", i, delay)
+		}
+	}
+}
