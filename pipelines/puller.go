@@ -66,6 +66,7 @@ func (in *input) renew() error {
 type puller struct {
 	live    bool // a camera or publisher: tried again when it fails
 	waits   bool // a publisher comes to it: it is ready again at once
+	loops   bool // a file that is played over and over
 	finite  bool // live, but read to its end when it ends without an error
 	log     *slog.Logger
 	inputs  []*input      // at least one

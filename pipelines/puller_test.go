@@ -355,3 +355,30 @@ func TestAStreamWithoutKeyframesIsTold(t *testing.T) {
 		})
 	}
 }
+
+// TestAFileInALoopComesBack takes away the share of a file that has played.
+func TestAFileInALoopComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			loops bool
+			first error // of a share that is away from the beginning
+			want  int   // attempts
+		}{{false, nil, 1}, {true, nil, 4}, {true, failure(ingest.ReasonNotFound), 1}} {
+			p := newPulled()
+			p.live, p.loops = false, c.loops
+			gone := ingesttest.Script{End: failure(ingest.ReasonNotFound)}
+			plays := ingesttest.Script{Packets: ingesttest.H264(5, 5, 40*time.Millisecond), Paced: true, End: failure(ingest.ReasonDamaged)}
+			source := &ingesttest.Scripted{Stream: "gate", Scripts: []ingesttest.Script{plays, gone, gone, {Hold: true}}}
+			if c.first != nil {
+				source.Scripts = []ingesttest.Script{gone}
+			}
+			p.inputs = []*input{p.try("file:a", source)}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			err := p.run(ctx)
+			cancel()
+			if len(p.tries) != c.want || (err == nil) != (c.want == 4) {
+				t.Errorf("loop %v: %d attempts, want %d: %v", c.loops, len(p.tries), c.want, err)
+			}
+		}
+	})
+}

@@ -42,15 +42,17 @@ func backoff(n int, offlineFor time.Duration, jitter float64) time.Duration {
 // run keeps the packets coming until ctx ends or a source was read to its end. A
 // live source is run again for ever, alone: only what proves to be of use makes
 // its pauses short again, so that a camera whose stream is of no use is left in
-// peace. It returns why a source that is not tried again failed.
+// peace; and so is a file in a loop that has played before, whose share may be
+// away. It returns why a source that is not tried again failed.
 func (p *puller) run(ctx context.Context) error {
 	var offlineSince time.Time
+	worked := false
 	for failures, try := 0, 0; ; {
 		if !p.demand.wait(ctx) {
 			p.ended(detect.ReasonInfo{Code: shutdown})
 			return nil
 		}
-		before := p.use()
+		began, before := time.Now(), p.use()
 		err := p.connect(ctx, try%len(p.inputs), failures+1)
 		if ctx.Err() != nil {
 			p.ended(detect.ReasonInfo{Code: shutdown})
@@ -59,6 +61,7 @@ func (p *puller) run(ctx context.Context) error {
 		try++
 		if p.use() > before {
 			failures, try, offlineSince = 0, 0, time.Time{}
+			worked = true
 		}
 		if errors.Is(err, errUnwatched) {
 			p.ended(detect.ReasonInfo{Code: idle})
@@ -70,12 +73,15 @@ func (p *puller) run(ctx context.Context) error {
 		}
 		p.ended(p.describe(err, failures))
 		switch {
-		case !p.live, err == nil && p.finite:
+		case !p.live && !(p.loops && worked && err != nil), err == nil && p.finite:
 			return err
 		case p.waits && !permanent(err):
 			continue // the next publisher may be at the door
 		}
-		if !pause(ctx, backoff(failures, time.Since(offlineSince), rand.Float64())) {
+		// What an attempt took counts: a camera that swallows packets is called again
+		// as soon as that was noticed.
+		due := backoff(failures, time.Since(offlineSince), rand.Float64()) - time.Since(began)
+		if !pause(ctx, max(due, backoffFirst/2)) {
 			p.ended(detect.ReasonInfo{Code: shutdown})
 			return nil
 		}
