@@ -122,6 +122,7 @@ func (c *session) open() error {
 	if err != nil {
 		return failure(c.target, "describe", ingest.ReasonUnsupportedCodec, err)
 	}
+	c.receiver.SetExtensions(c.track.extensions)
 	if err := c.ask("setup", func() error {
 		_, err := c.client.Setup(described, c.track.media, 0, 0)
 		return err

@@ -69,15 +69,6 @@ def secure(factory, server, args):
         factory.set_profiles(GstRtsp.RTSPProfile.SAVP)
 
 
-def multicast(factory):
-    """Sends to a group on the loopback device only."""
-    pool = GstRtspServer.RTSPAddressPool()
-    pool.add_range("239.255.77.1", "239.255.77.20", 45000, 45100, 1)
-    factory.set_address_pool(pool)
-    factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP_MCAST)
-    factory.set_multicast_iface("lo")
-
-
 def forget_sessions(server, timeout):
     """Ends sessions of which nothing was heard for so many seconds."""
     def adopted(_, client):
@@ -94,7 +85,6 @@ def main():
     parser.add_argument("--user", default="viewer")
     parser.add_argument("--password", default="secret")
     parser.add_argument("--udp-only", action="store_true")
-    parser.add_argument("--multicast", action="store_true", help="by multicast only, on the loopback device")
     parser.add_argument("--tls", metavar="PEM", help="a file of certificate and key")
     parser.add_argument("--srtp", action="store_true", help="with --tls: offer RTP/SAVP")
     parser.add_argument("--gop", type=int, default=25, help="pictures from one keyframe to the next")
@@ -117,8 +107,6 @@ def main():
         f" ! {encoder} {last} )")
     if args.udp_only:
         factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
-    if args.multicast:
-        multicast(factory)
     if args.session_timeout:
         forget_sessions(server, args.session_timeout)
     secure(factory, server, args)
