@@ -1,0 +1,168 @@
+package webrtc_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sightline/ingest"
+	"sightline/ingest/ingesttest"
+	"sightline/ingest/webrtc"
+	"sightline/internal/testkit"
+)
+
+// serveClip starts a WHEP server that shares no code with Pion, for the test's
+// time, and returns its host and port.
+func serveClip(t *testing.T, args ...string) string {
+	t.Helper()
+	python := filepath.Join(testkit.Root(t), ".deps", "venv", "bin", "python")
+	testkit.Require(t, "aiortc", exec.Command(python, "-c", "import aiohttp, aiortc").Run() == nil,
+		"run `make setup-test` (aiortc in .deps/venv)")
+	clip := testkit.Dep(t, "media/vtest.mp4")
+	command := exec.Command(python, append([]string{"testdata/whep_serve.py", clip}, args...)...)
+	var log bytes.Buffer
+	command.Stderr = &log
+	in, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		end := time.AfterFunc(10*time.Second, func() { command.Process.Kill() })
+		defer end.Stop()
+		command.Wait() // what matters was seen by the player
+	})
+	port, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server does not start: %v\n%s", err, log.String())
+	}
+	return "127.0.0.1:" + strings.TrimSpace(port)
+}
+
+func newPuller(url string, change func(*webrtc.PullConfig)) *webrtc.Puller {
+	config := webrtc.PullDefaults()
+	config.URL = url
+	if change != nil {
+		change(&config)
+	}
+	return webrtc.NewPuller(config, "gate", slog.New(slog.DiscardHandler))
+}
+
+// pull runs a puller until so many packets came.
+func pull(t *testing.T, p *webrtc.Puller, n int) []ingest.Packet {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var packets []ingest.Packet
+	err := p.Run(ctx, func(p ingest.Packet) error {
+		if packets = append(packets, p); len(packets) >= n {
+			return errEnough
+		}
+		return nil
+	})
+	if err != errEnough {
+		t.Fatalf("%v after %d packets", err, len(packets))
+	}
+	return packets
+}
+
+func TestPullContract(t *testing.T) {
+	server := serveClip(t)
+	for _, codec := range []string{"h264", "vp8"} {
+		ingesttest.Run(t, ingesttest.Case{Name: codec, Live: true, Packets: 15, New: func(t *testing.T) ingest.Source {
+			return newPuller("whep://"+server+"/"+codec, nil)
+		}})
+	}
+	if n := sessions(t, server); n != "0" {
+		t.Errorf("the server still has %s sessions", n)
+	}
+}
+
+func sessions(t *testing.T, server string) string {
+	t.Helper()
+	response, err := http.Get("http://" + server + "/sessions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestPullAiortc(t *testing.T) {
+	certificate, key := certify(t)
+	for name, c := range map[string]struct {
+		path   string
+		codec  ingest.Codec
+		server []string
+		change func(*webrtc.PullConfig)
+	}{
+		"h264, token":                   {"/h264", ingest.H264, []string{"--token=t0ken"}, func(c *webrtc.PullConfig) { c.Token = "t0ken" }},
+		"vp8, password":                 {"/vp8", ingest.VP8, []string{"--user=anna:s3cret"}, func(c *webrtc.PullConfig) { c.Username, c.Password = "anna", "s3cret" }},
+		"h264, TLS of an own authority": {"/h264", ingest.H264, []string{"--cert=" + certificate, "--key=" + key}, func(c *webrtc.PullConfig) { c.TLS.CA = certificate }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := serveClip(t, c.server...)
+			scheme := "whep://"
+			if strings.Contains(name, "TLS") {
+				scheme = "wheps://"
+			}
+			checkAiortc(t, c.codec, pull(t, newPuller(scheme+server+c.path, c.change), 40))
+			if strings.Contains(name, "TLS") {
+				wantReason(t, newPuller(scheme+server+c.path, nil), ingest.ReasonUntrusted, "certificate")
+				insecure := newPuller(scheme+server+c.path, func(c *webrtc.PullConfig) { c.TLS.Insecure = true })
+				pull(t, insecure, 2)
+			} else {
+				wantReason(t, newPuller(scheme+server+c.path, nil), ingest.ReasonUnauthorized, "401")
+			}
+		})
+	}
+}
+
+// certify makes a certificate for 127.0.0.1 and its key.
+func certify(t *testing.T) (certificate, key string) {
+	t.Helper()
+	openssl, err := exec.LookPath("openssl")
+	testkit.Require(t, "openssl", err == nil, "install the Debian package openssl")
+	folder := t.TempDir()
+	certificate, key = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	command := exec.Command(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+		"-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(certificate); err != nil {
+		t.Fatal(err)
+	}
+	return certificate, key
+}
+
+// wantReason runs a puller that must fail so.
+func wantReason(t *testing.T, p *webrtc.Puller, want ingest.Reason, says string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	err := p.Run(ctx, func(ingest.Packet) error { return nil })
+	if err == nil || ingest.ReasonOf(err) != want || !strings.Contains(err.Error(), says) {
+		t.Errorf("%v (reason %s), want reason %s and %q", err, ingest.ReasonOf(err), want, says)
+	}
+}
