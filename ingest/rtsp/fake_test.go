@@ -2,6 +2,7 @@ package rtsp_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -123,6 +124,20 @@ func (p *peer) serve(m manners) {
 	}
 }
 
+// frame reads what comes next as an interleaved frame.
+func (p *peer) frame() ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(p.in, head[:]); err != nil {
+		return nil, err
+	}
+	if head[0] != '$' {
+		return nil, fmt.Errorf("no frame but %q", head)
+	}
+	raw := make([]byte, binary.BigEndian.Uint16(head[2:]))
+	_, err := io.ReadFull(p.in, raw)
+	return raw, err
+}
+
 // next reads a request, past RTCP that comes between.
 func (p *peer) next() (request, error) {
 	for {
@@ -133,11 +148,7 @@ func (p *peer) next() (request, error) {
 		if first[0] != '$' {
 			break
 		}
-		var head [4]byte
-		if _, err := io.ReadFull(p.in, head[:]); err != nil {
-			return request{}, err
-		}
-		if _, err := p.in.Discard(int(binary.BigEndian.Uint16(head[2:]))); err != nil {
+		if _, err := p.frame(); err != nil {
 			return request{}, err
 		}
 	}
@@ -221,6 +232,14 @@ func frames(t *testing.T, n int) (all [][]byte) {
 		}
 	}
 	return all
+}
+
+// numbered is an RTP packet with another number and time stamp.
+func numbered(raw []byte, number int, stamp uint32) []byte {
+	raw = bytes.Clone(raw)
+	binary.BigEndian.PutUint16(raw[2:], uint16(number))
+	binary.BigEndian.PutUint32(raw[4:], stamp)
+	return raw
 }
 
 func interleaved(channel byte, raw []byte) []byte {

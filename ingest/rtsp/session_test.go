@@ -155,9 +155,8 @@ func TestMulticast(t *testing.T) {
 					tick := time.NewTicker(5 * time.Millisecond)
 					defer tick.Stop()
 					for i := 0; ; i++ {
-						packet := bytes.Clone(units[i%len(units)][4:])
-						binary.BigEndian.PutUint16(packet[2:], uint16(i))
-						binary.BigEndian.PutUint32(packet[4:], uint32(i/len(units)*len(units)*1800)+binary.BigEndian.Uint32(packet[4:]))
+						packet := units[i%len(units)][4:]
+						packet = numbered(packet, i, uint32(i/len(units)*len(units)*1800)+binary.BigEndian.Uint32(packet[4:]))
 						if _, err := sender.WriteTo(packet, group); err != nil {
 							t.Error(err)
 						}
