@@ -11,11 +11,14 @@ import (
 	"sightline/detect"
 	"sightline/detect/track"
 	"sightline/ingest"
+	"sightline/ingest/av"
 	"sightline/ingest/file"
+	"sightline/ingest/hls"
 	"sightline/ingest/http"
 	"sightline/ingest/images"
 	"sightline/ingest/pattern"
 	"sightline/ingest/rtsp"
+	"sightline/ingest/srt"
 	"sightline/ingest/webrtc"
 	"sightline/pipelines/spec"
 	"sightline/sink"
@@ -49,6 +52,22 @@ func newSource(st *spec.Stream, ports *webrtc.Ports, log *slog.Logger) (ingest.S
 		c.URL, c.Every, c.Timeout, c.TLS = st.URL, st.Every, st.Timeout, http.TLS(trust(st))
 		c.Username, c.Password = st.Username, st.Password.Reveal()
 		return http.New(c, st.Name, log), c.Validate()
+	case spec.HLS:
+		c := hls.Defaults()
+		c.URL, c.Timeout, c.TLS = st.URL, st.Timeout, av.TLS(trust(st))
+		c.Username, c.Password = st.Username, st.Password.Reveal()
+		return hls.New(c, st.Name, log), c.Validate()
+	case spec.SRT:
+		c := srt.Defaults()
+		c.URL, c.Passphrase, c.ReadTimeout = st.URL, st.Password.Reveal(), st.Timeout
+		return srt.New(c, st.Name, log), c.Validate()
+	}
+	return newLocalSource(st, log)
+}
+
+// newLocalSource makes the source of what this machine holds itself.
+func newLocalSource(st *spec.Stream, log *slog.Logger) (ingest.Source, error) {
+	switch st.Kind {
 	case spec.Images:
 		c := images.Defaults()
 		c.Path, c.Every, c.Loop, c.Start = st.Path, st.Every, st.Loop, st.Start

@@ -13,7 +13,7 @@ func (p *Pipeline) addInputs(s *stream, st *spec.Stream, o Options) error {
 		return err
 	}
 	s.pull = &puller{
-		live: s.live, waits: st.Kind == spec.WHIP, loops: st.Loop && !s.lossless, finite: st.Kind == spec.HLS, log: s.log, inputs: inputs,
+		live: s.live, waits: st.Waits(), loops: st.Loop && !s.lossless, finite: st.Kind == spec.HLS, log: s.log, inputs: inputs,
 		timeout: st.Timeout + st.Every, receive: s.receive, ended: s.queue.end, trouble: s.queue.trouble, use: s.use,
 	}
 	if st.OnDemand {

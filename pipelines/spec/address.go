@@ -105,6 +105,11 @@ func (s *Stream) Viewed() []Stream {
 	return s.from(s.address())
 }
 
+// Waits tells whether the stream's sender comes to us.
+func (s *Stream) Waits() bool {
+	return s.Kind == WHIP || s.Kind == SRT && strings.Contains(s.URL, "mode=listener")
+}
+
 // FromSub tells whether the small one of the stream's two is analyzed.
 func (s *Stream) FromSub() bool { return s.URLs != nil && s.Detect.From == "sub" }
 
