@@ -97,6 +97,17 @@ func (a *analyst) add(i item) {
 	a.signal()
 }
 
+// backlog is how many results may wait before a live stream is not inferred
+// anymore: who takes its events, or its tracker, hangs.
+const backlog = 64
+
+// behind tells whether as many results wait.
+func (a *analyst) behind() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.arrived) >= backlog
+}
+
 func (a *analyst) signal() {
 	select {
 	case a.wake <- struct{}{}:

@@ -48,7 +48,7 @@ func TestResultsAreAnalyzedInFrameOrder(t *testing.T) {
 	fake, released := &fakeAnalysis{}, 0
 	l := newLedger()
 	a := (&analyst{
-		analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: newGridSampler(0, nil),
+		analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: newGridSampler(0, SkipNone, nil),
 		ledger: l, status: &state{}, emit: func([]detect.Event) {}, release: func() { released++ },
 		sinks: func() map[string]detect.SinkLedger { return nil },
 		warn:  func(string, error) {}, settle: func() {},
@@ -80,7 +80,7 @@ func TestAFileIsDatedByItsFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &fakeAnalysis{}
 		a := (&analyst{
-			analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: newGridSampler(0, nil),
+			analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: newGridSampler(0, SkipNone, nil),
 			ledger: newLedger(), status: &state{}, emit: func([]detect.Event) {}, release: func() {}, settle: func() {},
 			sinks: func() map[string]detect.SinkLedger { return nil }, warn: func(string, error) {},
 		}).prepare()

@@ -163,9 +163,13 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	if err != nil {
 		return err
 	}
+	looks, err := newQuality(st.Quality)
+	if err != nil {
+		return err
+	}
 	s := &stream{
 		name: st.Name, live: live, lossless: lossless, analyze: st.Detect.Enabled, log: log,
-		decoder: decoder, gate: p.gate, batcher: net.batcher, shapes: net.shapes, slots: net.slots,
+		decoder: decoder, quality: looks, hold: st.Decode.Damage != "pass", gate: p.gate, batcher: net.batcher, shapes: net.shapes, slots: net.slots,
 		ledger: newLedger(), status: &state{}, watch: newWatchers(),
 	}
 	s.status.s = StreamStatus{Name: st.Name, Title: st.Title, Kind: string(st.Kind), State: "starting", Model: net.model}
@@ -228,7 +232,7 @@ func (p *Pipeline) sampler(st *spec.Stream, lossless bool) Sampler {
 	if lossless {
 		shed = nil
 	}
-	return newGridSampler(float64(st.Detect.FPS), shed)
+	return newGridSampler(float64(st.Detect.FPS), Skip(st.Decode.Skip), shed)
 }
 
 func (p *Pipeline) rules(st *spec.Stream, model detect.Model) rules.Config {

@@ -102,9 +102,9 @@ func (g *gate) begin(class int) work {
 	return work{class, g.clock(), time.Now()}
 }
 
-// leave hands the core to the most urgent waiter.
-func (g *gate) leave(w work) {
-	used := g.clock() - w.since
+// leave hands the core to the most urgent waiter, and returns what the work took.
+func (g *gate) leave(w work) (used time.Duration) {
+	used = g.clock() - w.since
 	runtime.UnlockOSThread()
 	if w.class == workInfer {
 		used = time.Since(w.began)
@@ -115,9 +115,10 @@ func (g *gate) leave(w work) {
 	if len(g.waiting) == 0 {
 		g.watch()
 		g.free++
-		return
+		return used
 	}
 	close(heap.Pop(&g.waiting).(*waiter).ready)
+	return used
 }
 
 // spent is the processor time of each kind of work; of inference it is an upper

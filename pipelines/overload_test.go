@@ -21,6 +21,7 @@ type simulation struct {
 	cores         int
 	length        time.Duration
 	offset        time.Duration // between cameras' keyframes
+	skip          Skip
 }
 
 type simulated struct {
@@ -77,7 +78,7 @@ func (s simulation) camera(q *packetQueue, offset time.Duration) {
 }
 
 func (s simulation) consume(q *packetQueue, g *gate, shed *shedder, done func(string, time.Duration)) {
-	sampler := newGridSampler(float64(s.analyzed), shed)
+	sampler := newGridSampler(float64(s.analyzed), s.skip, shed)
 	results := make(chan time.Time, 1000)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -88,6 +89,15 @@ func (s simulation) consume(q *packetQueue, g *gate, shed *shedder, done func(st
 			done("", time.Since(received))
 		}
 	})
+	decode := func(p ingest.Packet) {
+		core := g.enter(workLiveDecode, p.Received)
+		time.Sleep(s.decode)
+		g.leave(core)
+		if sampler.Frame(p.PTS, p.Duration) {
+			results <- p.Received
+		}
+	}
+	var waiting []ingest.Packet
 	for {
 		u, ok := q.take()
 		if !ok {
@@ -95,15 +105,19 @@ func (s simulation) consume(q *packetQueue, g *gate, shed *shedder, done func(st
 		}
 		p := u.packet
 		d, reason := sampler.Packet(PacketInfo{PTS: p.PTS, Duration: p.Duration, Keyframe: p.Keyframe, Lag: time.Since(p.Received)})
-		if d != DecodePacket {
-			done(reason, 0)
-			continue
+		if p.Keyframe || d == SkipUntilKey {
+			waiting = nil
 		}
-		core := g.enter(workLiveDecode, p.Received)
-		time.Sleep(s.decode)
-		g.leave(core)
-		if sampler.Frame(p.PTS, p.Duration) {
-			results <- p.Received
+		switch d {
+		case HoldPacket:
+			waiting = append(waiting, p)
+		case DecodePacket:
+			for _, h := range append(waiting, p) {
+				decode(h)
+			}
+			waiting = nil
+		default:
+			done(reason, 0)
 		}
 	}
 	close(results)
@@ -116,16 +130,19 @@ func TestOverloadKeepsThroughputAndFairness(t *testing.T) {
 		streams int
 		offset  time.Duration
 		spread  float64
+		skip    Skip
 	}{
-		{"1.4 times, keyframes together", 23, 0, 0.1},
-		{"1.4 times, keyframes 37 ms apart", 23, 37 * time.Millisecond, 0.1},
-		{"2.5 times", 40, 37 * time.Millisecond, 0.2},
-		{"1.1 times", 18, 37 * time.Millisecond, 0.1},
+		{"1.4 times, keyframes together", 23, 0, 0.1, SkipNone},
+		{"1.4 times, keyframes 37 ms apart", 23, 37 * time.Millisecond, 0.1, SkipNone},
+		{"1.4 times, skipping tails", 23, 37 * time.Millisecond, 0.1, SkipAuto},
+		{"2.5 times", 40, 37 * time.Millisecond, 0.2, SkipNone},
+		{"2.5 times, skipping tails", 40, 37 * time.Millisecond, 0.2, SkipAuto},
+		{"1.1 times", 18, 37 * time.Millisecond, 0.1, SkipNone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := simulation{
 				streams: c.streams, fps: 25, analyzed: 5, gop: 50, decode: 3600 * time.Microsecond, infer: 7 * time.Millisecond,
-				cores: 2, length: 120 * time.Second, offset: c.offset,
+				cores: 2, length: 120 * time.Second, offset: c.offset, skip: c.skip,
 			}
 			got := s.run(t)
 			perInference := 5*s.decode + s.infer
@@ -153,7 +170,7 @@ func TestOverloadKeepsThroughputAndFairness(t *testing.T) {
 func TestNoShedding(t *testing.T) {
 	s := simulation{
 		streams: 14, fps: 25, analyzed: 5, gop: 50, decode: 3600 * time.Microsecond, infer: 7 * time.Millisecond,
-		cores: 2, length: 60 * time.Second, offset: 37 * time.Millisecond,
+		cores: 2, length: 60 * time.Second, offset: 37 * time.Millisecond, skip: SkipNone,
 	}
 	got := s.run(t)
 	if len(got.dropped) != 0 {

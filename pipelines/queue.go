@@ -14,19 +14,20 @@ import (
 const (
 	queueAge      = 2 * time.Second
 	queueBytes    = 32 << 20
-	queueLossless = 8 // packets, at pace fastest
+	queueLossless = 8   // packets, at pace fastest
+	queueTraces   = 512 // units, beyond which traces of what was given up are joined
 )
 
 // unit is what waits for a decoder: a packet, or the news that the connection
 // before it ended.
 type unit struct {
 	packet ingest.Packet
-	lost   bool // the packet was given up; its data is gone, but its picture counts
+	lost   int // packets given up in a row, packet being the last; their data is gone, but their pictures count
 	end    *detect.ReasonInfo
 	lasts  bool // it did not end: something is wrong with it
 }
 
-func (u unit) waits() bool { return u.end == nil && !u.lost }
+func (u unit) waits() bool { return u.end == nil && u.lost == 0 }
 
 // packetQueue stands between a source and its decoder, so that a slow decoder
 // never stalls reading from a camera. A live queue that grows too old or too
@@ -64,6 +65,7 @@ func (q *packetQueue) put(ctx context.Context, p ingest.Packet) error {
 	if q.untilKey && !p.Keyframe {
 		q.drop(p, "queue_full")
 		q.units = append(q.units, lost(p))
+		q.compact()
 		q.signal()
 		return nil
 	}
@@ -79,6 +81,7 @@ func (q *packetQueue) end(reason detect.ReasonInfo) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.units = append(q.units, unit{end: &reason})
+	q.compact()
 	q.signal()
 }
 
@@ -87,6 +90,7 @@ func (q *packetQueue) trouble(reason detect.ReasonInfo) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.units = append(q.units, unit{end: &reason, lasts: true})
+	q.compact()
 	q.signal()
 }
 
@@ -122,7 +126,7 @@ func (q *packetQueue) abandon(reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropBefore(len(q.units), reason)
-	q.units = slices.DeleteFunc(q.units, func(u unit) bool { return u.lost })
+	q.units = slices.DeleteFunc(q.units, func(u unit) bool { return u.lost > 0 })
 	q.signal()
 }
 
@@ -176,7 +180,36 @@ func (q *packetQueue) dropBefore(n int, reason string) {
 
 func lost(p ingest.Packet) unit {
 	p.Data, p.Extradata = nil, nil
-	return unit{packet: p, lost: true}
+	return unit{packet: p, lost: 1}
+}
+
+// compact bounds what is remembered of what was given up while nobody takes
+// anything, however long: rows of packets are joined, and connections of which
+// nothing is left end with the last one.
+func (q *packetQueue) compact() {
+	if len(q.units) < queueTraces {
+		return
+	}
+	kept := q.units[:0]
+	for _, u := range q.units {
+		last := len(kept) - 1
+		if u.lost > 0 && last >= 0 && kept[last].lost > 0 && kept[last].packet.Epoch == u.packet.Epoch {
+			u.lost += kept[last].lost
+			kept[last] = u
+			continue
+		}
+		if u.end != nil {
+			for last >= 0 && kept[last].lost > 0 {
+				last--
+			}
+			if last >= 0 && kept[last].end != nil {
+				kept = kept[:last]
+			}
+		}
+		kept = append(kept, u)
+	}
+	clear(q.units[len(kept):])
+	q.units = kept
 }
 
 func (q *packetQueue) signal() {

@@ -30,7 +30,7 @@ func drained(q *packetQueue) (numbers, lost []int) {
 		switch {
 		case u.end != nil:
 			numbers = append(numbers, -1)
-		case u.lost:
+		case u.lost > 0:
 			lost = append(lost, int(u.packet.PTS/time.Second))
 		default:
 			numbers = append(numbers, int(u.packet.PTS/time.Second))

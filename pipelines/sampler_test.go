@@ -44,7 +44,7 @@ func TestGrid(t *testing.T) {
 		{25, 25, 8 * time.Millisecond, 480, 500, 28 * time.Millisecond},
 	} {
 		step := time.Duration(float64(time.Second) / c.camera)
-		got := chosen(newGridSampler(c.fps, nil), int(20*c.camera), step, c.jitter)
+		got := chosen(newGridSampler(c.fps, SkipNone, nil), int(20*c.camera), step, c.jitter)
 		if len(got) < c.least || len(got) > c.most {
 			t.Errorf("%v of a camera's %v a second ± %v: %d in 20 s, want %d to %d", c.fps, c.camera, c.jitter, len(got), c.least, c.most)
 		}
@@ -69,36 +69,6 @@ func held(keep float64) *shedder {
 	return s
 }
 
-// decodable plays a camera's packets and frames and counts what the sampler does.
-// deps says which packets depend on others.
-func decodable(t *testing.T, s *gridSampler, packets []PacketInfo) (decoded, inferred int, reasons map[string]int) {
-	t.Helper()
-	reasons = map[string]int{}
-	broken := true // what the next packet needs was not decoded
-	for i, p := range packets {
-		d, reason := s.Packet(p)
-		if d != DecodePacket {
-			reasons[reason]++
-			broken = broken || !p.Disposable
-			if p.Keyframe && !s.intra {
-				t.Errorf("packet %d is a keyframe and is skipped", i)
-			}
-			continue
-		}
-		if p.Keyframe {
-			broken = false
-		}
-		if broken {
-			t.Errorf("packet %d is decoded though what it needs was not", i)
-		}
-		decoded++
-		if s.Frame(p.PTS, p.Duration) {
-			inferred++
-		}
-	}
-	return decoded, inferred, reasons
-}
-
 func cameraPackets(n, gop int, step time.Duration, disposable bool) (packets []PacketInfo) {
 	for i := range n {
 		packets = append(packets, PacketInfo{
@@ -120,35 +90,45 @@ func TestSheddingKeepsItsShare(t *testing.T) {
 	}{
 		{"all references", 50, false, 0.5}, {"short groups", 12, false, 0.5}, {"long groups", 250, false, 0.3},
 		{"half disposable", 50, true, 0.5}, {"intra only", 1, false, 0.5}, {"nearly nothing", 50, false, 0.05},
+		{"keyframes on the grid", 5, false, 0.5},
 	} {
-		decoded, inferred, reasons := decodable(t, newGridSampler(5, held(c.keep)), cameraPackets(n, c.gop, step, c.disposable))
-		want := c.keep * 5 * 120
-		if least := float64(n / c.gop); c.gop > 1 && want < least {
-			want = least // each group's keyframe is decoded anyway
-		}
-		if float64(inferred) < 0.9*want || float64(inferred) > 1.1*want+2 {
-			t.Errorf("%s: %d inferences at a share of %v, want %v", c.name, inferred, c.keep, want)
-		}
-		if decoded+reasons["overload"]+reasons["sampled"] != n {
-			t.Errorf("%s: decoded %d, %v of %d", c.name, decoded, reasons, n)
-		}
-		if c.disposable && decoded > n*6/10 {
-			t.Errorf("%s: decoded %d of %d", c.name, decoded, n)
+		for _, skip := range []Skip{SkipNone, SkipAuto} {
+			m := newModel(t, newGridSampler(5, skip, held(c.keep)), 0)
+			m.play(cameraPackets(n, c.gop, step, c.disposable))
+			inferred := float64(len(m.inferred))
+			want := c.keep * 5 * 120
+			if least := float64(n / c.gop); c.gop > 1 && want < least && !(c.gop == 5 && skip == SkipAuto) {
+				want = least // each group's keyframe is decoded anyway
+			}
+			if inferred < 0.9*want || inferred > 1.1*want+2 {
+				t.Errorf("%s, %s: %v inferences at a share of %v, want %v", c.name, skip, inferred, c.keep, want)
+			}
+			if given := m.decoded + int(sumOf(m.left)) + len(m.held); given != n {
+				t.Errorf("%s, %s: decoded %d, left %v of %d", c.name, skip, m.decoded, m.left, n)
+			}
+			if c.disposable && m.decoded > n*6/10 {
+				t.Errorf("%s, %s: decoded %d of %d", c.name, skip, m.decoded, n)
+			}
 		}
 	}
 }
 
-// TestIntraOnlyStreamsDecodeWhatIsInferred needs nothing else of them, even idle.
-func TestIntraOnlyStreamsDecodeWhatIsInferred(t *testing.T) {
-	decoded, inferred, _ := decodable(t, newGridSampler(5, held(1)), cameraPackets(500, 1, 40*time.Millisecond, false))
-	if inferred != 100 || decoded > inferred+3 {
-		t.Errorf("decoded %d for %d inferences in 20 s", decoded, inferred)
+func sumOf(m map[string]int) (n int) {
+	for _, v := range m {
+		n += v
 	}
+	return n
 }
 
 // TestEndlessGroupsAskForAKeyframe: browsers send one only when asked.
 func TestEndlessGroupsAskForAKeyframe(t *testing.T) {
-	s := newGridSampler(5, held(0.4))
+	for _, skip := range []Skip{SkipNone, SkipAuto} {
+		asksForKeyframes(t, skip)
+	}
+}
+
+func asksForKeyframes(t *testing.T, skip Skip) {
+	s := newGridSampler(5, skip, held(0.4))
 	asked := time.Duration(-1)
 	for _, p := range cameraPackets(500, 500, 40*time.Millisecond, false) {
 		if d, _ := s.Packet(p); d != DecodePacket && asked < 0 && s.WantsKeyframe(p.PTS) {
@@ -158,7 +138,7 @@ func TestEndlessGroupsAskForAKeyframe(t *testing.T) {
 	if asked < endlessGOP || asked > endlessGOP+100*time.Millisecond {
 		t.Errorf("asked for a keyframe at %v, want about %v", asked, endlessGOP)
 	}
-	idle := newGridSampler(5, held(1))
+	idle := newGridSampler(5, skip, held(1))
 	for _, p := range cameraPackets(500, 500, 40*time.Millisecond, false) {
 		if d, _ := idle.Packet(p); d != DecodePacket || idle.WantsKeyframe(p.PTS) {
 			t.Fatalf("sheds at %v without overload", p.PTS)
@@ -168,7 +148,7 @@ func TestEndlessGroupsAskForAKeyframe(t *testing.T) {
 
 // TestSamplersBeginAnewWithEachEpoch and ignore load at pace fastest.
 func TestSamplersBeginAnewWithEachEpoch(t *testing.T) {
-	s := newGridSampler(5, nil)
+	s := newGridSampler(5, SkipNone, nil)
 	first := chosen(s, 100, 40*time.Millisecond, 0)
 	s.Reset()
 	s.Result([]detect.Track{})

@@ -10,26 +10,29 @@ import (
 
 // StreamStatus is one stream as people ask for it.
 type StreamStatus struct {
-	Name       string             `json:"name"`
-	Title      string             `json:"title,omitempty"`
-	Kind       string             `json:"kind"`
-	State      string             `json:"state"` // starting, online (pictures come), offline, idle (on demand, nobody watches), ended
-	Reason     *detect.ReasonInfo `json:"reason,omitempty"`
-	Epoch      string             `json:"epoch,omitempty"`
-	Codec      string             `json:"codec,omitempty"`
-	Width      int                `json:"width,omitempty"`
-	Height     int                `json:"height,omitempty"`
-	Packets    uint64             `json:"packets"`
-	Bytes      uint64             `json:"bytes"`
-	LastFrame  *time.Time         `json:"last_frame,omitempty"` // capture time of the last frame inferred
-	Clock      *ClockStatus       `json:"clock,omitempty"`      // of the last packet
-	Input      InputStatus        `json:"input"`
-	View       *ViewStatus        `json:"view,omitempty"` // the larger stream, for people, where another one is analyzed
-	Queue      int                `json:"queue"`          // packets waiting for the decoder
-	QueueBytes int                `json:"queue_bytes"`    // their memory, 32 MiB at most
-	Keep       float64            `json:"keep"`           // share of each group of pictures decoded; below 1 under overload
-	Model      detect.Model       `json:"model"`
-	Ledger     detect.Ledger      `json:"ledger"`
+	Name          string             `json:"name"`
+	Title         string             `json:"title,omitempty"`
+	Kind          string             `json:"kind"`
+	State         string             `json:"state"` // starting, online (pictures come), offline, idle (on demand, nobody watches), ended
+	Reason        *detect.ReasonInfo `json:"reason,omitempty"`
+	Epoch         string             `json:"epoch,omitempty"`
+	Codec         string             `json:"codec,omitempty"`
+	Width         int                `json:"width,omitempty"`
+	Height        int                `json:"height,omitempty"`
+	Packets       uint64             `json:"packets"`
+	Bytes         uint64             `json:"bytes"`
+	LastFrame     *time.Time         `json:"last_frame,omitempty"` // capture time of the last frame inferred
+	Clock         *ClockStatus       `json:"clock,omitempty"`      // of the last packet
+	Input         InputStatus        `json:"input"`
+	View          *ViewStatus        `json:"view,omitempty"`     // the larger stream, for people, where another one is analyzed
+	Queue         int                `json:"queue"`              // packets waiting for the decoder
+	QueueBytes    int                `json:"queue_bytes"`        // their memory, 32 MiB at most
+	Keep          float64            `json:"keep"`               // share of each group of pictures decoded; below 1 under overload
+	DecodeSeconds float64            `json:"decode_seconds"`     // processor time of decoding
+	LostSeconds   float64            `json:"lost_seconds"`       // of the stream, not analyzed because of damage
+	Degraded      []string           `json:"degraded,omitempty"` // what is wrong now with what is delivered: damaged, frozen, black, covered, blurred, moved
+	Model         detect.Model       `json:"model"`
+	Ledger        detect.Ledger      `json:"ledger"`
 }
 
 // ClockStatus is how well a stream's capture times are known.

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"net/http"
+	"time"
 
 	"sightline/decode"
 	"sightline/detect"
@@ -34,6 +35,7 @@ func (p *Pipeline) Streams() []StreamStatus {
 		if s.viewed != nil {
 			st.View = s.viewed.snapshot()
 		}
+		st.DecodeSeconds = time.Duration(s.spent.Load()).Seconds()
 		st.Keep = 1
 		if !s.lossless {
 			st.Keep = p.shed.Keep()

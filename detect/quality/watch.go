@@ -22,7 +22,7 @@ type Change struct {
 // goroutine at a time; Close gives its native memory back.
 type Watch struct {
 	config Config
-	eye    *eye
+	eye    *eye // nil before the first look
 	usual  reference
 	states map[Condition]*state
 
@@ -47,7 +47,7 @@ func New(c Config) (*Watch, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("quality: %w", err)
 	}
-	w := &Watch{config: c, eye: newEye(), states: map[Condition]*state{}}
+	w := &Watch{config: c, states: map[Condition]*state{}}
 	for _, condition := range All() {
 		w.states[condition] = &state{}
 	}
@@ -55,7 +55,11 @@ func New(c Config) (*Watch, error) {
 }
 
 // Close frees what the looks need.
-func (w *Watch) Close() { w.eye.close() }
+func (w *Watch) Close() {
+	if w.eye != nil {
+		w.eye.close()
+	}
+}
 
 // Due is told of every decoded frame and says whether to look at it.
 func (w *Watch) Due(f *decode.Frame) bool {
@@ -77,6 +81,9 @@ func (w *Watch) Reset() {
 // that have begun or ended. It takes less than a millisecond. f is whole: damage
 // is no matter of quality here.
 func (w *Watch) Look(f *decode.Frame) ([]Change, error) {
+	if w.eye == nil {
+		w.eye = newEye()
+	}
 	m, err := w.eye.look(f)
 	if err != nil {
 		return nil, fmt.Errorf("look at a picture's quality: %w", err)

@@ -1,0 +1,114 @@
+package pipelines
+
+import (
+	"time"
+
+	"sightline/decode"
+	"sightline/detect"
+	"sightline/ingest"
+)
+
+// useFrames looks at the frames the decoder has handed out and releases them.
+func (s *stream) useFrames() {
+	for _, f := range s.frames {
+		s.frame(f)
+		f.Release()
+	}
+	clear(s.frames)
+	s.frames = s.frames[:0]
+}
+
+// frame shows a frame to all who need its pixels.
+func (s *stream) frame(f *decode.Frame) {
+	s.watch.frame(f)
+	s.status.size(f.Width, f.Height)
+	if s.live && s.analyst.behind() {
+		s.ledger.skip("behind")
+		return
+	}
+	s.goOnline(f.Captured)
+	if !f.Damaged {
+		s.inspect(f)
+	}
+	withheld := f.Damaged && s.hold
+	if f.Damaged {
+		s.keyframe.need(s.pull.requestKeyframe)
+	}
+	if l := &s.epoch.losses; l.picture(f.PTS, withheld) || l.bad {
+		s.tellLosses(f.PTS, f.Captured)
+	}
+	switch {
+	case !s.analyze:
+		s.ledger.skip(noConsumer)
+	case withheld:
+		s.ledger.skip(damaged)
+	case !s.sampler.Frame(f.PTS, s.epoch.step):
+		s.ledger.skip(sampled)
+	default:
+		s.infer(f)
+	}
+}
+
+// goOnline tells that an epoch delivers, once.
+func (s *stream) goOnline(at time.Time) {
+	if s.epoch.online {
+		return
+	}
+	s.epoch.online = true
+	s.status.online(s.epoch.name)
+	c := control{epoch: s.epoch.name, at: at}
+	if s.live {
+		c.online = s.pull.online()
+	}
+	s.analyst.control(s.lane.next(), c)
+}
+
+// infer writes a frame into a batch.
+func (s *stream) infer(f *decode.Frame) {
+	shape := s.shapes.get(f.Width, f.Height)
+	if s.lossless {
+		s.slots <- struct{}{}
+	}
+	core := s.gate.enter(workPreprocess, f.Received)
+	err := s.batcher.put(s.row(f), f, shape)
+	s.gate.leave(core)
+	if err != nil {
+		s.ledger.skip("error")
+		s.release()
+		s.warnings.warn(s.log, "frame was not taken for inference", err)
+	}
+}
+
+func (s *stream) row(f *decode.Frame) *row {
+	r := &row{
+		lane: s.lane,
+		frame: detect.FrameInfo{
+			Index: f.Index, PTSMs: float64(f.PTS.Microseconds()) / 1e3, Width: f.Width, Height: f.Height,
+		},
+		meta: frameMeta{captured: f.Captured, clock: clockInfo(f.Clock)},
+	}
+	if s.live {
+		r.meta.received, r.meta.decoded = f.Received, f.Decoded
+	}
+	return r
+}
+
+// release gives back the place of a row that is done with.
+func (s *stream) release() {
+	if s.lossless {
+		<-s.slots
+	}
+}
+
+func clockInfo(c ingest.Clock) detect.ClockInfo {
+	out := detect.ClockInfo{Source: string(c.Source)}
+	if c.Offset != 0 { // told also where it is too far off to be followed
+		ms := float64(c.Offset.Microseconds()) / 1e3
+		out.OffsetMs = &ms
+	}
+	if c.Uncertainty > 0 {
+		ms := float64(c.Uncertainty.Microseconds()) / 1e3
+		out.UncertaintyMs = &ms
+	}
+	return out
+}
