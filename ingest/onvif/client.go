@@ -80,6 +80,14 @@ func New(c Config) (*Client, error) {
 	}}, nil
 }
 
+// Address is the camera's, without credentials.
+func (c *Client) Address() string { return c.device.Scheme + "://" + c.device.Host }
+
+// Login is the name in use, "" for none, and whether there is a password.
+func (c *Client) Login() (username string, password bool) {
+	return c.config.Username, c.config.Password != ""
+}
+
 // Close ends the connections.
 func (c *Client) Close() { c.client.CloseIdleConnections() }
 
@@ -153,7 +161,7 @@ func (c *Client) failure(ctx context.Context, err error) error {
 }
 
 func (c *Client) fail(reason ingest.Reason, err error) error {
-	return &ingest.Error{Reason: reason, Err: fmt.Errorf("%s://%s: %w", c.device.Scheme, c.device.Host, err)}
+	return &ingest.Error{Reason: reason, Err: fmt.Errorf("%s: %w", c.Address(), err)}
 }
 
 // reach makes an address that the camera names reachable: cameras behind a

@@ -23,6 +23,7 @@ func commands(sh *shell) []*cobra.Command {
 		newRun(sh),
 		newEval(sh),
 		newBench(sh),
+		newProbe(sh),
 		newModels(sh),
 		newStatus(sh),
 		newDoctor(sh),

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,6 +73,14 @@ func defaultPipeline(videos []string) []byte {
 // streamName makes a name of a path's or URL's last part, unlike those taken.
 func streamName(video string, taken map[string]bool) string {
 	base := filepath.Base(video)
+	if strings.Contains(video, "://") { // of a URL neither password nor query get into names
+		base = "stream"
+		if u, err := url.Parse(video); err == nil {
+			if base = path.Base(u.Path); base == "." || base == "/" {
+				base = strings.ReplaceAll(u.Hostname(), ".", "-")
+			}
+		}
+	}
 	base = strings.TrimSuffix(base, filepath.Ext(base))
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
