@@ -17,6 +17,7 @@ import (
 	"sightline/ingest/http"
 	"sightline/ingest/images"
 	"sightline/ingest/pattern"
+	"sightline/ingest/rtmp"
 	"sightline/ingest/rtsp"
 	"sightline/ingest/srt"
 	"sightline/ingest/webrtc"
@@ -57,6 +58,11 @@ func newSource(st *spec.Stream, ports *webrtc.Ports, log *slog.Logger) (ingest.S
 		c.URL, c.Timeout, c.TLS = st.URL, st.Timeout, av.TLS(trust(st))
 		c.Username, c.Password = st.Username, st.Password.Reveal()
 		return hls.New(c, st.Name, log), c.Validate()
+	case spec.RTMP:
+		c := rtmp.Defaults()
+		c.URL, c.ReadTimeout, c.TLS = st.URL, st.Timeout, av.TLS(trust(st))
+		c.Username, c.Password = st.Username, st.Password.Reveal()
+		return rtmp.New(c, st.Name, log), c.Validate()
 	case spec.SRT:
 		c := srt.Defaults()
 		c.URL, c.Passphrase, c.ReadTimeout = st.URL, st.Password.Reveal(), st.Timeout
