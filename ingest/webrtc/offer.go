@@ -44,7 +44,36 @@ func parseOffer(text string) (offer, error) {
 	if err != nil {
 		return offer{}, err
 	}
-	return offer{sdp: text, video: video, sound: offeredSound(session), ufrags: ufrags(session)}, nil
+	o := offer{sdp: text, video: video, sound: offeredSound(session), ufrags: ufrags(session)}
+	if dropUnexplained(session) {
+		data, err := session.Marshal()
+		if err != nil {
+			return offer{}, errBadOffer
+		}
+		o.sdp = string(data)
+	}
+	return o, nil
+}
+
+// dropUnexplained takes formats out of an offer that it says nothing about, for
+// which the library would refuse it all, and says whether there were any.
+func dropUnexplained(session *sdp.SessionDescription) (dropped bool) {
+	for _, m := range session.MediaDescriptions {
+		if m.MediaName.Media != "video" && m.MediaName.Media != "audio" {
+			continue
+		}
+		known := slices.DeleteFunc(slices.Clone(m.MediaName.Formats), func(format string) bool {
+			number, err := strconv.ParseUint(format, 10, 7)
+			if err == nil {
+				_, err = session.GetCodecForPayloadType(uint8(number))
+			}
+			return err != nil
+		})
+		if len(known) > 0 && len(known) < len(m.MediaName.Formats) {
+			m.MediaName.Formats, dropped = known, true
+		}
+	}
+	return dropped
 }
 
 // offeredCodecs lists what can be received of an offer's first video section: the

@@ -65,12 +65,12 @@ func goLive(t *testing.T, p *publisher) *live {
 	return l
 }
 
-// supervised runs the source again and again, as a pipeline does; epochs come in
-// the order of their first packets, and the ends of runs.
-func supervised(t *testing.T, source *webrtc.Source) (epochs <-chan string, ends <-chan error) {
+// supervised runs the source again and again, as a pipeline does; the first packet
+// of each epoch comes, and the ends of runs.
+func supervised(t *testing.T, source *webrtc.Source) (epochs <-chan ingest.Packet, ends <-chan error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	began, ended, done := make(chan string, 10), make(chan error, 100), make(chan struct{})
+	began, ended, done := make(chan ingest.Packet, 10), make(chan error, 100), make(chan struct{})
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
@@ -78,7 +78,7 @@ func supervised(t *testing.T, source *webrtc.Source) (epochs <-chan string, ends
 			ended <- source.Run(ctx, func(p ingest.Packet) error {
 				if p.Epoch != last {
 					last = p.Epoch
-					began <- last
+					began <- p
 				}
 				return nil
 			})
@@ -101,7 +101,7 @@ func TestANewPublisherTakesOver(t *testing.T) {
 		return goLive(t, p)
 	}
 	first := publish()
-	one := waitFor(t, "epoch", epochs)
+	one := waitFor(t, "epoch", epochs).Epoch
 	began := time.Now()
 	second := publish()
 	if took := time.Since(began); took > 2*time.Second {
@@ -111,7 +111,7 @@ func TestANewPublisherTakesOver(t *testing.T) {
 		t.Errorf("the first session ends with %v", err)
 	}
 	waitFor(t, "word to the first publisher", first.gone)
-	if two := waitFor(t, "epoch", epochs); two == one {
+	if two := waitFor(t, "epoch", epochs).Epoch; two == one {
 		t.Errorf("both have the epoch %s", two)
 	}
 	for session, want := range map[string]int{first.session: http.StatusNotFound, second.session: http.StatusOK} {
