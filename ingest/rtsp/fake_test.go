@@ -242,6 +242,13 @@ func numbered(raw []byte, number int, stamp uint32) []byte {
 	return raw
 }
 
+// looped is RTP packet number i of ten pictures that are sent over and over.
+func looped(ten [][]byte, i int) []byte {
+	raw := ten[i%len(ten)][4:]
+	loop := uint32(i / len(ten) * 10 * int(frameTime.Milliseconds()) * 90)
+	return numbered(raw, i, loop+binary.BigEndian.Uint32(raw[4:]))
+}
+
 func interleaved(channel byte, raw []byte) []byte {
 	frame := []byte{'$', channel, 0, 0}
 	binary.BigEndian.PutUint16(frame[2:], uint16(len(raw)))

@@ -67,6 +67,7 @@ func TestGst(t *testing.T) {
 		{"h264 tcp", nil, rtsp.TCP, ingest.H264},
 		{"h264 udp", nil, rtsp.UDP, ingest.H264},
 		{"h264 b-frames", []string{"--bframes=2"}, rtsp.TCP, ingest.H264},
+		{"h264 and sound", []string{"--sound"}, rtsp.TCP, ingest.H264},
 		{"h264 udp only", []string{"--udp-only"}, rtsp.Auto, ingest.H264},
 		{"h265 tcp digest", []string{"--codec=h265", "--auth=digest"}, rtsp.TCP, ingest.H265},
 		{"h265 udp digest", []string{"--codec=h265", "--auth=digest"}, rtsp.UDP, ingest.H265},

@@ -149,6 +149,11 @@ func misdeeds(t *testing.T) []misdeed {
 			_, err := p.Write(bytes.Join(units, nil))
 			return err == nil && p.answer(r)
 		}}},
+		{name: "sound that nobody asked for", manners: manners{"PLAY": play(bytes.Join(units, interleaved(2, garbage[:160])))}},
+		{name: "other channels than asked for", manners: manners{
+			"SETUP": status("200 OK", "Session: 1234", "Transport: RTP/AVP/TCP;interleaved=4-5"),
+			"PLAY":  play(bytes.ReplaceAll(bytes.Join(units, nil), []byte{'$', 0}, []byte{'$', 4})),
+		}},
 		{name: "asks whether we are there", manners: manners{"PLAY": both(play(units[:6]...), both(
 			raw("GET_PARAMETER rtsp://h/gate RTSP/1.0\r\nCSeq: 7\r\n\r\n"), func(p *peer, _ request) bool {
 				if line, _ := p.in.ReadString('\n'); !strings.HasPrefix(line, "RTSP/1.0 200") {

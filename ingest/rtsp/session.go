@@ -10,6 +10,7 @@ import (
 
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/headers"
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 	"github.com/pion/rtcp"
 	pionrtp "github.com/pion/rtp"
@@ -70,7 +71,8 @@ func newSession(s *Source, target *url.URL, transport Transport) (*session, erro
 	c.client = &gortsplib.Client{
 		Scheme: target.Scheme, Host: target.Host, Transport: &via, UserAgent: "sightline", TLSConfig: secure,
 		ReadTimeout: never, WriteTimeout: farewell, DialContext: c.links.dial, ListenPacket: listenUDP,
-		OnRequest: c.onRequest, OnResponse: c.onResponse, OnServerRequest: c.onServerRequest,
+		AnyPortEnable: true, // some cameras do not tell the UDP ports they send from; their address must match
+		OnRequest:     c.onRequest, OnResponse: c.onResponse, OnServerRequest: c.onServerRequest,
 		// Loss shows in the packets' Break, bad packets in units dropped.
 		OnPacketsLost:     func(uint64) {},
 		OnDecodeError:     func(error) {},
@@ -123,13 +125,16 @@ func (c *session) open() error {
 		return failure(c.target, "describe", ingest.ReasonUnsupportedCodec, err)
 	}
 	c.receiver.SetExtensions(c.track.extensions)
+	var agreed *base.Response
 	if err := c.ask("setup", func() error {
-		_, err := c.client.Setup(described, c.track.media, 0, 0)
+		agreed, err = c.client.Setup(described, c.track.media, 0, 0)
 		return err
 	}); err != nil {
 		return err
 	}
-	c.keyframes.allowed = c.track.feedback
+	if c.transport != UDP || tellsPorts(agreed) {
+		c.keyframes.allowed = c.track.feedback
+	}
 	c.keyframes.own = c.client.Stats().Session.Medias[c.track.media].Formats[c.track.format].LocalSSRC
 	c.client.OnPacketRTP(c.track.media, c.track.format, c.onRTP)
 	c.client.OnPacketRTCP(c.track.media, c.onRTCP)
@@ -137,6 +142,14 @@ func (c *session) open() error {
 		_, err := c.client.Play(nil)
 		return err
 	})
+}
+
+// tellsPorts says whether the camera named the UDP ports where it listens: the
+// library fails when it is to write to a camera that did not.
+func tellsPorts(agreed *base.Response) bool {
+	var transport headers.Transport
+	return transport.Unmarshal(agreed.Header["Transport"]) == nil && transport.ServerPorts != nil &&
+		min(transport.ServerPorts[0], transport.ServerPorts[1]) > 1 // 0 and 1 are taken for none
 }
 
 // ask makes a request, and once more when the camera only wants it signed anew.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"regexp"
@@ -155,9 +154,7 @@ func TestMulticast(t *testing.T) {
 					tick := time.NewTicker(5 * time.Millisecond)
 					defer tick.Stop()
 					for i := 0; ; i++ {
-						packet := units[i%len(units)][4:]
-						packet = numbered(packet, i, uint32(i/len(units)*len(units)*1800)+binary.BigEndian.Uint32(packet[4:]))
-						if _, err := sender.WriteTo(packet, group); err != nil {
+						if _, err := sender.WriteTo(looped(units, i), group); err != nil {
 							t.Error(err)
 						}
 						select {
@@ -182,6 +179,45 @@ func TestMulticast(t *testing.T) {
 			f.end()
 		})
 	}
+}
+
+// A camera that does not tell its UDP ports, but that it takes requests for
+// keyframes, which then cannot be sent.
+func TestUDPFromAnyPort(t *testing.T) {
+	units := frames(t, 10)
+	sender, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	var client *net.UDPAddr
+	f := newFake(t, plainSDP+"a=rtcp-fb:* nack pli\r\n", "", manners{
+		"SETUP": func(p *peer, r request) bool {
+			asked := r.header.Get("Transport")
+			m := clientPorts.FindStringSubmatch(asked)
+			if m == nil {
+				return p.reply(r, "461 Unsupported Transport", "")
+			}
+			client, _ = net.ResolveUDPAddr("udp4", "127.0.0.1:"+m[1])
+			return p.reply(r, "200 OK", "", "Session: 1234", "Transport: "+asked)
+		},
+		"PLAY": both((*peer).answer, beside(func(p *peer, _ request) bool {
+			for i := len(units) - 1; ; i++ { // not with a keyframe first
+				sender.WriteTo(looped(units, i), client)
+				select {
+				case <-time.After(5 * time.Millisecond):
+				case <-p.closed:
+					return false
+				}
+			}
+		})),
+	}, nil)
+	config := configFor(f.url())
+	config.Transport = rtsp.UDP
+	if packets, err := read(t, config, 15); err != nil {
+		t.Errorf("%v after %d packets", err, len(packets))
+	}
+	f.end()
 }
 
 // What is asked for in SETUP, by what the camera says of itself.

@@ -24,6 +24,7 @@ ENCODERS = {
     "vp9": "vp9enc deadline=1 cpu-used=8 keyframe-max-dist={gop} ! rtpvp9pay",
     "mjpeg": "jpegenc ! rtpjpegpay",
 }
+SOUND = "audiotestsrc is-live=true ! audio/x-raw,rate=8000 ! alawenc ! rtppcmapay name=pay1 pt=8"
 
 
 def let_in(factory, auth, method, user, password):
@@ -88,6 +89,7 @@ def main():
     parser.add_argument("--tls", metavar="PEM", help="a file of certificate and key")
     parser.add_argument("--srtp", action="store_true", help="with --tls: offer RTP/SAVP")
     parser.add_argument("--gop", type=int, default=25, help="pictures from one keyframe to the next")
+    parser.add_argument("--sound", action="store_true", help="send sound besides")
     parser.add_argument("--pli", action="store_true", help="say that viewers may ask for keyframes")
     parser.add_argument("--session-timeout", type=int, default=0, metavar="SECONDS")
     args = parser.parse_args()
@@ -104,7 +106,7 @@ def main():
     factory.set_launch(
         "( videotestsrc is-live=true pattern=ball"
         " ! video/x-raw,format=I420,width=320,height=240,framerate=25/1"
-        f" ! {encoder} {last} )")
+        f" ! {encoder} {last} {SOUND if args.sound else ''} )")
     if args.udp_only:
         factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     if args.session_timeout:
