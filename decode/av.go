@@ -38,6 +38,7 @@ type decoder struct {
 	keysOnly bool
 	devices  []string // to be tried, best first
 	trial    string   // the device that has yet to show a picture
+	retry    bool     // it could not show that it works: the packet was bad
 
 	codec     ingest.Codec
 	extradata []byte
@@ -62,12 +63,24 @@ func (d *decoder) Decode(p ingest.Packet, emit func(*Frame) error) error {
 	if d.changed(p) {
 		d.shut()
 	}
+	if p.Break {
+		d.trust.lose()
+	}
 	var s start
 	if p.Keyframe || d.trust.damaged {
 		s = startOf(p)
 	}
 	if d.trust.group == 0 && s.kind == nowhere {
 		return fmt.Errorf("decode %s: %w", p.Codec, ErrNoKeyframe)
+	}
+	if d.retry && s.kind != nowhere {
+		d.shut()
+		d.retry = false
+	}
+	if d.trust.renews(p.Codec, s) {
+		if _, err := d.drain(emit); err != nil {
+			return err
+		}
 	}
 	if err := d.open(p); err != nil {
 		return err
@@ -100,8 +113,12 @@ func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
 	if d.trial != "" && (err != nil || len(frames) > 0) {
 		frames, err = d.judge(p, id, frames, err)
 	}
-	if missing := d.av.Missing(); missing != libav.None {
+	missing := d.av.Missing()
+	if missing != libav.None {
 		d.missing(uint64(missing))
+	}
+	if p.Codec == ingest.H264 {
+		d.trust.begun(id, missing == int64(id) && !d.av.FrameThreads())
 	}
 	if concealed := d.av.Concealed(); concealed != libav.None {
 		d.spoil(uint64(concealed), true)
@@ -153,7 +170,7 @@ func (d *decoder) enter(p ingest.Packet) (id uint64) {
 	if d.numbers == nil || p.Epoch != d.epoch {
 		d.stale = d.window.pending() > 0
 		d.epoch, d.numbers = p.Epoch, &numbering{}
-		d.trust.await()
+		d.trust.forget()
 	}
 	d.lastID++
 	if !hidden(p) {

@@ -20,26 +20,50 @@ type trust struct {
 	lead time.Duration
 
 	refreshing bool          // bit by bit, since a recovery point
+	fresh      bool          // with no pictures before it
 	refreshed  time.Duration // its time
 	left       int           // pictures still to come
 	latest     time.Duration // time of the latest shown since
 
-	sps  []byte // the last of H.264
-	gaps bool   // it allows pictures to be left out on purpose (gaps_in_frame_num)
+	shown    time.Duration // time of the latest shown of all
+	reorders bool          // pictures are shown in another order than decoded
+	sps      []byte        // the last of H.264
+	gaps     bool          // it allows pictures to be left out on purpose (gaps_in_frame_num)
 }
 
 // await makes the decoder wait for a place to begin.
 func (t *trust) await() { t.group, t.damaged, t.refreshing, t.lead = 0, true, false, 0 }
 
+// forget starts a new epoch.
+func (t *trust) forget() { *t = trust{damaged: true} }
+
 // lose notes that something was lost.
 func (t *trust) lose() { t.damaged, t.refreshing = true, false }
+
+// renews tells whether FFmpeg has to forget its pictures before it begins at a
+// packet. An IDR picture makes it do so. Other beginnings of H.264 do not, and what
+// it made up for lost pictures, or kept because it never saw the order to drop it,
+// would take places in the lists of references.
+// Where pictures are not reordered the lists are in the order of decoding, and a
+// refresh does better with pictures that are only damaged.
+func (t *trust) renews(codec ingest.Codec, s start) bool {
+	return codec == ingest.H264 && t.group != 0 && t.damaged && (s.kind == open || s.kind == refresh && !t.refreshing && t.reorders)
+}
+
+// begun looks at the first picture that was decoded of a refresh. With no pictures
+// at all to refer to FFmpeg makes some up, unless the frame number is 0; then it
+// drops parts of the picture instead, and the refresh is none.
+func (t *trust) begun(id uint64, madeUp bool) {
+	if t.refreshing && t.fresh && t.began == id && !madeUp {
+		t.refreshing = false
+	}
+}
 
 // enter notes what a packet given to FFmpeg means for what follows, and tells
 // whether its own picture is in doubt.
 func (t *trust) enter(p ingest.Packet, s start, id uint64) (doubtful bool) {
-	if p.Break {
-		t.lose()
-	}
+	t.reorders = t.reorders || p.PTS < t.shown
+	t.shown = max(t.shown, p.PTS)
 	switch {
 	case s.kind == closed, s.kind == open:
 		t.lead = 0
@@ -49,7 +73,7 @@ func (t *trust) enter(p ingest.Packet, s start, id uint64) (doubtful bool) {
 		t.group, t.began, t.damaged, t.refreshing = id, id, false, false
 		t.configure(p)
 	case s.kind == refresh && t.damaged && !t.refreshing:
-		if t.group == 0 {
+		if t.fresh = t.group == 0; t.fresh {
 			t.group = id
 			t.configure(p)
 		}

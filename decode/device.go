@@ -84,7 +84,7 @@ func (d *decoder) giveUpDevices(p ingest.Packet, why string) {
 }
 
 // judge looks at what a device made of its first packets. Where it fails and
-// software does not, software it is.
+// software does not, software it is; where both fail, it was the packet.
 func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err error) ([]libav.Frame, error) {
 	device := d.trial
 	switch {
@@ -106,7 +106,7 @@ func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err er
 		return nil, openErr
 	}
 	frames, softErr := d.av.Decode(p.Data, int64(id), d.frames[:0])
-	if softErr == nil {
+	if d.retry = softErr != nil; !d.retry {
 		d.giveUpDevices(p, device+": "+err.Error())
 	}
 	return frames, softErr

@@ -2,6 +2,7 @@ package decode_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,6 +181,42 @@ func TestUntoldLoss(t *testing.T) {
 				if got.wrong > 0 || got.whole == 0 {
 					t.Errorf("seed %d, %d threads: %d of %d unmarked pictures are not whole, the first at %v", seed, config.Threads, got.wrong, got.whole, got.firstWrong)
 				}
+			}
+		})
+	}
+}
+
+// TestRefreshStart begins in the middle of streams that have one keyframe ever, at
+// each of their recovery points.
+func TestRefreshStart(t *testing.T) {
+	for _, c := range lossClips {
+		if !strings.Contains(c.name, "h264-refresh") { // x265 writes no recovery points
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			list := lossClip(t, c.name, c.args)
+			hasher := decodetest.NewHasher()
+			_, want := whole(t, list, hasher)
+			starts, recovered := 0, 0
+			for i := 1; i < len(list); i++ {
+				if !list[i].Keyframe { // the file's word for a recovery point
+					continue
+				}
+				starts++
+				marked, unmarked := 0, 0
+				run(t, decode.Config{Threads: 1, Live: true}, list[i:], nil, func(f *decode.Frame) {
+					if f.Damaged {
+						marked++
+					} else if unmarked++; hasher.Sum(f) != want[f.PTS] {
+						t.Errorf("start at %v: the unmarked picture at %v is not whole", list[i].PTS, f.PTS)
+					}
+				})
+				if unmarked > 0 {
+					recovered++
+				}
+			}
+			if recovered == 0 || starts < 2 {
+				t.Errorf("%d of %d starts ever recovered", recovered, starts)
 			}
 		})
 	}

@@ -23,8 +23,10 @@ type Tuner interface {
 	SetFilterSkip(FilterSkip)
 	// SetKeyframesOnly says that from the next packet on only keyframes will be
 	// given to Decode, and all others to Skip: each comes out at once, instead of
-	// waiting for pictures that will never come. After it was switched off, Decode
-	// answers ErrNoKeyframe until the next keyframe.
+	// waiting for pictures that will never come. (Its Index cannot count pictures
+	// that come after it and are shown before it, as open groups of pictures have
+	// them.) After it was switched off, Decode answers ErrNoKeyframe or gives
+	// damaged pictures until the next keyframe.
 	SetKeyframesOnly(bool)
 }
 

@@ -101,6 +101,8 @@ static void sl_judge(sl_decoder *d) {
 	pthread_mutex_lock(&d->lock);
 	d->out.missing = d->missing;
 	d->missing = INT64_MAX;
+	d->out.full = d->full;
+	d->full = 0;
 	pthread_mutex_unlock(&d->lock);
 }
 

@@ -145,7 +145,8 @@ func (d *Decoder) Concealed() int64 { return int64(d.out.concealed) }
 
 // Decode hands over one packet and appends the pictures that became ready, in
 // presentation order, to frames; the caller frees each. id comes back in the info of the
-// packet's picture. data is copied. Frames may come with an error.
+// packet's picture. data is copied. Frames may come with an error, which is
+// ErrNoMemory where a bound was met.
 func (d *Decoder) Decode(data []byte, id int64, frames []Frame) ([]Frame, error) {
 	if len(data) == 0 {
 		return frames, errors.New("empty packet")
@@ -180,14 +181,18 @@ const maxDrainErrors = 64
 // collect takes the pictures of the last call and fetches those that did not fit
 // it. What those bring to light is kept together.
 func (d *Decoder) collect(code C.int, frames []Frame) ([]Frame, error) {
-	missing := C.int64_t(None)
+	missing, full := C.int64_t(None), false
 	for {
+		full = full || d.out.full != 0
 		missing = min(missing, d.out.missing)
 		for _, f := range d.out.frames[:d.out.n] {
 			frames = append(frames, Frame{f})
 		}
 		if code != 1 {
 			d.out.missing = missing
+			if full {
+				return frames, ErrNoMemory
+			}
 			return frames, check(code)
 		}
 		code = C.sl_decoder_receive(d.p)

@@ -32,6 +32,7 @@ typedef struct {
 	// Lowest ids of packets that refer to pictures that never came, and whose
 	// picture was made up in parts; INT64_MAX where there is none.
 	int64_t missing, concealed;
+	int full; // a bound kept FFmpeg from making a picture; its error may say something else
 } sl_output;
 
 // A device that is missing gives AVERROR(ENODEV), whatever FFmpeg says.

@@ -28,6 +28,7 @@ struct sl_decoder {
 	sl_layout layout;
 	struct { int64_t id; int pictures; } asked[SL_IN_HAND];
 	int64_t missing; // as in out
+	int full;
 	AVFrame *last; // the picture being decoded, inside FFmpeg
 	int64_t last_id;
 

@@ -146,6 +146,7 @@ int sl_get_buffer(AVCodecContext *ctx, AVFrame *f, int flags) {
 		f->data[i] = f->buf[0]->data + d->layout.offset[i];
 		f->linesize[i] = d->layout.linesize[i];
 	}
+	d->full |= err == AVERROR(ENOMEM);
 	pthread_mutex_unlock(&d->lock);
 	f->extended_data = f->data;
 	return err;
