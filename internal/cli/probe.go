@@ -33,17 +33,18 @@ type probing struct {
 func newProbe(sh *shell) *cobra.Command {
 	var p probing
 	c := &cobra.Command{
-		Use:   "probe URL|HOST|FILE",
+		Use:   "probe [URL|HOST|FILE]",
 		Short: "Say what a camera, server or file delivers, and what to write for it",
 		Long: "Probe reads a stream for a few seconds as `run` would and decodes it, and prints its codec, size, rate,\n" +
 			"structure, clock and cost, advice, and a pipeline file for it. Given a host alone, it asks the camera there\n" +
-			"by ONVIF which streams it has. The printed file never holds the password: it names the variable " + passwordVariable + ",\n" +
-			"which probe itself reads too when --password is not given.",
-		Example: "  sightline probe 10.0.0.3 --username viewer --password secret\n  sightline probe rtsp://10.0.0.3/main --username viewer\n" +
+			"by ONVIF which streams it has; given nothing, it looks for such cameras on this machine's networks.\n" +
+			"The printed file never holds the password: it names the variable " + passwordVariable + ", which probe itself\n" +
+			"reads too when --password is not given.",
+		Example: "  sightline probe\n  sightline probe 10.0.0.3 --username viewer --password secret\n  sightline probe rtsp://10.0.0.3/main --username viewer\n" +
 			"  sightline probe http://10.0.0.4/video.mjpg --json\n  sightline probe clip.mp4\n  sightline probe images:photos/",
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p.address = args[0]
+			p.address = strings.Join(args, "")
 			if !cmd.Flags().Changed("password") && p.username != "" {
 				p.password, _ = sh.env(passwordVariable)
 			}
@@ -64,7 +65,10 @@ func (p *probing) run(ctx context.Context, sh *shell) error {
 	if p.timeout <= 0 || p.length <= 0 {
 		return &ExitError{exitUsage, errors.New("--timeout and --for must be above 0")}
 	}
-	if !isDevice(p.address) {
+	switch {
+	case p.address == "":
+		return p.discover(ctx, sh, onvif.MulticastAddress)
+	case !isDevice(p.address):
 		return p.stream(ctx, sh)
 	}
 	err := p.device(ctx, sh)

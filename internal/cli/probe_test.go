@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -155,6 +157,49 @@ func TestProbeONVIF(t *testing.T) {
 	}
 }
 
+// TestProbeAround looks for cameras without naming one.
+func TestProbeAround(t *testing.T) {
+	s, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for buffer := make([]byte, 4096); ; {
+			_, from, err := s.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(writerTo{s, from}, `<Envelope><Body><ProbeMatches><ProbeMatch><Scopes>onvif://www.onvif.org/name/Acme%%20Dome</Scopes><XAddrs>http://10.0.0.3/onvif/device_service</XAddrs></ProbeMatch></ProbeMatches></Body></Envelope>`)
+		}
+	}()
+	defer func() { s.Close(); <-done }()
+	var out bytes.Buffer
+	sh := &shell{out: &out, err: io.Discard}
+	p := probing{timeout: 300 * time.Millisecond}
+	if err := p.discover(t.Context(), sh, s.LocalAddr().String()); err != nil || !strings.HasPrefix(out.String(), "http://10.0.0.3                  Acme Dome\n\nNext: sightline probe http://10.0.0.3 ") {
+		t.Errorf("%v, %q", err, out.String())
+	}
+	out.Reset()
+	p.asJSON = true
+	var list []cameraReport
+	if err := p.discover(t.Context(), sh, s.LocalAddr().String()); err != nil || json.Unmarshal(out.Bytes(), &list) != nil || len(list) != 1 || list[0].Name != "Acme Dome" {
+		t.Errorf("%v, %q", err, out.String())
+	}
+	if err := p.discover(t.Context(), sh, "127.0.0.1:9"); err == nil || !strings.Contains(err.Error(), "no ONVIF camera answered") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// writerTo writes datagrams.
+type writerTo struct {
+	net.PacketConn
+	to net.Addr
+}
+
+func (w writerTo) Write(b []byte) (int, error) { return w.WriteTo(b, w.to) }
+
 // TestProbeHTTP finds Motion JPEG where a camera's web server might be, and tells
 // a page from pictures.
 func TestProbeHTTP(t *testing.T) {
@@ -231,7 +276,7 @@ func TestProbeNothing(t *testing.T) {
 		{"whip://", exitNothing, []string{"published to"}},
 		{"gopher://h/x", exitNothing, []string{"unknown kind of address"}},
 		{"--for 0s pattern:", exitUsage, []string{"above 0"}},
-		{"", exitUsage, []string{"accepts 1 arg"}},
+		{"a b", exitUsage, []string{"accepts at most 1 arg"}},
 	} {
 		got := sightline(append([]string{"probe"}, strings.Fields(c.args)...)...)
 		for _, part := range c.says {
