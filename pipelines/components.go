@@ -20,6 +20,7 @@ import (
 	"sightline/ingest/rtmp"
 	"sightline/ingest/rtsp"
 	"sightline/ingest/srt"
+	"sightline/ingest/v4l2"
 	"sightline/ingest/webrtc"
 	"sightline/pipelines/spec"
 	"sightline/sink"
@@ -74,6 +75,10 @@ func newSource(st *spec.Stream, ports *webrtc.Ports, log *slog.Logger) (ingest.S
 // newLocalSource makes the source of what this machine holds itself.
 func newLocalSource(st *spec.Stream, log *slog.Logger) (ingest.Source, error) {
 	switch st.Kind {
+	case spec.V4L2:
+		c := v4l2.Defaults()
+		c.Device, c.ReadTimeout = st.Path, st.Timeout
+		return v4l2.New(c, st.Name, log), c.Validate()
 	case spec.Images:
 		c := images.Defaults()
 		c.Path, c.Every, c.Loop, c.Start = st.Path, st.Every, st.Loop, st.Start

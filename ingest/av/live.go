@@ -41,8 +41,7 @@ const (
 	// maxStepBack is how far decoding times may run backwards before the sender is
 	// taken to have begun its times anew.
 	maxStepBack = time.Second
-	// wrap is where the 33-bit times of MPEG transport streams begin anew; FFmpeg is
-	// told to leave them alone, because it corrects them only once.
+	// wrap is where the 33-bit times of MPEG transport streams begin anew.
 	wrap = (1 << 33) * 100_000 / 9 * time.Nanosecond
 	// maxWait is how long a pause between two pictures is at most taken to have been
 	// where times begin anew.

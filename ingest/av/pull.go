@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"strconv"
 	"time"
 
@@ -52,8 +51,6 @@ func (e *OpenError) Unwrap() error { return e.Err }
 // fails with *ingest.Error, or with *OpenError before anything was read.
 func (p Pull) Run(ctx context.Context, emit func(ingest.Packet) error) error {
 	in := p.Input
-	in.Options = maps.Clone(in.Options)
-	in.Options["correct_ts_overflow"] = "0"
 	if !p.Listen {
 		in.Timeout = p.ReadTimeout
 	}

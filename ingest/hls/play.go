@@ -66,7 +66,7 @@ func (p *player) play(ctx context.Context, s piece) error {
 	}
 	d, err := libav.Open(ctx, libav.Input{
 		URL: "segment", Data: s.data, Format: format,
-		Options: map[string]string{"correct_ts_overflow": "0", "ignore_editlist": "1"},
+		Options: map[string]string{"ignore_editlist": "1"},
 	})
 	if cause := ctx.Err(); cause != nil {
 		return cause

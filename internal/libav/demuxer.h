@@ -100,6 +100,8 @@ static void sl_quiet_srt(void) {
 	if (level) level(0);
 }
 
+static void sl_demuxer_nonblock(sl_demuxer *d) { d->fmt->flags |= AVFMT_FLAG_NONBLOCK; }
+
 static void sl_demuxer_arm(sl_demuxer *d, int64_t us) { d->deadline = us > 0 ? av_gettime_relative() + us : 0; }
 
 static int sl_demuxer_open(sl_demuxer *d, const char *url, const char *format, AVDictionary **opts) {
@@ -163,7 +165,10 @@ static int sl_picture_order(sl_demuxer *d, const AVStream *s) {
 
 static int sl_demuxer_read(sl_demuxer *d) {
 	av_packet_unref(d->pkt);
-	int err = av_read_frame(d->fmt, d->pkt);
+	int err;
+	// A capture device is asked whether there is a picture: its driver would wait
+	// for one whatever happens.
+	while ((err = av_read_frame(d->fmt, d->pkt)) == AVERROR(EAGAIN) && !sl_stopped(d)) av_usleep(4000);
 	if (err < 0) return err;
 	const AVStream *s = d->fmt->streams[d->pkt->stream_index];
 	d->pts = sl_ns(s, d->pkt->pts);

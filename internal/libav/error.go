@@ -7,6 +7,7 @@ import "C"
 import (
 	"fmt"
 	"io"
+	"syscall"
 )
 
 // Error is a failure reported by FFmpeg.
@@ -29,6 +30,12 @@ func (e Error) Error() string {
 		return fmt.Sprintf("ffmpeg error %d", int(e))
 	}
 	return C.GoString(&text[0])
+}
+
+// Is tells whether the failure is one of the system's calls, a syscall.Errno.
+func (e Error) Is(target error) bool {
+	n, ok := target.(syscall.Errno)
+	return ok && int(e) == -int(n)
 }
 
 // check turns FFmpeg's return code into an error: nil when it is not negative,

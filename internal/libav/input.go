@@ -36,6 +36,7 @@ type Input struct {
 
 // Open opens a stream without probing it: packets come as soon as the peer sends
 // them, and streams that the container has not named yet appear in Video later.
+// Times are the container's own and wrap where it lets them.
 // Opening and reading end with ctx's error when ctx ends, and with ErrTimeout.
 // Close frees the demuxer.
 func Open(ctx context.Context, in Input) (*Demuxer, error) {
@@ -43,6 +44,7 @@ func Open(ctx context.Context, in Input) (*Demuxer, error) {
 	if in.Options == nil {
 		in.Options = map[string]string{}
 	}
+	in.Options["correct_ts_overflow"] = "0"
 	in.Options["format_whitelist"] = in.Format
 	in.Options["protocol_whitelist"] = cmp.Or(in.Protocol, "none")
 	return open(ctx, in)
@@ -64,6 +66,9 @@ func open(ctx context.Context, in Input) (*Demuxer, error) {
 		return nil, check(-C.ENOMEM)
 	}
 	d.watch()
+	if in.Device {
+		C.sl_demuxer_nonblock(d.p)
+	}
 	if in.Data != nil {
 		if err := check(C.sl_demuxer_memory(d.p, C.CBytes(in.Data), C.int64_t(len(in.Data)))); err != nil {
 			d.Close()
