@@ -109,6 +109,7 @@ func (s *stream) holdBack(p ingest.Packet, reason string) {
 	}
 	s.held.packets, s.held.reasons = append(s.held.packets, p), append(s.held.reasons, reason)
 	s.held.bytes += len(p.Data)
+	s.heldNow.Store(int64(s.held.bytes))
 }
 
 // dropHeld goes past what is held.
@@ -120,7 +121,11 @@ func (s *stream) dropHeld() {
 }
 
 func (s *stream) forgetHeld() {
+	if len(s.held.packets) == 0 {
+		return
+	}
 	clear(s.held.packets)
+	s.heldNow.Store(0)
 	s.held = undecided{packets: s.held.packets[:0], reasons: s.held.reasons[:0]}
 }
 

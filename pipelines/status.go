@@ -24,11 +24,12 @@ type StreamStatus struct {
 	LastFrame     *time.Time         `json:"last_frame,omitempty"` // capture time of the last frame inferred
 	Clock         *ClockStatus       `json:"clock,omitempty"`      // of the last packet
 	Input         InputStatus        `json:"input"`
-	View          *ViewStatus        `json:"view,omitempty"`     // the larger stream, for people, where another one is analyzed
-	Queue         int                `json:"queue"`              // packets waiting for the decoder
-	QueueBytes    int                `json:"queue_bytes"`        // their memory, 32 MiB at most
-	Keep          float64            `json:"keep"`               // share of each group of pictures decoded; below 1 under overload
-	DecodeSeconds float64            `json:"decode_seconds"`     // processor time of decoding
+	View          *ViewStatus        `json:"view,omitempty"` // the larger stream, for people, where another one is analyzed
+	Queue         int                `json:"queue"`          // packets waiting for the decoder
+	QueueBytes    int                `json:"queue_bytes"`    // their memory, 40 MiB at most
+	Keep          float64            `json:"keep"`           // share of each group of pictures decoded; below 1 under overload
+	DecodeSeconds float64            `json:"decode_seconds"` // processor time of decoding
+	Decoder       DecoderStatus      `json:"decoder"`
 	LostSeconds   float64            `json:"lost_seconds"`       // of the stream, not analyzed because of damage
 	Degraded      []string           `json:"degraded,omitempty"` // what is wrong now with what is delivered: damaged, frozen, black, covered, blurred, moved
 	Model         detect.Model       `json:"model"`
@@ -41,6 +42,15 @@ type ClockStatus struct {
 	OffsetMs      float64 `json:"offset_ms"`      // sender's clock minus this machine's
 	UncertaintyMs float64 `json:"uncertainty_ms"` // 0 is unknown
 	DriftPPM      float64 `json:"drift_ppm"`      // by which the sender's media clock is faster than this machine's
+}
+
+// DecoderStatus is what decodes a stream.
+type DecoderStatus struct {
+	Name    string `json:"name,omitempty"`   // as FFmpeg calls it; "" before the first picture
+	Device  string `json:"device,omitempty"` // what it works on, "" for the processor
+	Note    string `json:"note,omitempty"`   // why no device decodes where one was asked for
+	Bytes   int64  `json:"bytes"`            // memory of its pictures, those it keeps for reuse included
+	Ceiling int64  `json:"ceiling"`          // of that, at the size of the last picture
 }
 
 // InputStatus is where a stream is read from, and how that goes.

@@ -41,8 +41,9 @@ type stream struct {
 	status *state
 	watch  watchers
 
-	hold  bool         // pictures decoded from damaged data are not inferred
-	spent atomic.Int64 // processor time of decoding, in nanoseconds
+	hold    bool         // pictures decoded from damaged data are not inferred
+	spent   atomic.Int64 // processor time of decoding, in nanoseconds
+	heldNow atomic.Int64 // bytes of packets held, for others to read
 
 	// The decoding goroutine's own.
 	epoch    epoch

@@ -35,7 +35,12 @@ func (p *Pipeline) Streams() []StreamStatus {
 		if s.viewed != nil {
 			st.View = s.viewed.snapshot()
 		}
+		st.QueueBytes += int(s.heldNow.Load())
 		st.DecodeSeconds = time.Duration(s.spent.Load()).Seconds()
+		if d, ok := s.decoder.(decode.Informer); ok {
+			info := d.Info()
+			st.Decoder = DecoderStatus{Name: info.Decoder, Device: info.HWAccel, Note: info.Note, Bytes: info.Held, Ceiling: info.Ceiling}
+		}
 		st.Keep = 1
 		if !s.lossless {
 			st.Keep = p.shed.Keep()

@@ -41,7 +41,10 @@ func ledger() detect.Ledger {
 func withStreams(p *fake) *fake {
 	p.streams = []pipelines.StreamStatus{
 		{Name: "gate", Title: "Main gate", Kind: "rtsp", State: "online", Codec: "h264", Width: 640, Height: 480, Bytes: 12345, Keep: 0.5,
-			Queue: 2, Model: detect.Model{Name: "coco-nano", Digest: "d1", Engine: "openvino", Precision: "bf16"}, Ledger: ledger()},
+			Queue: 2, QueueBytes: 4096, DecodeSeconds: 1.5, LostSeconds: 2.25, Degraded: []string{"damaged", "moved"},
+			Decoder: pipelines.DecoderStatus{Name: "h264", Bytes: 5 << 20, Ceiling: 9 << 20},
+			Input:   pipelines.InputStatus{Index: 1, Connects: 7, Abandoned: 2},
+			Clock:   &pipelines.ClockStatus{Source: "rtcp_sr", OffsetMs: -20, UncertaintyMs: 4, DriftPPM: 30}, Model: detect.Model{Name: "coco-nano", Digest: "d1", Engine: "openvino", Precision: "bf16"}, Ledger: ledger()},
 		{Name: "lobby", Kind: "whip", State: "starting", Keep: 1},
 		{Name: "guarded", Kind: "whip", State: "offline", Reason: &detect.ReasonInfo{Code: "timeout"}, Keep: 1},
 	}

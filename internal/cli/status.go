@@ -114,7 +114,11 @@ func printStream(w io.Writer, s pipelines.StreamStatus) {
 	if s.LastFrame != nil {
 		fmt.Fprintf(w, "  last frame of %s\n", s.LastFrame.Format(time.RFC3339Nano))
 	}
+	if len(s.Degraded) > 0 {
+		fmt.Fprintf(w, "  not well: %s\n", strings.Join(s.Degraded, ", "))
+	}
 	l := s.Ledger
 	fmt.Fprintf(w, "  received %d, decoded %d, waiting %d, not decoded: %s\n", l.Received, l.Decoded, l.InDecoder, counts(l.Undecoded))
+	fmt.Fprintf(w, "  decoding took %.1f s of processor time; damage cost %.1f s of the stream\n", s.DecodeSeconds, s.LostSeconds)
 	fmt.Fprintf(w, "  inferred %d, under way %d, not inferred: %s\n", l.Inferred, l.InFlight, counts(l.Skipped))
 }
