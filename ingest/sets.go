@@ -17,9 +17,12 @@ type ParameterSets struct {
 const maxParameterSets = 64
 
 // Add remembers a copy of one parameter set, given as a NAL unit without start
-// code, in place of the one with its type and id. Other units are ignored.
+// code, in place of the one with its type and id. Other units are ignored. Zero
+// bytes behind it are none of its own, and one with a start code inside, as a
+// hostile session description may hold, is several.
 func (s *ParameterSets) Add(unit []byte) {
-	if !s.isSet(unit) {
+	unit = bytes.TrimRight(unit, "\x00")
+	if !s.isSet(unit) || bytes.Contains(unit, []byte{0, 0, 1}) {
 		return
 	}
 	for i, old := range s.units {

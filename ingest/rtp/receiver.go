@@ -21,6 +21,7 @@ type Receiver struct {
 	extensions    extensions
 
 	running  bool // the first keyframe was handed out
+	lost     bool // something was since the latest packet handed out
 	withheld atomic.Uint64
 	dropped  atomic.Uint64
 }
@@ -83,15 +84,18 @@ func (r *Receiver) place(u Unit, emit func(ingest.Packet) error) error {
 	first := !r.running
 	r.running = true
 	at := r.timeline.At(u.Timestamp, u.Received)
+	r.lost = !first && (r.lost || u.Break || at.Jump)
 	if at.PTS < 0 {
 		r.withheld.Add(1)
 		return nil
 	}
+	broken := r.lost
+	r.lost = false
 	return emit(ingest.Packet{
 		Stream: r.stream, Epoch: r.epoch, Codec: r.codec,
 		Data: u.Data,
 		PTS:  at.PTS, Captured: at.Captured, Received: u.Received.UTC(), Clock: at.Clock,
 		Keyframe: u.Keyframe, Disposable: u.Disposable,
-		Break: !first && (u.Break || at.Jump),
+		Break: broken,
 	})
 }

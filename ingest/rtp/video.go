@@ -52,7 +52,8 @@ func (vp8Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
 	if len(data) == 0 {
 		return Unit{}, errEmpty
 	}
-	return Unit{Data: data, Keyframe: data[0]&1 == 0, Disposable: disposable}, nil
+	keyframe := data[0]&1 == 0
+	return Unit{Data: data, Keyframe: keyframe, Disposable: disposable && !keyframe}, nil
 }
 
 // vp9Unpacker unpacks RFC 9628 for streams without spatial layers.
