@@ -34,7 +34,10 @@ func newAuth(sp *spec.Pipeline, loopback bool) *auth {
 func (a *auth) required() bool { return a.password != "" || a.token != "" }
 
 // wrap puts the check, and what browsers must know of every answer, before next.
+// Pages from elsewhere change nothing here, but may publish to a stream that has a
+// token: no browser sends that by itself.
 func (a *auth) wrap(next http.Handler) http.Handler {
+	anyPage := next
 	next = http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -46,7 +49,9 @@ func (a *auth) wrap(next http.Handler) http.Handler {
 		switch {
 		case !a.required() && !localName(r.Host):
 			http.Error(w, "this server answers to loopback names only", http.StatusForbidden)
-		case !a.required(), a.open(r.URL.Path), a.allows(r):
+		case a.open(r.URL.Path):
+			anyPage.ServeHTTP(w, r)
+		case !a.required(), a.allows(r):
 			next.ServeHTTP(w, r)
 		default:
 			if a.password != "" {

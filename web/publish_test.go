@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"sightline/detect"
@@ -112,4 +113,48 @@ func overlap(a, b detect.Rect) float64 {
 		return 0
 	}
 	return w * h / (a.W*a.H + b.W*b.H - w*h)
+}
+
+// Chromium publishes in every codec that it encodes, each time taking over from
+// itself: an epoch ends and another begins.
+func TestChromiumPublishesEveryCodec(t *testing.T) {
+	browser, video := chromium(t), testkit.Dep(t, "media/vtest.mp4")
+	still := testkit.Clip(t, "still.y4m", "-ss", "21", "-i", video, "-vf", "scale=320:240,trim=end_frame=1,loop=9:1:0,fps=10", "-pix_fmt", "yuv420p")
+	leavesNothing(t)
+	s := newStation(t, publishStation, map[string]string{"SAME": still})
+	codecs := map[string]string{"VP9": "vp9", "AV1": "av1", "H264": "h264", "VP8": "vp8"}
+	var got []struct {
+		Codec, As, Epoch string
+		Status, Width    int
+	}
+	out := node(t, browserTime, "codecs.mjs", browser, filepath.Join(testkit.Root(t), ".deps"), withLogin(s.URL()), still, "lobby-t0ken", "VP9", "AV1", "H264", "VP8")
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	epochs := map[string]bool{}
+	for _, g := range got {
+		switch {
+		case g.Status == 0:
+			t.Logf("this Chromium encodes no %s", g.Codec)
+			continue
+		case g.Status != 201 || g.As != codecs[g.Codec] || g.Width == 0 || epochs[g.Epoch]:
+			t.Errorf("%+v", g)
+		}
+		epochs[g.Epoch] = true
+	}
+	if len(epochs) < 3 {
+		t.Errorf("%d epochs in %s", len(epochs), out)
+	}
+	if online := len(s.of("lobby", detect.StreamOnline)); online != len(epochs) {
+		t.Errorf("the stream came online %d times in %d epochs", online, len(epochs))
+	}
+	taken := 0
+	for _, ev := range s.of("lobby", detect.StreamOffline) {
+		if ev.Data.Reason != nil && strings.Contains(ev.Data.Reason.Message, "took over") {
+			taken++
+		}
+	}
+	if taken != len(epochs)-1 {
+		t.Errorf("%d publishers were replaced of %d", taken, len(epochs))
+	}
 }

@@ -159,7 +159,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no stream of that name waits for a publisher (its url must be whip://)", http.StatusNotFound)
 		return
 	}
-	if r.Method == http.MethodPost {
+	if r.Method == http.MethodPost || r.Method == http.MethodPatch {
 		// A body that never comes holds nothing up for long.
 		http.NewResponseController(w).SetReadDeadline(time.Now().Add(30 * time.Second))
 	}
