@@ -109,7 +109,7 @@ func (a *answers) onServerRequest(request *base.Request) {
 func shorten(response *base.Response) {
 	var session headers.Session
 	value, there := response.Header["Session"]
-	if !there || session.Unmarshal(value) != nil || session.Timeout == nil {
+	if !there || session.Unmarshal(value) != nil || session.Timeout == nil || *session.Timeout == 0 {
 		return
 	}
 	*session.Timeout = max(1, min(*session.Timeout, maxSessionTimeout)/2)

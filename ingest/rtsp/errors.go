@@ -23,6 +23,7 @@ var (
 	errNoAnswer   = errors.New("the camera does not answer in time")
 	errSilent     = errors.New("the camera sends nothing")
 	errGoodbye    = errors.New("the camera ended the stream")
+	errRestarted  = errors.New("the camera began its stream anew")
 	errForgotten  = errors.New("the camera no longer knows the session")
 	errStopped    = errors.New("session ended")
 )

@@ -26,6 +26,7 @@ type misdeed struct {
 	accept  func(*peer)
 	reason  ingest.Reason // how Run ends; "" where pictures come
 	hangs   bool          // the camera's fault has no end of its own
+	says    string        // in the error
 }
 
 // silence takes a request and never answers it.
@@ -93,6 +94,7 @@ func misdeeds(t *testing.T) []misdeed {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := frames(t, 40) // by another random SSRC
 	head := "RTSP/1.0 200 OK\r\nCSeq: CSEQ\r\nContent-Type: application/sdp\r\n"
 	video := plainSDP[strings.Index(plainSDP, "m=video"):]
 	text := plainSDP[:strings.Index(plainSDP, "m=video")]
@@ -113,6 +115,9 @@ func misdeeds(t *testing.T) []misdeed {
 		{name: "RST while playing", manners: manners{"PLAY": both(play(units...), reset)}, reason: ingest.ReasonEnded},
 		{name: "TEARDOWN", manners: manners{"PLAY": both(play(units...), raw("TEARDOWN rtsp://h/gate RTSP/1.0\r\nCSeq: 1\r\nSession: 1234\r\n\r\n"))}, reason: ingest.ReasonEnded},
 		{name: "BYE", manners: manners{"PLAY": play(append(units[:len(units):len(units)], interleaved(1, goodbye))...)}, reason: ingest.ReasonEnded},
+
+		{name: "a new sender takes over", manners: manners{"PLAY": play(append(units[:len(units):len(units)], other...)...)}, reason: ingest.ReasonEnded},
+		{name: "packets of a type not announced", sdp: strings.ReplaceAll(plainSDP, "96", "97"), manners: playing, reason: ingest.ReasonTimeout, says: "payload type: 96"},
 
 		{name: "401 for ever", manners: manners{"DESCRIBE": status("401 Unauthorized", `WWW-Authenticate: Digest realm="x", nonce="y"`)}, reason: ingest.ReasonUnauthorized},
 		{name: "401 for ever, stale", manners: manners{"DESCRIBE": status("401 Unauthorized", `WWW-Authenticate: Digest realm="x", nonce="y", stale=true`)}, reason: ingest.ReasonUnauthorized},
@@ -191,6 +196,9 @@ func TestMisbehavingCameras(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			if m.reason == "" && err != nil || m.reason != "" && (err == nil || ingest.ReasonOf(err) != m.reason) {
 				t.Errorf("%v after %d packets, want reason %q", err, len(packets), m.reason)
+			}
+			if err != nil && !strings.Contains(err.Error(), m.says) {
+				t.Errorf("%v does not say %q", err, m.says)
 			}
 			if most := 2*shortTimeout + slack; took > most {
 				t.Errorf("took %v, of %v", took, most)

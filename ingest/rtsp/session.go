@@ -45,6 +45,7 @@ type session struct {
 	receiver  *rtp.Receiver
 	keyframes keyframes
 	sender    atomic.Uint32 // SSRC
+	faults    faults
 
 	packets chan ingest.Packet
 	closing chan struct{} // closed before the client is, so that no callback holds it up
@@ -75,7 +76,7 @@ func newSession(s *Source, target *url.URL, transport Transport) (*session, erro
 		OnRequest:     c.onRequest, OnResponse: c.onResponse, OnServerRequest: c.onServerRequest,
 		// Loss shows in the packets' Break, bad packets in units dropped.
 		OnPacketsLost:     func(uint64) {},
-		OnDecodeError:     func(error) {},
+		OnDecodeError:     c.onFault,
 		OnTransportSwitch: func(error) {},
 	}
 	return c, nil
@@ -175,6 +176,7 @@ func (c *session) leave() {
 
 func (c *session) onRTP(packet *pionrtp.Packet) {
 	c.heard.Store(true)
+	c.faults.clear()
 	c.sender.Store(packet.SSRC)
 	withheld := c.receiver.Withheld()
 	// deliver fails only when the session ends, and then nobody needs the error.
@@ -183,6 +185,12 @@ func (c *session) onRTP(packet *pionrtp.Packet) {
 		c.keyframes.want()
 	}
 	c.requestKeyframe()
+}
+
+func (c *session) onFault(err error) {
+	if c.faults.note(err) {
+		c.lose(errRestarted)
+	}
 }
 
 // requestKeyframe sends a request if one is due. It does not block.

@@ -127,7 +127,7 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 			if opened != nil {
 				return failure(c.target, *c.stage.Load(), ingest.ReasonTimeout, errNoAnswer)
 			} else if !c.heard.Swap(false) {
-				return failure(c.target, "read", ingest.ReasonTimeout, errSilent)
+				return failure(c.target, "read", ingest.ReasonTimeout, c.faults.silence())
 			}
 			silence.Reset(patience)
 		case <-look.C:
