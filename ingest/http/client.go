@@ -206,7 +206,7 @@ func (c *session) contentOf(mediaType string, first []byte) (content, error) {
 	case strings.HasPrefix(kind, "image/"):
 		return still, nil
 	case strings.Contains(kind, "mpegurl"), bytes.HasPrefix(first, []byte("#EXTM3U")):
-		return unsupported("this is an HLS playlist: write hls+%s://… in front of the address", c.target.Scheme)
+		return unsupported("this is an HLS playlist: write hls+%[1]s://… instead of %[1]s://…", c.target.Scheme)
 	case kind == "text/html", bytes.HasPrefix(bytes.ToLower(first), []byte("<!doctype html")):
 		return unsupported("this is a web page, made for a browser: the camera's manual tells the address of its Motion JPEG or of a still picture")
 	case strings.HasPrefix(kind, "video/"), strings.HasPrefix(kind, "audio/"):

@@ -118,6 +118,9 @@ func (p *probing) explain(err error) error {
 	case ingest.ReasonUnauthorized:
 		hint = "give --username, and the password as --password or in the variable " + passwordVariable
 	case ingest.ReasonNotFound:
+		if !strings.Contains(p.address, "://") && !isDevice(p.address) {
+			break // a file or device: the error says it all
+		}
 		hint = "the path is another; `sightline probe HOST` asks an ONVIF camera for its own"
 		if isDevice(p.address) {
 			hint = "name the port of its web server, HOST:PORT, or the URL of a stream as its manual has it"

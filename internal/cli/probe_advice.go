@@ -37,7 +37,7 @@ func (m *measured) advice(st *spec.Stream) []string {
 	if m.codec == ingest.MJPEG && camera {
 		say("Motion JPEG takes many times the network of H.264: if the camera has RTSP, `sightline probe HOST` finds it")
 	}
-	if m.reordered && m.live {
+	if m.reordered && camera && st.Kind != spec.HLS { // whose segments take longer anyway
 		say("B-frames: pictures come later than they need to; switch them off on the camera")
 	}
 	if share := m.perPicture().Seconds() * m.fps(); st.Kind == spec.RTSP && share > costly && m.width >= 1280 {

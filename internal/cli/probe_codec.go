@@ -17,9 +17,9 @@ func profileOf(p ingest.Packet) string {
 		b := bytes.ReplaceAll(nal[:min(len(nal), 24)], []byte{0, 0, 3}, []byte{0, 0})
 		switch {
 		case p.Codec == ingest.H264 && b[0]&0x1f == 7 && len(b) >= 4:
-			return fmt.Sprintf("%s %.3g", h264Profile(b[1], b[2]), float64(b[3])/10)
+			return fmt.Sprintf("%s %.1f", h264Profile(b[1], b[2]), float64(b[3])/10)
 		case p.Codec == ingest.H265 && b[0]>>1&0x3f == 33 && len(b) >= 15:
-			return fmt.Sprintf("%s %.3g", h265Profile(b[3]&0x1f), float64(b[14])/30)
+			return fmt.Sprintf("%s %.1f", h265Profile(b[3]&0x1f), float64(b[14])/30)
 		}
 	}
 	return ""

@@ -87,7 +87,7 @@ func TestAdvice(t *testing.T) {
 		{"loss", spec.WHEP, live(ingesttest.H264(300, 25, step), func(p *ingest.Packet) { p.Break = p.PTS == time.Second }), []string{"look at the network"}},
 		{"H.265", spec.HLS, live(ingesttest.H264(300, 25, step), func(p *ingest.Packet) { p.Codec = ingest.H265 }), []string{"H.265: "}},
 		{"Motion JPEG", spec.HTTP, live(ingesttest.H264(300, 1, step), func(p *ingest.Packet) { p.Codec = ingest.MJPEG }), []string{"Motion JPEG takes"}},
-		{"B-frames", spec.HLS, live(ingesttest.H264(300, 25, step), func(p *ingest.Packet) {
+		{"B-frames", spec.SRT, live(ingesttest.H264(300, 25, step), func(p *ingest.Packet) {
 			if n := p.PTS / step; n%4 == 1 {
 				p.PTS += 2 * step
 			}
