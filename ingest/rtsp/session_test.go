@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"regexp"
@@ -97,6 +98,34 @@ func TestGstKeepsTheSession(t *testing.T) {
 	config.Transport, config.Timeout = rtsp.UDP, 2*time.Second
 	if packets, err := read(t, config, 25*8); err != nil {
 		t.Errorf("%v after %d packets, 25 a second", err, len(packets))
+	}
+}
+
+// Cameras have room for few sessions, so they are told when one ends.
+func TestTeardown(t *testing.T) {
+	units := frames(t, 10)
+	id := identify(t, "127.0.0.1", nil)
+	for _, scheme := range []string{"rtsp", "rtsps"} {
+		t.Run(scheme, func(t *testing.T) {
+			asked := make(chan []string, 1)
+			f := newFake(t, plainSDP, "", nil, func(p *peer) {
+				if scheme == "rtsps" {
+					p.Conn = tls.Server(p.Conn, &tls.Config{Certificates: []tls.Certificate{id.Certificate}})
+					p.in.Reset(p.Conn)
+				}
+				p.serve(manners{"PLAY": play(units...)})
+				asked <- p.urls
+			})
+			config := configFor(scheme + "://" + f.Addr().String() + "/gate")
+			config.TLS.CA = id.file
+			if packets, err := read(t, config, 10); err != nil { // all that it sends
+				t.Fatalf("%v after %d packets", err, len(packets))
+			}
+			all := <-asked
+			if last := all[len(all)-1]; !strings.HasPrefix(last, "TEARDOWN ") {
+				t.Errorf("the last request is %q", last)
+			}
+		})
 	}
 }
 
