@@ -61,6 +61,7 @@ func (q *packetQueue) put(ctx context.Context, p ingest.Packet) error {
 	}
 	if !q.lossless && q.full(p) {
 		q.shed(p.Keyframe)
+		q.compact()
 	}
 	if q.untilKey && !p.Keyframe {
 		q.drop(p, "queue_full")
