@@ -13,6 +13,10 @@ var (
 	errLength = errors.New("a unit is longer than its packet")
 )
 
+// av1CHead is what stands before the OBUs of AV1's configuration (AV1 in ISO base
+// media files, 2.3.3).
+const av1CHead = 4
+
 // Converter makes a container's packets what ingest.Packet promises: H.264 and
 // H.265 in Annex B form with parameter sets in front of keyframes, others as they
 // are. It is used by one goroutine at a time.
@@ -20,6 +24,7 @@ type Converter struct {
 	nal    bool
 	length int // bytes of the size in front of each unit, 0 where there are start codes already
 	sets   ingest.ParameterSets
+	av1    ingest.AV1Headers
 }
 
 // Configure takes a stream's codec configuration: avcC or hvcC (ISO/IEC 14496-15,
@@ -27,6 +32,9 @@ type Converter struct {
 // configured before is forgotten, also where it fails.
 func (c *Converter) Configure(codec ingest.Codec, extra []byte) error {
 	*c = Converter{nal: codec == ingest.H264 || codec == ingest.H265, sets: ingest.ParameterSets{Codec: codec}}
+	if codec == ingest.AV1 && len(extra) > av1CHead {
+		c.av1.Disposable(extra[av1CHead:]) // it remembers the sequence header
+	}
 	switch {
 	case !c.nal || len(extra) == 0:
 		return nil
@@ -135,6 +143,8 @@ func (c *Converter) Inspect(data []byte, keyframe, disposable bool) (bool, bool)
 		return c.sets.Inspect(data)
 	case ingest.VP9:
 		disposable = ingest.InspectVP9(data)
+	case ingest.AV1:
+		disposable = c.av1.Disposable(data)
 	}
 	return keyframe, disposable && !keyframe
 }

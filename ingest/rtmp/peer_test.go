@@ -54,7 +54,7 @@ func nginx(t *testing.T) string {
 	if errPath != nil {
 		path, errPath = exec.LookPath("/usr/sbin/nginx")
 	}
-	testkit.Require(t, "nginx", err == nil && errPath == nil, "install the Debian packages nginx-light and libnginx-mod-rtmp")
+	testkit.Require(t, "nginx", err == nil && errPath == nil, "run `make setup-test` (nginx with libnginx-mod-rtmp)")
 	dir, address := t.TempDir(), freePort(t)
 	config := fmt.Sprintf(`load_module %s;
 daemon off; master_process off; pid %s/pid; error_log %s/error.log;

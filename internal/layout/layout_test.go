@@ -51,7 +51,7 @@ type fence struct {
 
 var fences = []fence{
 	{"C", []string{"internal/libav", "internal/ort", "internal/openvino", "kernels"}, nil},
-	{module + "/internal/libav", []string{"ingest/file", "ingest/av", "ingest/camera", "decode", "internal/cli"}, []string{"*"}},
+	{module + "/internal/libav", []string{"ingest/file", "ingest/av", "ingest/hls", "ingest/srt", "ingest/v4l2", "ingest/camera", "decode", "internal/cli"}, []string{"*"}},
 	{module + "/internal/ort", []string{"detect/onnx", "detect/optimize", "internal/cli"}, []string{"*"}},
 	{module + "/internal/openvino", []string{"detect/onnx", "detect/optimize", "internal/cli"}, []string{"*"}},
 	{module + "/kernels", []string{"decode", "detect", "pipelines", "internal/cli"}, []string{"*"}},

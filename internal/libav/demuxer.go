@@ -75,7 +75,8 @@ func (d *Demuxer) interrupted(err error) error {
 	if cause := d.ctx.Err(); cause != nil {
 		return cause
 	}
-	if C.sl_demuxer_late(d.p) != 0 {
+	// FFmpeg may hand out what it had before it says that it was interrupted.
+	if err == errInterrupted || C.sl_demuxer_late(d.p) != 0 {
 		return ErrTimeout
 	}
 	return err

@@ -75,7 +75,11 @@ func open(ctx context.Context, in Input) (*Demuxer, error) {
 			return nil, err
 		}
 	}
-	if err := d.connect(in); err != nil {
+	err := d.connect(in)
+	if err == nil && C.sl_stopped(unsafe.Pointer(d.p)) != 0 {
+		err = errInterrupted // the demuxer took it for the end
+	}
+	if err != nil {
 		err = d.interrupted(err)
 		d.Close()
 		return nil, err
