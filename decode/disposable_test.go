@@ -27,6 +27,8 @@ func TestDisposableIsDisposable(t *testing.T) {
 		{"h265 layers", "a.mp4", []string{"-c:v", "libx265", "-x265-params", "log-level=error:bframes=3:b-adapt=0:temporal-layers=1"}, 20},
 		{"vp9", "a.webm", []string{"-c:v", "libvpx-vp9", "-b:v", "100k"}, -1},
 		{"vp9 layers", "a.webm", []string{"-c:v", "libvpx-vp9", "-deadline", "realtime", "-lag-in-frames", "0", "-error-resilient", "1", "-b:v", "100k", "-ts-parameters", layers}, 25},
+		{"av1 pyramid", "a.mp4", []string{"-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "hierarchical-levels=3", "-g", "32"}, 12},
+		{"av1 low delay", "a.mkv", []string{"-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			list := packets(t, testkit.Clip(t, c.file, append(testsrc(160, 120, frames), c.args...)...))

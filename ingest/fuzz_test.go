@@ -96,6 +96,25 @@ func FuzzInspectVP9(f *testing.F) {
 	})
 }
 
+// FuzzAV1Headers reads temporal units; without a sequence header nothing is
+// disposable, and reading the same again gives the same.
+func FuzzAV1Headers(f *testing.F) {
+	sequence := []byte{0x0a, 0x0b, 0x00, 0x00, 0x00, 0x42, 0xab, 0xbf, 0xc3, 0x71, 0xab, 0xe6, 0x01}
+	f.Add(append(slices.Clone(sequence), 0x32, 0x05, 0x30, 0x00, 0x00, 0x00, 0x00))
+	f.Add(append(slices.Clone(sequence), 0x1a, 0x04, 0x28, 0x40, 0x0f, 0xf0))
+	f.Add([]byte{0x36, 0x00, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var h AV1Headers
+		once := h.Disposable(b)
+		if once && !h.known {
+			t.Errorf("disposable without a sequence header: % x", b)
+		}
+		if twice := h.Disposable(b); once && !twice {
+			t.Errorf("disposable only once: % x", b)
+		}
+	})
+}
+
 // step of a fuzzed sender: a kind, then what it says.
 const fuzzStep = 13
 

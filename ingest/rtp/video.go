@@ -88,11 +88,11 @@ func (vp9Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
 	}, nil
 }
 
-// av1Unpacker unpacks AV1's RTP format 1.0. Its state is that of fragments
-// within a unit, so a fresh decoder serves each.
-type av1Unpacker struct{}
+// av1Unpacker unpacks AV1's RTP format 1.0. A decoder's state is that of fragments
+// within a unit, so a fresh one serves each.
+type av1Unpacker struct{ headers ingest.AV1Headers }
 
-func (*av1Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
+func (u *av1Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
 	var decoder rtpav1.Decoder
 	if err := decoder.Init(); err != nil {
 		return Unit{}, err
@@ -117,7 +117,8 @@ func (*av1Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
 	if err != nil {
 		return Unit{}, err
 	}
-	return Unit{Data: padded(data), Keyframe: av1.IsRandomAccess2(unit)}, nil
+	keyframe := av1.IsRandomAccess2(unit)
+	return Unit{Data: padded(data), Keyframe: keyframe, Disposable: u.headers.Disposable(data) && !keyframe}, nil
 }
 
 // mjpegUnpacker unpacks RFC 2435.
