@@ -30,6 +30,7 @@ type fake struct {
 	frames  chan *decode.Frame
 	missed  uint64 // by whoever watches events
 	whip    http.Handler
+	ports   *webrtc.Ports // free ones on loopback when nil
 }
 
 func (f *fake) Spec() *spec.Pipeline                { return f.spec }
@@ -41,6 +42,9 @@ func (f *fake) Latency() *pipelines.Histogram       { return &f.latency }
 func (f *fake) RequestKeyframe(string)              {}
 
 func (f *fake) Ports() *webrtc.Ports {
+	if f.ports != nil {
+		return f.ports
+	}
 	ports, err := webrtc.OpenPorts(webrtc.PortsConfig{Listen: "127.0.0.1"})
 	if err != nil {
 		panic(err) // nothing is opened
