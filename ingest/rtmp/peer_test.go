@@ -17,8 +17,6 @@ import (
 	"sightline/internal/testkit"
 )
 
-const nginxModule = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
-
 var errEnough = errors.New("seen enough")
 
 // freePort is a TCP port of this machine that nobody has.
@@ -49,25 +47,20 @@ func start(t *testing.T, name string, args ...string) {
 // nginx starts nginx's RTMP server and returns its address.
 func nginx(t *testing.T) string {
 	t.Helper()
-	_, err := os.Stat(nginxModule)
-	path, errPath := exec.LookPath("nginx")
-	if errPath != nil {
-		path, errPath = exec.LookPath("/usr/sbin/nginx")
-	}
-	testkit.Require(t, "nginx", err == nil && errPath == nil, "run `make setup-test` (nginx with libnginx-mod-rtmp)")
+	folder := testkit.Dep(t, "nginx")
 	dir, address := t.TempDir(), freePort(t)
-	config := fmt.Sprintf(`load_module %s;
+	config := fmt.Sprintf(`load_module %s/ngx_rtmp_module.so;
 daemon off; master_process off; pid %s/pid; error_log %s/error.log;
 events { worker_connections 64; }
 rtmp { server { listen %s;
 	application live { live on; }
 	application closed { live on; deny play all; }
 } }
-`, nginxModule, dir, dir, address)
+`, folder, dir, dir, address)
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, path, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", filepath.Join(dir, "nginx.conf"))
+	start(t, filepath.Join(folder, "nginx"), "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", filepath.Join(dir, "nginx.conf"))
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {

@@ -22,6 +22,7 @@ test() {
   [ "${SIGHTLINE_PACKAGES:-}" = mine ] || packages "tests" $(test_packages)
   step "model variants for the tests" models/testing "" testmodels testmodels.py coco.py tfjs2onnx.py python.txt
   step "Python packages for the tests" venv/.tests "$OFFLINE" venv_tests python.txt python-test.txt
+  step "nginx with RTMP" nginx/nginx "$OFFLINE" nginx
   step "playwright-core $PLAYWRIGHT_VERSION" node/node_modules/playwright-core "$OFFLINE" playwright
   step "Apache Kafka $KAFKA_VERSION" kafka "$OFFLINE" kafka kafka.xml
 }
@@ -219,6 +220,19 @@ clips() {
       -b:v "$rate" -maxrate "$rate" -bufsize "$rate" "$new/$name.mp4"
   done
   replace "$new" "$DEPS/media/clips"
+}
+
+# nginx is taken out of Debian's packages and not installed: that would start it.
+nginx() {
+  local new=$CACHE/nginx file
+  rm -rf "$new" && mkdir -p "$new/all"
+  apt-cache show libnginx-mod-rtmp >/dev/null 2>&1 || apt update
+  (cd "$new" && apt-get -q -o APT::Sandbox::User=root download nginx libnginx-mod-rtmp)
+  for file in "$new"/*.deb; do dpkg-deb -x "$file" "$new/all"; done
+  mkdir "$new/nginx"
+  mv "$new/all/usr/sbin/nginx" "$new/all/usr/lib/nginx/modules/ngx_rtmp_module.so" "$new/all/usr/share/doc/nginx/copyright" "$new/nginx/"
+  replace "$new/nginx" "$DEPS/nginx"
+  rm -rf "$new"
 }
 
 playwright() {
