@@ -118,9 +118,13 @@ func openPorts(page *spec.Web) (*webrtc.Ports, error) {
 	if page == nil {
 		return nil, nil
 	}
-	ports, err := webrtc.OpenPorts(webrtc.PortsConfig{
+	c := webrtc.PortsConfig{
 		Listen: mediaAddress(page.Listen), UDPPort: page.Media.UDPPort, TCPPort: page.Media.TCPPort, Addresses: page.Media.Addresses,
-	})
+	}
+	for _, s := range page.Media.ICEServers {
+		c.ICEServers = append(c.ICEServers, webrtc.ICEServer{URL: s.URL, Username: s.Username, Password: s.Password.Reveal()})
+	}
+	ports, err := webrtc.OpenPorts(c)
 	if err != nil {
 		return nil, fmt.Errorf("web.media.%w", err)
 	}

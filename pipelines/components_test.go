@@ -1,6 +1,12 @@
 package pipelines
 
-import "testing"
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"sightline/pipelines/spec"
+)
 
 func TestMediaIsReceivedWhereThePageIs(t *testing.T) {
 	for listen, want := range map[string]string{
@@ -14,6 +20,28 @@ func TestMediaIsReceivedWhereThePageIs(t *testing.T) {
 	} {
 		if got := mediaAddress(listen); got != want {
 			t.Errorf("%s: %q, want %q", listen, got, want)
+		}
+	}
+}
+
+// A port that another program has is told with the key that names it.
+func TestMediaPortInUse(t *testing.T) {
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	for key, media := range map[string]spec.Media{
+		"web.media.udp_port: ": {UDPPort: udp.LocalAddr().(*net.UDPAddr).Port},
+		"web.media.tcp_port: ": {TCPPort: tcp.Addr().(*net.TCPAddr).Port},
+	} {
+		if _, err := openPorts(&spec.Web{Listen: "127.0.0.1:8080", Media: media}); err == nil || !strings.HasPrefix(err.Error(), key) {
+			t.Errorf("%v does not begin with %s", err, key)
 		}
 	}
 }

@@ -6,7 +6,6 @@ package webrtc
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -18,21 +17,12 @@ type Config struct {
 	// Ports are where media is received; nil is the loopback address alone. The
 	// caller closes them after the last Run.
 	Ports *Ports `yaml:"-"`
-	// ICEServers are named to publishers, who may need them to get through to us.
-	ICEServers []ICEServer `yaml:"ice_servers"`
 	// Timeout is how long a publisher may stay silent, and how long it may take
 	// to connect.
 	Timeout time.Duration `yaml:"timeout"`
 	// KeyframeTimeout is how long media may come without a keyframe, which is
 	// asked for all the while.
 	KeyframeTimeout time.Duration `yaml:"keyframe_timeout"`
-}
-
-// ICEServer is a STUN or TURN server (RFC 7064, RFC 7065).
-type ICEServer struct {
-	URL        string `yaml:"url"`
-	Username   string `yaml:"username"`
-	Credential string `yaml:"credential"`
 }
 
 // Defaults receives on the loopback address only, without a token.
@@ -42,17 +32,7 @@ func Defaults() Config {
 
 // Validate reports every mistake.
 func (c Config) Validate() error {
-	var errs []error
-	for _, s := range c.ICEServers {
-		scheme, host, _ := strings.Cut(s.URL, ":")
-		if scheme != "stun" && scheme != "stuns" && scheme != "turn" && scheme != "turns" || host == "" || strings.ContainsAny(s.URL, "<>\" \r\n") {
-			errs = append(errs, fmt.Errorf("ice_servers: %q is not like stun:HOST or turn:HOST", s.URL))
-		}
-		if strings.ContainsAny(s.Username+s.Credential, "\"\\\r\n") {
-			errs = append(errs, errors.New("ice_servers: a username or credential has quotes or lines"))
-		}
-	}
-	return errors.Join(append(errs, checkTimeouts(c.Timeout, c.KeyframeTimeout)...)...)
+	return errors.Join(checkTimeouts(c.Timeout, c.KeyframeTimeout)...)
 }
 
 func checkTimeouts(timeout, keyframe time.Duration) (errs []error) {
@@ -63,13 +43,4 @@ func checkTimeouts(timeout, keyframe time.Duration) (errs []error) {
 		errs = append(errs, fmt.Errorf("keyframe_timeout: %v is not positive", keyframe))
 	}
 	return errs
-}
-
-// link is the server as a Link header names it (RFC 9725, 4.6).
-func (s ICEServer) link() string {
-	text := fmt.Sprintf(`<%s>; rel="ice-server"`, s.URL)
-	if s.Username != "" {
-		text += fmt.Sprintf(`; username="%s"; credential="%s"; credential-type="password"`, s.Username, s.Credential)
-	}
-	return text
 }

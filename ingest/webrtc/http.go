@@ -114,7 +114,7 @@ func (s *Source) begins(w http.ResponseWriter, r *http.Request) {
 	h.Set("Location", strings.TrimSuffix(r.URL.Path, "/")+"/"+id)
 	h.Set("ETag", etag(id))
 	h.Set("Accept-Patch", fragmentType)
-	for _, server := range s.config.ICEServers {
+	for _, server := range s.config.Ports.servers {
 		h.Add("Link", server.link())
 	}
 	w.WriteHeader(http.StatusCreated)

@@ -27,6 +27,8 @@ type PortsConfig struct {
 	// Addresses are public IP addresses under which the ports can be reached, too;
 	// they are announced beside the local ones.
 	Addresses []string `yaml:"addresses"`
+	// ICEServers are named to publishers, who may need them to get through to us.
+	ICEServers []ICEServer `yaml:"ice_servers"`
 }
 
 // Validate reports every mistake.
@@ -45,6 +47,11 @@ func (c PortsConfig) Validate() error {
 			errs = append(errs, fmt.Errorf("addresses: %q is not an IP address that others can reach", text))
 		}
 	}
+	for _, s := range c.ICEServers {
+		if err := s.check(); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -61,6 +68,7 @@ const (
 type Ports struct {
 	listen   netip.Addr // invalid: every address
 	announce []netip.Addr
+	servers  []ICEServer
 	udp      *udpPort
 	tcp      *ice.TCPMuxDefault
 }
@@ -71,7 +79,7 @@ func OpenPorts(c PortsConfig) (*Ports, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Ports{}
+	p := &Ports{servers: c.ICEServers}
 	if ip, err := netip.ParseAddr(c.Listen); err == nil && !ip.IsUnspecified() {
 		p.listen = ip.Unmap()
 	}

@@ -29,10 +29,12 @@ func TestPortsAdmit(t *testing.T) {
 
 func TestPortsValidate(t *testing.T) {
 	for want, c := range map[string]PortsConfig{
-		"listen: ":    {Listen: "localhost"},
-		"udp_port: ":  {UDPPort: 65536},
-		"tcp_port: ":  {TCPPort: -1},
-		"addresses: ": {Addresses: []string{"203.0.113.7", "cam.example"}},
+		"listen: ":            {Listen: "localhost"},
+		"udp_port: ":          {UDPPort: 65536},
+		"tcp_port: ":          {TCPPort: -1},
+		"ice_servers: \"http": {ICEServers: []ICEServer{{URL: "http://turn.example"}}},
+		"ice_servers: a user": {ICEServers: []ICEServer{{URL: "turn:turn.example", Username: "\""}}},
+		"addresses: ":         {Addresses: []string{"203.0.113.7", "cam.example"}},
 	} {
 		if _, err := OpenPorts(c); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v does not begin with %q", err, want)

@@ -135,7 +135,9 @@ func TestWhatAnEndpointSaysOfItself(t *testing.T) {
 	for _, token := range []string{"", "t0ken"} {
 		source := newSource(func(c *webrtc.Config) {
 			c.Token = token
-			c.ICEServers = []webrtc.ICEServer{{URL: "stun:stun.example"}, {URL: "turn:turn.example?transport=udp", Username: "u", Credential: "c"}}
+			c.Ports = openPorts(t, webrtc.PortsConfig{Listen: "127.0.0.1", ICEServers: []webrtc.ICEServer{
+				{URL: "stun:stun.example"}, {URL: "turn:turn.example?transport=udp", Username: "u", Password: "c"},
+			}})
 		})
 		p := newPublisher(endpoint(t, source), vp8)
 		p.token = token

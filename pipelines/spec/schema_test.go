@@ -59,7 +59,7 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		"Sink": reflect.TypeFor[Sink](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
 		"Spool": reflect.TypeFor[Spool](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
 		"Media": reflect.TypeFor[Media](), "Quality": reflect.TypeFor[Quality](), "URLs": reflect.TypeFor[URLs](),
-		"StreamTLS": reflect.TypeFor[StreamTLS](),
+		"ICEServer": reflect.TypeFor[ICEServer](), "StreamTLS": reflect.TypeFor[StreamTLS](),
 	} {
 		def := s.Definitions[name]
 		if def == nil {

@@ -126,8 +126,20 @@ type Media struct {
 	UDPPort int `yaml:"udp_port" jsonschema:"minimum=0,maximum=65535,default=0"`
 	// TCPPort is a port for media over TCP, where UDP does not pass; 0 is none.
 	TCPPort int `yaml:"tcp_port" jsonschema:"minimum=0,maximum=65535,default=0"`
-	// Addresses to announce in place of this machine's own, such as the public one of a router.
+	// Addresses to announce beside this machine's own, such as the public one of a router.
 	Addresses []string `yaml:"addresses"`
+	// ICEServers are named to those who publish, who may need them to get through to us.
+	ICEServers []ICEServer `yaml:"ice_servers"`
+}
+
+// ICEServer is a STUN or TURN server.
+type ICEServer struct {
+	// URL such as stun:HOST:PORT or turn:HOST:PORT?transport=udp.
+	URL string `yaml:"url" jsonschema:"required,pattern=^(stun|stuns|turn|turns):[^ <>]+$" want:"an address such as stun:HOST:PORT or turn:HOST:PORT"`
+	// Username for turn.
+	Username string `yaml:"username"`
+	// Password for turn.
+	Password Secret `yaml:"password"`
 }
 
 // Auth is either username and password, or a bearer token, or both.
