@@ -27,9 +27,11 @@ const (
 type shooting struct {
 	list   []ingest.Packet // in decoding order
 	loss   float64
-	mix    int // packets that change places with each other
-	stamp  int // every n-th picture says when it was captured; 0: none
+	mix    int  // packets that change places with each other
+	stamp  int  // every n-th picture says when it was captured; 0: none
+	onvif  bool // it says so in ONVIF's way
 	report bool
+	clock  ingest.ClockSource // what frames must go by
 	write  func(*pionrtp.Packet) error
 	tell   func(*rtcp.SenderReport) error
 
@@ -83,10 +85,7 @@ func (s *shooting) run(ctx context.Context, t *testing.T) {
 		for _, packet := range packets {
 			packet.Timestamp = stampOf(p.PTS)
 			if s.stamp > 0 && i%s.stamp == 0 {
-				b := binary.BigEndian.AppendUint64(nil, rtp.ToNTP(s.began.Add(p.PTS)))
-				if err := packet.SetExtension(captureID, b); err != nil {
-					t.Error(err)
-				}
+				s.stampPacket(t, packet, s.began.Add(p.PTS))
 			}
 		}
 		waiting = append(waiting, packets...)
@@ -103,5 +102,17 @@ func (s *shooting) run(ctx context.Context, t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// stampPacket puts a capture time into a packet's header.
+func (s *shooting) stampPacket(t *testing.T, packet *pionrtp.Packet, captured time.Time) {
+	id, b := uint8(captureID), binary.BigEndian.AppendUint64(nil, rtp.ToNTP(captured))
+	if s.onvif {
+		packet.Extension, packet.ExtensionProfile = true, 0xabac
+		id, b = 0, append(b, 0x80, 1, 0, 0)
+	}
+	if err := packet.SetExtension(id, b); err != nil {
+		t.Error(err)
 	}
 }

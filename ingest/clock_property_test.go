@@ -19,6 +19,7 @@ type expect struct {
 	drift  float64       // as told; 0 is not looked at
 	wall   float64
 	offset time.Duration // least size of it; 0 is not looked at
+	none   bool          // no offset is told
 }
 
 // A step of the camera's clock, as when it asks a time server after booting.
@@ -76,7 +77,7 @@ func TestTimelineOfSenders(t *testing.T) {
 			s.report = func(n int, ntp time.Time, rtp uint32) (time.Time, uint32) {
 				return time.Unix(int64(ntp.Nanosecond())*4-2208988800, ntp.Unix()&0xff), rtp
 			}
-		}), 100 * ms, []expect{{from: 20 * time.Second, source: ingest.ClockArrival, error: 20 * ms}}},
+		}), 100 * ms, []expect{{from: 20 * time.Second, source: ingest.ClockArrival, error: 20 * ms, none: true}}},
 		"RTP time of another stream": {with(func(s *sender) {
 			s.report = func(n int, ntp time.Time, rtp uint32) (time.Time, uint32) { return ntp, rtp + 1<<30 }
 		}), 100 * ms, []expect{{from: 20 * time.Second, source: ingest.ClockArrival, error: 20 * ms}}},
@@ -156,6 +157,8 @@ func check(t *testing.T, name string, out []picture, least time.Duration, want e
 			t.Fatalf("%s: picture of %v: drift %.0f and %.0f ppm", name, p.taken, p.Clock.Drift, p.Clock.WallDrift)
 		case p.Clock.Offset.Abs() < want.offset:
 			t.Fatalf("%s: picture of %v: offset %v", name, p.taken, p.Clock.Offset)
+		case want.none && p.Clock.Offset != 0:
+			t.Fatalf("%s: picture of %v: offset %v of a clock that jumps about", name, p.taken, p.Clock.Offset)
 		case wrong.Abs() > p.Clock.Uncertainty+5*ms:
 			t.Fatalf("%s: picture of %v: %v wrong, said to be within %v by %s", name, p.taken, wrong, p.Clock.Uncertainty, p.Clock.Source)
 		}

@@ -68,7 +68,7 @@ type witness struct {
 	good    testimony   // the latest that is followed
 	origins []time.Time // of the latest good ones
 
-	known  bool          // offset is
+	known  bool          // offset is: it does not change with every word
 	offset time.Duration // sender's clock minus ours, by its latest word
 	wall   envelope      // of arrival, over the sender's wall clock
 	first  testimony     // since which wall observes
@@ -82,7 +82,7 @@ func (w *witness) take(t testimony) {
 	first := !w.heard
 	steady := w.heard && w.last.agrees(t)
 	keeps := w.trusted && w.good.agrees(t)
-	w.heard, w.last, w.known = true, t, true
+	w.heard, w.last, w.known = true, t, first || steady || keeps
 	w.offset = t.ntp.Sub(t.arrival.Round(0))
 	w.watch(t, steady)
 	if steady {
