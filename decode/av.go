@@ -38,7 +38,10 @@ type decoder struct {
 	keysOnly bool
 	devices  []string // to be tried, best first
 	trial    string   // the device that has yet to show a picture
-	retry    bool     // it could not show that it works: the packet was bad
+	// dirty says that FFmpeg met an error. It may have left something behind that
+	// spoils what comes next, even an IDR picture (coefficients of a macroblock, in
+	// H.264), so that at the next beginning another one takes its place.
+	dirty bool
 
 	codec     ingest.Codec
 	extradata []byte
@@ -73,14 +76,8 @@ func (d *decoder) Decode(p ingest.Packet, emit func(*Frame) error) error {
 	if d.trust.group == 0 && s.kind == nowhere {
 		return fmt.Errorf("decode %s: %w", p.Codec, ErrNoKeyframe)
 	}
-	if d.retry && s.kind != nowhere {
-		d.shut()
-		d.retry = false
-	}
-	if d.trust.renews(p.Codec, s) {
-		if _, err := d.drain(emit); err != nil {
-			return err
-		}
+	if err := d.renew(p.Codec, s, emit); err != nil {
+		return err
 	}
 	if err := d.open(p); err != nil {
 		return err
@@ -107,6 +104,20 @@ func (d *decoder) Decode(p ingest.Packet, emit func(*Frame) error) error {
 	return errors.Join(err, convErr)
 }
 
+// renew gives what begins at s a decoder without memories.
+func (d *decoder) renew(codec ingest.Codec, s start, emit func(*Frame) error) error {
+	renew := d.dirty && s.kind != nowhere && (codec == ingest.H264 || d.trust.damaged || s.kind == closed)
+	if renew || d.trust.renews(codec, s) {
+		if _, err := d.drain(emit); err != nil {
+			return err
+		}
+	}
+	if renew {
+		d.shut()
+	}
+	return nil
+}
+
 // decode gives a packet to FFmpeg and notes what it finds out about pictures.
 func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
 	frames, err := d.av.Decode(p.Data, int64(id), d.frames[:0])
@@ -121,6 +132,7 @@ func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
 		d.trust.begun(id, missing == int64(id) && !d.av.FrameThreads())
 	}
 	if concealed := d.av.Concealed(); concealed != libav.None {
+		d.dirty = true
 		d.spoil(uint64(concealed), true)
 	}
 	return frames, err
@@ -194,6 +206,7 @@ func (d *decoder) failed(p ingest.Packet, id uint64, err error) error {
 	if errors.Is(err, libav.ErrNoMemory) {
 		err = fmt.Errorf("no room for another picture beside %d MiB held: %w", d.memory.Bytes()>>20, err)
 	}
+	d.dirty = true
 	err = fmt.Errorf("decode %s: %w", p.Codec, err)
 	if d.av.FrameThreads() {
 		// It was this packet or one of those before it: all are suspect.
@@ -261,6 +274,7 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 	}
 	p := e.packet
 	// What H.264 decoding begins with is known better here than FFmpeg tells.
+	d.dirty = d.dirty || info.Concealed
 	bad := info.Concealed || info.Corrupt && p.Codec != ingest.H264
 	if bad && !p.Disposable {
 		d.window.damage(e.id, e.group)

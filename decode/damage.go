@@ -41,13 +41,15 @@ func (t *trust) forget() { *t = trust{damaged: true} }
 func (t *trust) lose() { t.damaged, t.refreshing = true, false }
 
 // renews tells whether FFmpeg has to forget its pictures before it begins at a
-// packet. An IDR picture makes it do so. Other beginnings of H.264 do not, and what
-// it made up for lost pictures, or kept because it never saw the order to drop it,
-// would take places in the lists of references.
-// Where pictures are not reordered the lists are in the order of decoding, and a
-// refresh does better with pictures that are only damaged.
+// packet: after damage, what it made up for lost pictures of H.264, or kept because
+// it never saw the order to drop it, would take places in the lists of references.
+// An IDR picture makes it forget by itself. A refresh of pictures that are not reordered is the exception: lists are in the order of
+// decoding, and it does better with pictures that are only damaged.
 func (t *trust) renews(codec ingest.Codec, s start) bool {
-	return codec == ingest.H264 && t.group != 0 && t.damaged && (s.kind == open || s.kind == refresh && !t.refreshing && t.reorders)
+	if codec != ingest.H264 || t.group == 0 || !t.damaged {
+		return false
+	}
+	return s.kind == open || s.kind == refresh && !t.refreshing && t.reorders
 }
 
 // begun looks at the first picture that was decoded of a refresh. With no pictures

@@ -64,6 +64,7 @@ func (d *decoder) options(p ingest.Packet, device string) libav.DecoderOptions {
 }
 
 func (d *decoder) opened(p ingest.Packet, av avDecoder) {
+	d.dirty = false
 	d.av, d.codec, d.extradata, d.container = av, p.Codec, p.Extradata, container(p)
 	av.SetSkipFilter(d.filter.native())
 	d.tell(func(i *Info) { i.Decoder, i.HWAccel = av.Name(), "" })
@@ -106,7 +107,7 @@ func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err er
 		return nil, openErr
 	}
 	frames, softErr := d.av.Decode(p.Data, int64(id), d.frames[:0])
-	if d.retry = softErr != nil; !d.retry {
+	if softErr == nil {
 		d.giveUpDevices(p, device+": "+err.Error())
 	}
 	return frames, softErr
