@@ -19,13 +19,14 @@ const (
 
 // answers looks at what the camera answers and asks before the library does, and
 // changes what the library would make too much of. Its methods are called on the
-// client's one goroutine; other goroutines read offer and renewed only while the
+// client's one goroutine; other goroutines use offer and again only while the
 // client waits for them.
 type answers struct {
 	target  *url.URL
 	lost    func(error)
 	offer   offered
-	renewed bool // the camera gave a new nonce since renewed was last cleared
+	again   bool // the request that failed may succeed now
+	anytime bool // PLAY goes without the Range header, which the camera refused
 
 	asked     base.Method // the latest request
 	playing   bool        // PLAY was sent
@@ -42,6 +43,10 @@ func (a *answers) onResponse(response *base.Response) {
 		a.renew(response)
 	case code == base.StatusSessionNotFound && a.playing:
 		a.lost(errForgotten)
+	case code == base.StatusInvalidRange && a.asked == base.Play:
+		a.again, a.anytime = !a.anytime, true
+	case (code == base.StatusMethodNotAllowed || code == base.StatusNotImplemented) && a.asked == base.Options:
+		response.StatusCode = base.StatusOK // it tells what it knows by not knowing this
 	case code == base.StatusOK && a.asked == base.Describe:
 		a.describe(response)
 	}
@@ -83,14 +88,17 @@ func (a *answers) renew(response *base.Response) {
 	password, _ := a.target.User.Password()
 	sender := &auth.Sender{WWWAuth: response.Header["WWW-Authenticate"], User: a.target.User.Username(), Pass: password}
 	if sender.Initialize() == nil {
-		a.sender, a.renewed = sender, true
+		a.sender, a.again = sender, true
 	}
 }
 
-// onRequest signs with the newest nonce.
+// onRequest signs with the newest nonce, and leaves out what the camera refused.
 func (a *answers) onRequest(request *base.Request) {
 	a.asked = request.Method
 	a.playing = a.playing || request.Method == base.Play
+	if a.anytime {
+		delete(request.Header, "Range")
+	}
 	if a.sender != nil {
 		a.sender.AddAuthorization(request)
 	}

@@ -159,6 +159,14 @@ func misdeeds(t *testing.T) []misdeed {
 			"SETUP": status("200 OK", "Session: 1234", "Transport: RTP/AVP/TCP;interleaved=4-5"),
 			"PLAY":  play(bytes.ReplaceAll(bytes.Join(units, nil), []byte{'$', 0}, []byte{'$', 4})),
 		}},
+		{name: "knows no OPTIONS", manners: manners{"OPTIONS": status("501 Not Implemented"), "PLAY": play(units...)}},
+		{name: "knows no Range", manners: manners{"PLAY": func(p *peer, r request) bool {
+			if r.header.Get("Range") != "" {
+				return p.reply(r, "457 Invalid Range", "")
+			}
+			return play(units...)(p, r)
+		}}},
+		{name: "457 for ever", manners: manners{"PLAY": status("457 Invalid Range")}, reason: ingest.ReasonFailed},
 		{name: "asks whether we are there", manners: manners{"PLAY": both(play(units[:6]...), both(
 			raw("GET_PARAMETER rtsp://h/gate RTSP/1.0\r\nCSeq: 7\r\n\r\n"), func(p *peer, _ request) bool {
 				if line, _ := p.in.ReadString('\n'); !strings.HasPrefix(line, "RTSP/1.0 200") {

@@ -153,12 +153,12 @@ func tellsPorts(agreed *base.Response) bool {
 		min(transport.ServerPorts[0], transport.ServerPorts[1]) > 1 // 0 and 1 are taken for none
 }
 
-// ask makes a request, and once more when the camera only wants it signed anew.
+// ask makes a request, and once more when the camera only wants it put another way.
 func (c *session) ask(stage string, request func() error) error {
 	c.stage.Store(&stage)
-	c.renewed = false
+	c.again = false
 	err := request()
-	if err != nil && c.renewed {
+	if err != nil && c.again {
 		err = request()
 	}
 	if err != nil {
