@@ -56,6 +56,13 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return t.send(request, asked)
 }
 
+// CloseIdleConnections is what http.Client's method of that name calls.
+func (t *Transport) CloseIdleConnections() {
+	if base, ok := t.Base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
 // send sends a copy of the request with the answer to c, if there is one.
 func (t *Transport) send(request *http.Request, c *challenge) (*http.Response, error) {
 	if c == nil {
