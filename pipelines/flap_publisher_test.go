@@ -92,7 +92,7 @@ func publishClip(ctx context.Context, t *testing.T, url string) {
 		t.Error(err)
 		return
 	}
-	settings.SetICEUDPMux(pion.NewICEUDPMux(nil, network))
+	settings.SetICEUDPMux(pion.NewICEUDPMux(settings.LoggerFactory.NewLogger("ice"), network))
 	engine := &pion.MediaEngine{}
 	codec := pion.RTPCodecCapability{MimeType: pion.MimeTypeH264, ClockRate: 90000, SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"}
 	engine.RegisterCodec(pion.RTPCodecParameters{RTPCodecCapability: codec, PayloadType: 120}, pion.RTPCodecTypeVideo)

@@ -34,7 +34,7 @@ func (p *Pipeline) inputs(addresses []spec.Stream, o Options) ([]*input, error) 
 	var out []*input
 	for i := range addresses {
 		st := &addresses[i]
-		in := &input{address: st.SafeURL(), make: func() (ingest.Source, error) {
+		in := &input{address: st.SafeURL(), clean: st.Clean, make: func() (ingest.Source, error) {
 			if o.Source != nil {
 				if s := o.Source(st); s != nil {
 					return s, nil

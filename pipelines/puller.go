@@ -37,6 +37,7 @@ var (
 // input is one address a stream can be read from.
 type input struct {
 	address string                        // fit for logs and events
+	clean   func(string) string           // masks secrets in what a peer said; nil: there are none
 	make    func() (ingest.Source, error) // another source of it, in place of one left behind
 
 	mu     sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"sightline/detect"
@@ -89,11 +90,14 @@ func (p *puller) run(ctx context.Context) error {
 }
 
 // describe says why a connection ended, and of which address where there are
-// several.
+// several and the source does not say it itself.
 func (p *puller) describe(err error, attempt int) detect.ReasonInfo {
-	r := describe(err, attempt)
-	if len(p.inputs) > 1 && err != nil {
-		r.Message = p.inputs[p.current.Load()].address + ": " + r.Message
+	r, in := describe(err, attempt), p.inputs[p.current.Load()]
+	if in.clean != nil {
+		r.Message = in.clean(r.Message)
+	}
+	if len(p.inputs) > 1 && err != nil && !strings.Contains(r.Message, "://") {
+		r.Message = in.address + ": " + r.Message
 	}
 	return r
 }

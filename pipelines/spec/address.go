@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"encoding/base64"
 	"net/url"
 	"strings"
 )
@@ -76,6 +77,26 @@ func (s *Stream) addresses() []Address {
 // SafeURL is the stream's URL fit for logs and events: passwords that cameras
 // take as part of the path or query are masked.
 func (s *Stream) SafeURL() string { return s.address().String() }
+
+// Clean masks the stream's secrets in a text that others wrote: a server's answer
+// may repeat what it was asked.
+func (s *Stream) Clean(text string) string {
+	for _, secret := range []Secret{s.Password, s.Token} {
+		plain := secret.Reveal()
+		if len(plain) < leastSecret {
+			continue
+		}
+		login := base64.StdEncoding.EncodeToString([]byte(s.Username + ":" + plain))
+		for _, form := range []string{plain, url.QueryEscape(plain), url.PathEscape(plain), login} {
+			text = strings.ReplaceAll(text, form, mask)
+		}
+	}
+	return maskParameters(text)
+}
+
+// leastSecret is how long a secret is at least that is looked for in texts: a
+// shorter one hides nothing, and is found everywhere.
+const leastSecret = 3
 
 // Size is what a test pattern's address asks for; 0 where it does not say.
 func (s *Stream) Size() (width, height int, fps float64) {

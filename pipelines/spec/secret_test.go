@@ -56,3 +56,23 @@ sinks:
 		t.Errorf("safe url %s", got)
 	}
 }
+
+// TestClean masks what a server repeats of what it was asked.
+func TestClean(t *testing.T) {
+	p := load(t, "version: 1\nname: x\nstreams: { a: { url: 'http://u:h%2Funter2@h/x', token: null }, b: { url: 'http://h/y?key=hunter2', username: u, password: ab } }\n")
+	for text, want := range map[string]string{
+		"no GET /x?token=hunter2 HTTP/1.1":      "no GET /x?token=*** HTTP/1.1",
+		"who is u:h/unter2?":                    "who is u:***?",
+		"http://u:h%2Funter2@h/x: no":           "http://u:***@h/x: no",
+		"Authorization: Basic dTpoL3VudGVyMg==": "Authorization: Basic ***",
+		`say "password=hunter2" again`:          `say "password=***" again`,
+		"plainly refused":                       "plainly refused",
+	} {
+		if got := p.Streams[0].Clean(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+	if got := p.Streams[1].Clean("about y?key=hunter2"); got != "about y?key=***" {
+		t.Error(got)
+	}
+}
