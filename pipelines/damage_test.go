@@ -40,6 +40,7 @@ func (a *asked) RequestKeyframe() { a.times = append(a.times, time.Now()) }
 
 // analyzing lets a stream of fakes infer every picture, on an engine of fakes.
 func analyzing(t *testing.T, s *stream, engine *fakeEngine) (stop func()) {
+	s.shapes.failed = func(error) {}
 	s.shapes.session = &fakeSizes{ready: map[onnx.Shape]bool{first: true}}
 	s.gate = newGate(2, 1, threadTime)
 	s.batcher = newBatcher(engine.open, s.gate, 1)
