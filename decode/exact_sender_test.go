@@ -28,6 +28,7 @@ type shooting struct {
 	list   []ingest.Packet // in decoding order
 	loss   float64
 	mix    int  // packets that change places with each other
+	wild   int  // the same of every 30th row
 	stamp  int  // every n-th picture says when it was captured; 0: none
 	onvif  bool // it says so in ONVIF's way
 	report bool
@@ -65,6 +66,7 @@ func (s *shooting) run(ctx context.Context, t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	var waiting []*pionrtp.Packet
+	batches := 0
 	for i, p := range s.list {
 		select {
 		case <-time.After(time.Until(s.began.Add(lead + time.Duration(i)*step))):
@@ -89,9 +91,9 @@ func (s *shooting) run(ctx context.Context, t *testing.T) {
 			}
 		}
 		waiting = append(waiting, packets...)
-		for len(waiting) >= s.mix || i == len(s.list)-1 && len(waiting) > 0 {
-			batch := waiting[:min(s.mix, len(waiting))]
-			waiting = waiting[len(batch):]
+		for size := s.size(batches); len(waiting) >= size || i == len(s.list)-1 && len(waiting) > 0; size = s.size(batches) {
+			batch := waiting[:min(size, len(waiting))]
+			waiting, batches = waiting[len(batch):], batches+1
 			random.Shuffle(len(batch), func(a, b int) { batch[a], batch[b] = batch[b], batch[a] })
 			for _, packet := range batch {
 				if random.Float64() < s.loss {
@@ -103,6 +105,14 @@ func (s *shooting) run(ctx context.Context, t *testing.T) {
 			}
 		}
 	}
+}
+
+// size is of the n-th batch of packets that change places.
+func (s *shooting) size(n int) int {
+	if s.wild > 0 && n%30 == 29 {
+		return s.wild
+	}
+	return s.mix
 }
 
 // stampPacket puts a capture time into a packet's header.
