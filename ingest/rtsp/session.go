@@ -71,7 +71,7 @@ func newSession(s *Source, target *url.URL, transport Transport) (*session, erro
 	via := transport.library()
 	c.client = &gortsplib.Client{
 		Scheme: target.Scheme, Host: target.Host, Transport: &via, UserAgent: "sightline", TLSConfig: secure,
-		ReadTimeout: never, WriteTimeout: farewell, DialContext: c.links.dial, ListenPacket: listenUDP,
+		ReadTimeout: never, WriteTimeout: s.config.Timeout, DialContext: c.links.dial, ListenPacket: listenUDP,
 		AnyPortEnable: true, // some cameras do not tell the UDP ports they send from; their address must match
 		OnRequest:     c.onRequest, OnResponse: c.onResponse, OnServerRequest: c.onServerRequest,
 		// Loss shows in the packets' Break, bad packets in units dropped.

@@ -139,6 +139,25 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// Small cameras calculate for seconds before they show their certificate.
+func TestSlowHandshake(t *testing.T) {
+	t.Parallel()
+	id := identify(t, "127.0.0.1", nil)
+	f := newFake(t, plainSDP, "", nil, func(p *peer) {
+		p.Conn = tls.Server(p.Conn, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			<-time.After(2 * time.Second)
+			return &tls.Config{Certificates: []tls.Certificate{id.Certificate}, MaxVersion: tls.VersionTLS12}, nil
+		}})
+		p.in.Reset(p.Conn)
+		p.serve(manners{"PLAY": play(frames(t, 10)...)})
+	})
+	config := configFor("rtsps://" + f.Addr().String() + "/gate")
+	config.TLS.CA = id.file
+	if packets, err := read(t, config, 10); err != nil {
+		t.Errorf("%v after %d packets", err, len(packets))
+	}
+}
+
 // A camera that takes a connection and never shows a certificate.
 func TestTLSWithoutEnd(t *testing.T) {
 	hang := func() *fake {
