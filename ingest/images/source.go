@@ -123,6 +123,9 @@ func (p *pass) play(ctx context.Context, i int, path string, emit func(ingest.Pa
 		Stream: p.stream, Epoch: p.epoch, Codec: codec, Data: data, PTS: at, Duration: p.config.Every,
 		Captured: p.start.Add(at), Clock: ingest.Clock{Source: ingest.ClockFile}, Keyframe: true, Break: p.lost,
 	}
+	if codec == ingest.MJPEG {
+		packet.Rotation = rotation(data)
+	}
 	p.lost = false
 	p.played++
 	return emit(packet)
