@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtp/codecs"
 	pion "github.com/pion/webrtc/v3"
 	"go.uber.org/goleak"
 
@@ -59,62 +60,10 @@ func created(answer func(offer string) string) http.HandlerFunc {
 	}
 }
 
-// sends answers offers with Pion and sends frames once connected, as long as more
-// says so.
+// sends answers offers, and sends those frames that more says, once connected.
 func sends(t *testing.T, change func(answer string) string, more func(i int) bool) func(string) string {
-	return func(offer string) string {
-		var settings pion.SettingEngine
-		settings.SetIncludeLoopbackCandidate(true)
-		peer, err := pion.NewAPI(pion.WithSettingEngine(settings), pion.WithMediaEngine(defaultCodecs())).NewPeerConnection(pion.Configuration{})
-		if err != nil {
-			t.Error(err)
-			return ""
-		}
-		track, _ := pion.NewTrackLocalStaticSample(vp8, "video", "scene")
-		peer.AddTrack(track)
-		ctx, stop := context.WithCancel(context.Background())
-		up, done := make(chan struct{}), make(chan struct{})
-		peer.OnConnectionStateChange(func(s pion.PeerConnectionState) {
-			if s == pion.PeerConnectionStateConnected {
-				close(up)
-			}
-		})
-		if err := peer.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeOffer, SDP: offer}); err != nil {
-			t.Error(err)
-		}
-		answer, err := peer.CreateAnswer(nil)
-		if err != nil {
-			t.Error(err)
-		}
-		gathered := pion.GatheringCompletePromise(peer)
-		if err := peer.SetLocalDescription(answer); err != nil {
-			t.Error(err)
-		}
-		<-gathered
-		go func() {
-			defer close(done)
-			frames := vp8Frames(100, 10)
-			select {
-			case <-up:
-			case <-ctx.Done():
-			}
-			for i := 0; ctx.Err() == nil; i++ {
-				if more(i) {
-					track.WriteSample(sampleOf(frames[i%100].Data))
-				}
-				select {
-				case <-time.After(frameTime):
-				case <-ctx.Done():
-				}
-			}
-		}()
-		t.Cleanup(func() {
-			stop()
-			<-done
-			peer.GracefulClose()
-		})
-		return change(peer.LocalDescription().SDP)
-	}
+	begin := answers(t, vp8, func() {}, paced(&codecs.VP8Payloader{}, data(vp8Frames(100, 10)), more))
+	return func(offer string) string { return change(begin(offer)) }
 }
 
 func defaultCodecs() *pion.MediaEngine {

@@ -104,7 +104,11 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 func (s *Source) serve(ctx context.Context, o asked, emit func(ingest.Packet) error) error {
 	epoch := strconv.FormatInt(time.Now().UnixMicro(), 10)
 	session, answer, err := s.accept(ctx, epoch, o.offer)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		o.answer <- answered{err: errNotRunning}
+		return ctx.Err()
+	case err != nil:
 		o.answer <- answered{err: err}
 		s.log.Warn("offer refused", "stream", s.stream, "error", err)
 		return errNeverCame
