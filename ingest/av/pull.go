@@ -184,6 +184,8 @@ func (c *connection) failed(ctx context.Context, err error) error {
 		return Fail(c.Where, ingest.ReasonTimeout, fmt.Errorf("nothing came for %v", c.ReadTimeout))
 	case errors.Is(err, libav.ErrInvalidData):
 		return Fail(c.Where, ingest.ReasonDamaged, errDamage)
+	case errors.Is(err, libav.ErrTooLarge):
+		return Fail(c.Where, ingest.ReasonDamaged, err)
 	}
 	return Fail(c.Where, ingest.ReasonEnded, fmt.Errorf("read: %w", err))
 }

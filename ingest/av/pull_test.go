@@ -1,6 +1,7 @@
 package av
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -131,5 +132,47 @@ func TestOpenError(t *testing.T) {
 	p.Input.Protocol = "srt"
 	if _, err := read(t, p); !errors.As(err, &open) {
 		t.Errorf("another protocol: %v", err)
+	}
+}
+
+// endless writes a picture that has no end, behind the tables of a real stream.
+func endless(stream []byte) func(net.Conn) {
+	const size = 188
+	var tables []byte
+	video := -1
+	for at := 0; at+size <= len(stream); at += size {
+		packet := stream[at : at+size]
+		switch pid := int(packet[1]&0x1f)<<8 | int(packet[2]); pid {
+		case 0, 0x1000: // FFmpeg's numbers of the tables
+			tables = append(tables, packet...)
+		case 0x100:
+			video = pid
+		}
+	}
+	return func(conn net.Conn) {
+		conn.Write(tables)
+		filler := bytes.Repeat([]byte{0xff}, size)
+		copy(filler, []byte{0x47, 0x40 | byte(video>>8), byte(video), 0x10, 0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1, 0, 0, 0, 1, 0x67})
+		block := bytes.Clone(filler)
+		for i := 1; i < 1024; i++ {
+			next := bytes.Repeat([]byte{0xff}, size)
+			copy(next, []byte{0x47, byte(video >> 8), byte(video), 0x10 | byte(i&15)})
+			block = append(block, next...)
+		}
+		for n := 0; n < 400; n++ { // 77 MB
+			if _, err := conn.Write(block); err != nil {
+				return
+			}
+			block[1] = byte(video >> 8) // the first began the picture
+			copy(block[4:], bytes.Repeat([]byte{0xff}, size-4))
+		}
+		hold(conn)
+	}
+}
+
+func TestEndlessPicture(t *testing.T) {
+	packets, err := read(t, pull(sender(t, endless(transport(t, "-c:v", "libx264", "-an")))))
+	if len(packets) != 0 || ingest.ReasonOf(err) != ingest.ReasonDamaged || !errors.Is(err, libav.ErrTooLarge) {
+		t.Errorf("%d packets, %v is %s", len(packets), err, ingest.ReasonOf(err))
 	}
 }

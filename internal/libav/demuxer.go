@@ -75,6 +75,9 @@ func (d *Demuxer) interrupted(err error) error {
 	if cause := d.ctx.Err(); cause != nil {
 		return cause
 	}
+	if d.p.excess != 0 {
+		return ErrTooLarge
+	}
 	// FFmpeg may hand out what it had before it says that it was interrupted.
 	if err == errInterrupted || C.sl_demuxer_late(d.p) != 0 {
 		return ErrTimeout
@@ -142,6 +145,9 @@ func (d *Demuxer) Read(p *Packet) error {
 	C.sl_demuxer_arm(d.p, C.int64_t(d.timeout.Microseconds()))
 	if err := check(C.sl_demuxer_read(d.p)); err != nil {
 		return d.interrupted(err)
+	}
+	if d.p.excess != 0 { // what there is of the picture
+		return ErrTooLarge
 	}
 	in := d.p.pkt
 	*p = Packet{

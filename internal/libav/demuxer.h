@@ -21,7 +21,9 @@ typedef struct {
 	AVCodecContext *order_ctx;
 	volatile int stop;
 	int64_t deadline; // of the call under way, on av_gettime_relative's clock; 0: none
-	AVIOContext *io;  // of data in memory
+	int64_t most, from; // how far a Read may go in the stream, and where it began; 0: to its end
+	int excess;
+	AVIOContext *io; // of data in memory
 	uint8_t *data;
 	int64_t size, at;
 	// The last packet, times in nanoseconds.
@@ -32,7 +34,12 @@ typedef struct {
 } sl_demuxer;
 
 static int sl_demuxer_late(sl_demuxer *d) { return d->deadline && av_gettime_relative() > d->deadline; }
-static int sl_stopped(void *p) { return ((sl_demuxer *)p)->stop || sl_demuxer_late(p); }
+// FFmpeg's parsers keep everything until a picture is whole; a hostile sender's never is.
+static int sl_demuxer_excess(sl_demuxer *d) {
+	if (d->most && d->fmt && d->fmt->pb && avio_tell(d->fmt->pb) - d->from > d->most) d->excess = 1;
+	return d->excess;
+}
+static int sl_stopped(void *p) { return ((sl_demuxer *)p)->stop || sl_demuxer_late(p) || sl_demuxer_excess(p); }
 static void sl_demuxer_stop(sl_demuxer *d) { d->stop = 1; }
 
 static void sl_demuxer_free(sl_demuxer *d) {
@@ -165,6 +172,7 @@ static int sl_picture_order(sl_demuxer *d, const AVStream *s) {
 
 static int sl_demuxer_read(sl_demuxer *d) {
 	av_packet_unref(d->pkt);
+	if (d->fmt->pb) d->from = avio_tell(d->fmt->pb);
 	int err;
 	// A capture device is asked whether there is a picture: its driver would wait
 	// for one whatever happens.

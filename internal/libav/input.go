@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 	"unsafe"
@@ -15,9 +16,15 @@ import (
 var (
 	// ErrTimeout is that an Input's Timeout was over.
 	ErrTimeout = errors.New("timed out")
+	// ErrTooLarge is that a picture has no end.
+	ErrTooLarge = fmt.Errorf("a picture of more than %d MiB", maxUnit>>20)
 	// ErrNoDevices is that FFmpeg's library of capture devices is not installed.
 	ErrNoDevices = errors.New("FFmpeg's libavdevice is not installed")
 )
+
+// maxUnit is how many bytes of a stream one Read may take in: what FFmpeg keeps of
+// a picture that does not end.
+const maxUnit = 32 << 20
 
 // Input says what a demuxer reads, and what it may touch for that.
 type Input struct {
@@ -32,6 +39,8 @@ type Input struct {
 	// Timeout bounds how long Open and each Read may wait; 0 does not. FFmpeg looks
 	// at it ten times a second, but not while it asks for a host's address.
 	Timeout time.Duration
+
+	most int64 // bytes that one Read may take in, 0 all
 }
 
 // Open opens a stream without probing it: packets come as soon as the peer sends
@@ -43,6 +52,9 @@ func Open(ctx context.Context, in Input) (*Demuxer, error) {
 	in.Options = maps.Clone(in.Options)
 	if in.Options == nil {
 		in.Options = map[string]string{}
+	}
+	if in.Data == nil {
+		in.most = maxUnit
 	}
 	in.Options["correct_ts_overflow"] = "0"
 	in.Options["format_whitelist"] = in.Format
@@ -65,6 +77,7 @@ func open(ctx context.Context, in Input) (*Demuxer, error) {
 	if d.p == nil {
 		return nil, check(-C.ENOMEM)
 	}
+	d.p.most = C.int64_t(in.most)
 	d.watch()
 	if in.Device {
 		C.sl_demuxer_nonblock(d.p)
