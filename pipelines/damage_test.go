@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"sightline/decode"
+	"sightline/decode/decodetest"
 	"sightline/detect"
 	"sightline/detect/onnx"
 	"sightline/ingest"
 	"sightline/ingest/ingesttest"
+	"sightline/pipelines/spec"
 )
 
 // marking is a decoder that marks the pictures of packets as damaged from a break
@@ -286,4 +288,50 @@ func TestAStuckDecoderIsBounded(t *testing.T) {
 	if last := string(rune('a' + connections - 1)); epochs[last] != each {
 		t.Errorf("%d pictures of the last connection are remembered, want %d", epochs[last], each)
 	}
+}
+
+// TestBadPicturesAreTold shows the same picture for a minute, and then others.
+func TestBadPicturesAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &ingesttest.Scripted{Stream: "gate", Scripts: []ingesttest.Script{{Packets: broken(120), Paced: true, Hold: true}}}
+		d := &fakeDecoder{}
+		s, fake := newTestStream(t, true, source, d)
+		s.decoder = &changing{d}
+		var err error
+		if s.quality, err = newQuality(spec.Quality{Watch: []string{"frozen"}, For: 10 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 121*time.Second)
+		defer cancel()
+		during := make(chan []string, 1)
+		time.AfterFunc(55*time.Second, func() { during <- s.status.snapshot().Degraded })
+		if err := s.run(ctx); err != nil {
+			t.Error(err)
+		}
+		if n := heardOf(fake, "degraded frozen"); n != 1 || heardOf(fake, "degraded") != 1 {
+			t.Errorf("told %q", fake.got)
+		}
+		if before, after := <-during, s.status.snapshot().Degraded; !slices.Equal(before, []string{"frozen"}) || len(after) > 0 {
+			t.Errorf("the status says %v while it lasts, and %v after", before, after)
+		}
+	})
+	if w, err := newQuality(spec.Quality{}); w != nil || err != nil {
+		t.Errorf("nothing to watch for: %v, %v", w, err)
+	}
+}
+
+// changing is a decoder whose pictures change after a minute.
+type changing struct{ *fakeDecoder }
+
+func (d *changing) Decode(p ingest.Packet, emit func(*decode.Frame) error) error {
+	return d.fakeDecoder.Decode(p, func(f *decode.Frame) error {
+		f.Release()
+		index := uint64(1)
+		if p.PTS > time.Minute {
+			index = d.count
+		}
+		other := decodetest.NewFrame(d.live, 64, 48, index, decodetest.Gradient)
+		other.Epoch, other.PTS, other.Captured, other.Keyframe = f.Epoch, f.PTS, f.Captured, p.Keyframe
+		return emit(other)
+	})
 }
