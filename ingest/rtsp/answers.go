@@ -49,6 +49,8 @@ func (a *answers) onResponse(response *base.Response) {
 		response.StatusCode = base.StatusOK // it tells what it knows by not knowing this
 	case code == base.StatusOK && a.asked == base.Describe:
 		a.describe(response)
+	case code == base.StatusOK && a.asked == base.Setup:
+		dateHeader(response)
 	}
 	shorten(response)
 }

@@ -185,7 +185,14 @@ func parse(text string) (media *description.Media, err error) {
 	if len(session.Medias) != 1 {
 		return nil, errors.New("a section in a section")
 	}
-	return session.Medias[0], nil
+	media = session.Medias[0]
+	if media.KeyMgmtMikey == nil {
+		media.KeyMgmtMikey = session.KeyMgmtMikey
+	}
+	if media.KeyMgmtMikey != nil {
+		dated(media.KeyMgmtMikey)
+	}
+	return media, nil
 }
 
 // text is the description without its faults; nil when nothing can be used.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bluenviron/gortsplib/v4/pkg/mikey"
 
 	"sightline/ingest"
 	"sightline/ingest/camera"
@@ -180,6 +183,53 @@ func TestTLSWithoutEnd(t *testing.T) {
 	config = configFor("rtsps://" + f.Addr().String() + "/gate")
 	config.Timeout = time.Hour
 	cancelled(t, config, f.reached)
+}
+
+// The key for SRTP may be dated as the camera thinks fit: its clock may never
+// have been set.
+func TestKeysOfAnyDate(t *testing.T) {
+	id := identify(t, "127.0.0.1", nil)
+	message := &mikey.Message{
+		Header: mikey.Header{Version: 1, CSIDMapInfo: []mikey.SRTPIDEntry{{SSRC: 1}}},
+		Payloads: []mikey.Payload{
+			&mikey.PayloadT{TSValue: 2208988800 << 32}, // 1970
+			&mikey.PayloadRAND{Data: make([]byte, 16)},
+			&mikey.PayloadSP{PolicyParams: []mikey.PayloadSPPolicyParam{
+				{Type: mikey.PayloadSPPolicyParamTypeEncrAlg, Value: []byte{1}},
+				{Type: mikey.PayloadSPPolicyParamTypeSessionEncrKeyLen, Value: []byte{16}},
+				{Type: mikey.PayloadSPPolicyParamTypeAuthAlg, Value: []byte{1}},
+				{Type: mikey.PayloadSPPolicyParamTypeSessionAuthKeyLen, Value: []byte{10}},
+				{Type: mikey.PayloadSPPolicyParamTypeSRTPEncrOffOn, Value: []byte{1}},
+				{Type: mikey.PayloadSPPolicyParamTypeSRTCPEncrOffOn, Value: []byte{1}},
+				{Type: mikey.PayloadSPPolicyParamTypeSRTPAuthOffOn, Value: []byte{1}},
+			}},
+			&mikey.PayloadKEMAC{SubPayloads: []*mikey.SubPayloadKeyData{{Type: mikey.SubPayloadKeyDataKeyTypeTEK, KeyData: make([]byte, 30)}}},
+		},
+	}
+	raw, err := message.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := base64.StdEncoding.EncodeToString(raw)
+	secure := strings.Replace(plainSDP, "RTP/AVP", "RTP/SAVP", 1)
+	for name, c := range map[string]struct{ sdp, header string }{
+		"of the session": {strings.Replace(secure, "m=video", "a=key-mgmt:mikey "+key+"\r\nm=video", 1), "X: y"},
+		"of the media":   {secure + "a=key-mgmt:mikey " + key + "\r\n", "X: y"},
+		"in the answer":  {secure, `KeyMgmt: prot=mikey;uri="";data="` + key + `"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, c.sdp, "", nil, func(p *peer) {
+				p.Conn = tls.Server(p.Conn, &tls.Config{Certificates: []tls.Certificate{id.Certificate}})
+				p.in.Reset(p.Conn)
+				p.serve(manners{"SETUP": status("200 OK", "Session: 1", "Transport: RTP/SAVP/TCP;unicast;interleaved=0-1", c.header), "PLAY": hangUp})
+			})
+			config := configFor("rtsps://" + f.Addr().String() + "/gate")
+			config.TLS.CA = id.file
+			if _, err := read(t, config, 1); err == nil || !strings.Contains(err.Error(), "play: ") {
+				t.Errorf("%v: want to get as far as PLAY", err)
+			}
+		})
+	}
 }
 
 // Over UDP a camera with TLS sends by SRTP.
