@@ -40,6 +40,7 @@ type Timeline struct {
 	lastArrival time.Time
 
 	base     time.Time     // first arrival, with the monotonic reading it may have
+	wall     time.Time     // the same without
 	shift    time.Duration // by how much our wall clock was set forward since
 	arrivals envelope      // of arrival since base, over presentation time
 	stamps   witness
@@ -101,9 +102,18 @@ func (l *Timeline) witnessed(w *witness, source ClockSource, ntp time.Time, rtp 
 func (l *Timeline) At(rtp uint32, arrival time.Time) Stamp {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.place(rtp, arrival, arrival.Round(0))
+}
+
+// place takes the arrival by the monotonic clock and by the wall's, which may be
+// set while the epoch lasts.
+func (l *Timeline) place(rtp uint32, arrival, wall time.Time) Stamp {
+	if !l.started {
+		l.base, l.wall = arrival, wall
+	}
 	pts, jump := l.unwrap(rtp, arrival)
 	l.arrivals.observe(point{pts, arrival.Sub(l.base) - pts})
-	l.shift = arrival.Round(0).Sub(l.base.Round(0)) - arrival.Sub(l.base)
+	l.shift = wall.Sub(l.wall) - arrival.Sub(l.base)
 	for _, w := range []*witness{&l.stamps, &l.reports} {
 		if t := w.early; t != nil {
 			w.early = nil
@@ -138,7 +148,7 @@ func (l *Timeline) estimate(now time.Time) (at func(pts time.Duration) time.Time
 	}
 	if at == nil {
 		clock.Uncertainty += l.arrivals.spread()
-		start := l.base.Round(0).Add(l.shift)
+		start := l.wall.Add(l.shift)
 		at = func(pts time.Duration) time.Time { return start.Add(pts + l.arrivals.value(pts)) }
 	}
 	return at, clock
@@ -149,7 +159,7 @@ func (l *Timeline) estimate(now time.Time) (at func(pts time.Duration) time.Time
 // stall is no restart: the stamps go on as if nothing had happened.
 func (l *Timeline) unwrap(rtp uint32, arrival time.Time) (time.Duration, bool) {
 	if !l.started {
-		l.started, l.last, l.lastArrival, l.base = true, rtp, arrival, arrival
+		l.started, l.last, l.lastArrival = true, rtp, arrival
 		return 0, false
 	}
 	step, waited := int64(int32(rtp-l.last)), arrival.Sub(l.lastArrival)
