@@ -48,26 +48,32 @@ func candidates(answer string) (found []string) {
 	return found
 }
 
-// Two streams, published at once, over one UDP port.
+// Two streams, published at once, over one UDP port, which keeps nothing of them.
 func TestStreamsShareAUDPPort(t *testing.T) {
 	port := unusedPort(t)
 	ports := openPorts(t, webrtc.PortsConfig{Listen: "127.0.0.1", UDPPort: port})
-	for range 2 {
-		source := newSource(func(c *webrtc.Config) { c.Ports = ports })
-		p := newPublisher(endpoint(t, source), h264)
-		p.changeAnswer = func(answer string) string {
-			for _, c := range candidates(answer) {
-				if !strings.HasPrefix(c, "udp ") || !strings.HasSuffix(c, fmt.Sprintf(" %d", port)) {
-					t.Errorf("the answer has a candidate %s", c)
+	before := goleak.IgnoreCurrent()
+	t.Run("streams", func(t *testing.T) {
+		for range 2 {
+			source := newSource(func(c *webrtc.Config) { c.Ports = ports })
+			p := newPublisher(endpoint(t, source), h264)
+			p.changeAnswer = func(answer string) string {
+				for _, c := range candidates(answer) {
+					if !strings.HasPrefix(c, "udp ") || !strings.HasSuffix(c, fmt.Sprintf(" %d", port)) {
+						t.Errorf("the answer has a candidate %s", c)
+					}
 				}
+				return answer
 			}
-			return answer
+			packets, _ := runInBackground(t, source)
+			goLive(t, p)
+			for range 20 {
+				waitFor(t, "packet", packets)
+			}
 		}
-		packets, _ := runInBackground(t, source)
-		goLive(t, p)
-		for range 20 {
-			waitFor(t, "packet", packets)
-		}
+	})
+	if err := goleak.Find(before); err != nil {
+		t.Errorf("goroutines are left behind: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	pion "github.com/pion/webrtc/v3"
 
 	"sightline/ingest"
+	"sightline/ingest/rtp"
 	"sightline/internal/testkit"
 )
 
@@ -156,4 +158,25 @@ func TestPullRequestsKeyframes(t *testing.T) {
 		t.Errorf("the server was not asked: %v", err)
 	}
 	p.RequestKeyframe() // does nothing now
+}
+
+// The offer has everything that a server could want to know.
+func TestPullOffers(t *testing.T) {
+	var offer string
+	s := newServer(t, created(func(text string) string {
+		offer = text
+		return ""
+	}))
+	wantReason(t, newPuller(s.whep(), nil), ingest.ReasonFailed, "no video")
+	for _, want := range []string{
+		" H264/90000", " H265/90000", " VP8/90000", " VP9/90000", " AV1/90000", "a=recvonly\r\n", "a=setup:actpass\r\n", "a=candidate:",
+		" " + rtp.AbsCaptureTime + "\r\n", " nack pli\r\n", " ccm fir\r\n", "profile-level-id=64001f",
+	} {
+		if !strings.Contains(offer, want) {
+			t.Errorf("the offer lacks %q", want)
+		}
+	}
+	if strings.Count(offer, "m=") != 1 || strings.Contains(offer, "\na=sendrecv") {
+		t.Errorf("the offer has more than a video to receive:\n%s", offer)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 
 	"github.com/pion/ice/v2"
 )
@@ -45,7 +46,7 @@ func localAddresses() ([]netip.Addr, error) {
 }
 
 // refresh opens the port on addresses that came and closes it on those that went.
-// The error tells of every address where the port is not to be had.
+// The error tells of every address where the port is taken.
 func (u *udpPort) refresh() error {
 	addrs, err := u.local()
 	if err != nil {
@@ -67,6 +68,9 @@ func (u *udpPort) refresh() error {
 			continue
 		}
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, u.port)))
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			continue // it is about to come, or has just gone: the next session tries again
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
