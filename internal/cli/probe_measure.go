@@ -17,6 +17,7 @@ type measured struct {
 	codec    ingest.Codec
 	profile  string
 	live     bool
+	reports  bool // the sender may tell of its clock, which takes a while
 
 	packets, keys, disposable, breaks, bytes int
 	group                                    int             // pictures since the last keyframe
@@ -38,7 +39,7 @@ type measured struct {
 // packet takes the next packet. A stream that begins anew is one anew.
 func (m *measured) packet(p ingest.Packet) {
 	if p.Epoch != m.epoch {
-		*m = measured{began: m.began, firstKey: m.firstKey, epoch: p.Epoch, frames: m.frames, cpu: m.cpu, width: m.width, height: m.height}
+		*m = measured{began: m.began, reports: m.reports, firstKey: m.firstKey, epoch: p.Epoch, frames: m.frames, cpu: m.cpu, width: m.width, height: m.height}
 	}
 	if m.packets == 0 {
 		m.first, m.last = p.PTS, p.PTS
@@ -77,7 +78,8 @@ func (m *measured) keyframe(p ingest.Packet) {
 // enough tells whether the look was long enough.
 func (m *measured) enough(length time.Duration) bool {
 	span := m.last - m.first
-	return span >= length || m.keys > 2 && span >= min(leastSpan, length)
+	told := !m.reports || m.clock.Source != ingest.ClockArrival
+	return span >= length || m.keys > 2 && told && span >= min(leastSpan, length)
 }
 
 // fps is the measured rate, 0 of fewer than two pictures. It is that of whole

@@ -188,7 +188,7 @@ func (r *streamReport) structure() string {
 func (c clockReport) String() string {
 	text := string(c.Source)
 	if c.OffsetMs != nil {
-		text += fmt.Sprintf(", the sender's clock is %+.0f ms from ours", *c.OffsetMs)
+		text += fmt.Sprintf(", the sender's clock is %+.1f ms from ours", *c.OffsetMs)
 	}
 	if c.UncertaintyMs != nil {
 		text += fmt.Sprintf(", ±%.3g ms", *c.UncertaintyMs)

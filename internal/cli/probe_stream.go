@@ -101,7 +101,7 @@ func (p *probing) measure(ctx context.Context, sh *shell, st *spec.Stream) (*mea
 	defer cancel(nil)
 	end := time.AfterFunc(p.timeout+keyframePatience, func() { cancel(errNothing) })
 	defer end.Stop()
-	m := &measured{began: time.Now()}
+	m := &measured{began: time.Now(), reports: st.Kind == spec.RTSP}
 	err = source.Run(ctx, func(packet ingest.Packet) error {
 		if m.packets == 0 {
 			bar.Describe("reading")
