@@ -94,9 +94,12 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 		}
 	}
 	for i := range sp.Streams {
-		if err := p.addStream(&sp.Streams[i], o); err != nil {
+		s, err := p.newStream(&sp.Streams[i], o)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("stream %s: %w", sp.Streams[i].Name, err))
+			continue
 		}
+		p.streams = append(p.streams, s)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(append(errs, p.Close())...)
@@ -141,19 +144,19 @@ func inputText(i spec.Input) string {
 	return string(text)
 }
 
-func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
+func (p *Pipeline) newStream(st *spec.Stream, o Options) (*stream, error) {
 	log := p.log.With(slog.String("stream", st.Name))
 	net, err := p.network(st, o, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tracker, err := newTracker(p.spec.Track)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	analysis, err := rules.New(p.rules(st, net.model))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	live, lossless := st.Kind.Live(), isLossless(st)
 	decoder, err := decode.New(decode.Config{
@@ -161,11 +164,11 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 		Logger: p.log, Frames: &p.frames,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	looks, err := newQuality(st.Quality)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s := &stream{
 		name: st.Name, live: live, lossless: lossless, analyze: st.Detect.Enabled, log: log,
@@ -176,7 +179,7 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	s.sampler = p.sampler(st, lossless)
 	s.queue = newPacketQueue(lossless, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
 	if err := p.addInputs(s, st, o); err != nil {
-		return err
+		return nil, err
 	}
 	s.analyst = (&analyst{
 		live: live, lossless: lossless, confidence: st.Detect.Confidence, analysis: analysis, tracker: tracker, sampler: s.sampler,
@@ -188,8 +191,7 @@ func (p *Pipeline) addStream(st *spec.Stream, o Options) error {
 	s.lane = &lane{
 		live: !lossless, writer: net.writer, deliver: s.analyst.deliver, replace: func(*row) { s.ledger.skip("replaced") },
 	}
-	p.streams = append(p.streams, s)
-	return nil
+	return s, nil
 }
 
 // network is what inference of one stream needs.

@@ -15,7 +15,6 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"sightline/ingest"
-	"sightline/pipelines/spec"
 )
 
 // threads is how many the process has.
@@ -142,7 +141,10 @@ streams:
 		for i := range together {
 			st := models[(n/together+i)%len(models)]
 			st.Name = fmt.Sprintf("c%d", n+i)
-			s := p.borrow(t, st, o)
+			s, err := p.newStream(&st, o)
+			if err != nil {
+				t.Fatal(err)
+			}
 			wg.Go(func() { visit(t, ctx, s) })
 		}
 		wg.Wait()
@@ -158,18 +160,6 @@ streams:
 		t.Errorf("%d frames are left", p.Frames())
 	}
 	l.flat(t, bytes, 0.02)
-}
-
-// borrow builds a stream of the pipeline that is run and closed by the caller.
-func (p *Pipeline) borrow(t *testing.T, st spec.Stream, o Options) *stream {
-	t.Helper()
-	if err := p.addStream(&st, o); err != nil {
-		t.Fatal(err)
-	}
-	last := len(p.streams) - 1
-	s := p.streams[last]
-	p.streams = p.streams[:last]
-	return s
 }
 
 // visit runs a stream until it was inferred, and ends it.
