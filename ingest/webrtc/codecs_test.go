@@ -95,12 +95,13 @@ func TestVP9AndAV1(t *testing.T) {
 	}
 }
 
-// stamping tells in each packet's header when its picture was captured.
+// stamping tells in each packet's header when its picture was captured: base for
+// the first, and from there by RTP time.
 type stamping struct {
 	interceptor.NoOp
 	mu    sync.Mutex
-	ago   time.Duration
-	times map[uint32]time.Time // by RTP time
+	base  time.Time
+	first uint32
 }
 
 func (s *stamping) NewInterceptor(string) (interceptor.Interceptor, error) { return s, nil }
@@ -114,21 +115,25 @@ func (s *stamping) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 	}
 	return interceptor.RTPWriterFunc(func(h *pionrtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		s.mu.Lock()
-		if _, ok := s.times[h.Timestamp]; !ok {
-			s.times[h.Timestamp] = time.Now().Add(-s.ago)
+		if s.base.IsZero() {
+			s.base, s.first = time.Now().Add(-ago), h.Timestamp
 		}
-		if id != 0 {
-			h.SetExtension(uint8(id), binary.BigEndian.AppendUint64(nil, rtp.ToNTP(s.times[h.Timestamp])))
-		}
+		captured := s.base.Add(time.Duration(h.Timestamp-s.first) * time.Second / 90000)
 		s.mu.Unlock()
+		if id != 0 {
+			h.SetExtension(uint8(id), binary.BigEndian.AppendUint64(nil, rtp.ToNTP(captured)))
+		}
 		return next.Write(h, payload, a)
 	})
 }
 
+// ago is what passes between capturing and sending.
+const ago = 250 * time.Millisecond
+
 func TestCaptureTimesOfThePublisher(t *testing.T) {
 	source := newSource(nil)
 	p := newPublisher(endpoint(t, source), h264)
-	stamps := &stamping{ago: 250 * time.Millisecond, times: map[uint32]time.Time{}}
+	stamps := &stamping{}
 	p.interceptors = func(engine *pion.MediaEngine) *interceptor.Registry {
 		if err := engine.RegisterHeaderExtension(pion.RTPHeaderExtensionCapability{URI: rtp.AbsCaptureTime}, pion.RTPCodecTypeVideo); err != nil {
 			t.Error(err)
@@ -139,12 +144,18 @@ func TestCaptureTimesOfThePublisher(t *testing.T) {
 	}
 	p.start(t)
 	packets := take(t, source, 100)
+	stamps.mu.Lock()
+	base := stamps.base
+	stamps.mu.Unlock()
 	for i, got := range packets[len(packets)-20:] {
 		if got.Clock.Source != ingest.ClockAbsCapture {
 			t.Fatalf("packet %d: capture time by %s", i, got.Clock.Source)
 		}
-		if delay := got.Received.Sub(got.Captured); delay < 240*time.Millisecond || delay > 400*time.Millisecond {
-			t.Errorf("packet %d: captured %v before it came, want 250 ms and the way", i, delay)
+		if off := (got.Captured.Sub(base)+frameTime/2)%frameTime - frameTime/2; off.Abs() > time.Millisecond {
+			t.Errorf("packet %d: captured %v off a time that was told", i, off)
+		}
+		if delay := got.Received.Sub(got.Captured); delay < ago {
+			t.Errorf("packet %d: captured %v before it came, want %v at least", i, delay, ago)
 		}
 	}
 }
