@@ -61,7 +61,7 @@ func TestNothingIsLeft(t *testing.T) {
 	before := used(t)
 	round(1000)
 	var after [3]int
-	for range 50 { // connections close beside who is done with them
+	for range 100 { // connections close beside who is done with them
 		after = used(t)
 		if after[0] <= before[0]+3 && after[1] <= before[1]+3 {
 			break

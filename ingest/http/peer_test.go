@@ -22,8 +22,13 @@ func peer(t *testing.T, args ...string) string {
 	t.Helper()
 	python, err := exec.LookPath("python3")
 	testkit.Require(t, "python", err == nil, "install python3")
-	still := testkit.Clip(t, "still.jpg", "-f", "lavfi", "-i", "testsrc=size=160x120", "-frames:v", "1", "-update", "1")
-	camera := exec.Command(python, append([]string{"testdata/camera.py", "--folder", filepath.Dir(still)}, args...)...)
+	_, err = exec.LookPath("ffmpeg")
+	testkit.Require(t, "ffmpeg", err == nil, "install the Debian package ffmpeg")
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "still.jpg"), picture(t, 160), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	camera := exec.Command(python, append([]string{"testdata/camera.py", "--folder", folder}, args...)...)
 	camera.Stderr = os.Stderr
 	stdin, err := camera.StdinPipe()
 	if err != nil {
