@@ -25,7 +25,8 @@ var (
 	errEnded      = errors.New("the sender ended the stream")
 )
 
-// Pull reads live video through FFmpeg.
+// Pull reads live video through FFmpeg, which holds at most 32 MiB of a picture
+// that is not complete, and what the protocol's receive buffer has.
 type Pull struct {
 	Stream string
 	Where  string // the address, fit for logs and errors

@@ -15,7 +15,8 @@ import (
 // were made, faster only while newer segments wait. Of several variants it takes
 // the largest picture. Sound, subtitles and partial segments are passed over.
 //
-// A live stream that stops is an error; a recording ends with nil.
+// A live stream that stops is an error; a recording ends with nil. At most three
+// segments of up to 64 MiB are held, and a playlist of 8 MiB.
 type Source struct {
 	config Config
 	stream string

@@ -24,6 +24,7 @@ const maxLogins = 3
 
 // Source plays one stream of a server. A server that ends it is an error with
 // ingest.ReasonEnded: a live stream has no end of its own. Sound is passed over.
+// At most 24 MiB of messages are held that are not complete.
 type Source struct {
 	config Config
 	stream string

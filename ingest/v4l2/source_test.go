@@ -76,7 +76,7 @@ func TestDevices(t *testing.T) {
 	// A device that is none, but has the name of one, is FFmpeg's to refuse.
 	s := source("/dev/null")
 	s.check = func(string) error { return nil }
-	if err := s.Run(t.Context(), func(ingest.Packet) error { return nil }); ingest.ReasonOf(err) != ingest.ReasonFailed || !strings.HasPrefix(err.Error(), "/dev/null: ") {
+	if err := s.Run(t.Context(), func(ingest.Packet) error { return nil }); ingest.ReasonOf(err) != ingest.ReasonFailed || err.Error() != "/dev/null: Inappropriate ioctl for device" {
 		t.Errorf("%v is %s", err, ingest.ReasonOf(err))
 	}
 }
