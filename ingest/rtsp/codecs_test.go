@@ -19,7 +19,7 @@ import (
 
 const (
 	pictures = 20
-	interval = 50 * time.Millisecond
+	interval = 20 * time.Millisecond
 )
 
 // packetsOf reads a clip whose packets are as ingest wants them.
@@ -84,6 +84,7 @@ func parts(t *testing.T, p ingest.Packet) [][]byte {
 // Real streams of every codec go through a camera, over and over, and come back
 // as they are in the file.
 func TestEveryCodecComesBack(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		codec ingest.Codec
 		clip  string
@@ -97,7 +98,8 @@ func TestEveryCodecComesBack(t *testing.T) {
 		{ingest.MJPEG, "a.avi", []string{"-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-huffman", "default"}},
 	} {
 		t.Run(string(c.codec), func(t *testing.T) {
-			args := append([]string{"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=20", "-frames:v", "20", "-pix_fmt", "yuv420p"}, c.args...)
+			t.Parallel()
+			args := append([]string{"-f", "lavfi", "-i", "testsrc2=size=320x240:rate=50", "-frames:v", "20", "-pix_fmt", "yuv420p"}, c.args...)
 			made := packetsOf(t, c.codec, testkit.Clip(t, c.clip, args...))
 			server := serve(t, camera.Config{Streams: map[string]ingest.Source{"gate": &ingesttest.Scripted{
 				Scripts: []ingesttest.Script{{Packets: made, Paced: true}},

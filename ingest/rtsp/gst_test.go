@@ -99,6 +99,7 @@ func TestGst(t *testing.T) {
 
 // GStreamer sends its first report some seconds after the first picture.
 func TestGstReports(t *testing.T) {
+	t.Parallel()
 	source := newSource(configFor(gstCamera(t)))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

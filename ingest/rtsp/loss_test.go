@@ -173,6 +173,7 @@ func (r *relays) pump(p *lossy, side, kind int) {
 }
 
 func TestLossShowsAndTearsNothing(t *testing.T) {
+	t.Parallel()
 	made := ingesttest.H264(100, 10, 5*time.Millisecond)
 	intact := map[string]bool{}
 	for _, p := range made {

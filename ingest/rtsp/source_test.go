@@ -67,6 +67,7 @@ func TestContract(t *testing.T) {
 }
 
 func TestCredentials(t *testing.T) {
+	t.Parallel()
 	for _, digest := range []bool{false, true} {
 		server := serve(t, camera.Config{Username: "viewer", Password: "s3cr3t/@:", Digest: digest})
 		for _, transport := range []rtsp.Transport{rtsp.TCP, rtsp.UDP} {
@@ -108,6 +109,7 @@ func read(t *testing.T, config rtsp.Config, n int) ([]ingest.Packet, error) {
 }
 
 func TestPackets(t *testing.T) {
+	t.Parallel()
 	packets, err := read(t, configFor(serve(t, camera.Config{}).URL("gate")), 150) // past a loop's end
 	if err != nil {
 		t.Fatal(err)
@@ -144,6 +146,7 @@ func TestPackets(t *testing.T) {
 
 // Parameter sets that the description alone tells stand before each keyframe.
 func TestParameterSetsFromTheDescription(t *testing.T) {
+	t.Parallel()
 	packets := ingesttest.H264(100, 10, frameTime)
 	for i := range packets[1:] { // all but the very first
 		if p := &packets[i+1]; p.Keyframe {
@@ -165,6 +168,7 @@ func TestParameterSetsFromTheDescription(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	const secret = "hunter2"
 	guarded := serve(t, camera.Config{Username: "viewer", Password: "other"})
 	open := serve(t, camera.Config{})
@@ -258,6 +262,7 @@ func mutePort(t *testing.T) string {
 
 // A connection that hangs half made ends with its context all the same.
 func TestCancelWhileConnecting(t *testing.T) {
+	t.Parallel()
 	source := newSource(configFor("rtsp://" + mutePort(t) + "/gate"))
 	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
@@ -286,6 +291,7 @@ func TestCameraDies(t *testing.T) {
 }
 
 func TestCameraFallsSilent(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []rtsp.Transport{rtsp.TCP, rtsp.UDP} {
 		server := serve(t, camera.Config{Streams: map[string]ingest.Source{"gate": &ingesttest.Scripted{
 			Scripts: []ingesttest.Script{{Packets: ingesttest.H264(60, 10, frameTime), Paced: true, Hold: true}},
@@ -300,6 +306,7 @@ func TestCameraFallsSilent(t *testing.T) {
 }
 
 func TestNoKeyframe(t *testing.T) {
+	t.Parallel()
 	packets := ingesttest.H264(1000, 1000, frameTime)
 	server := serve(t, camera.Config{Streams: map[string]ingest.Source{"gate": &ingesttest.Scripted{
 		Scripts: []ingesttest.Script{{Packets: packets, Paced: true, Hold: true}},
