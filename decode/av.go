@@ -42,6 +42,7 @@ type decoder struct {
 	// spoils what comes next, even an IDR picture (coefficients of a macroblock, in
 	// H.264), so that at the next beginning another one takes its place.
 	dirty bool
+	taken int // packets it was given
 
 	codec     ingest.Codec
 	extradata []byte
@@ -85,6 +86,11 @@ func (d *decoder) Decode(p ingest.Packet, emit func(*Frame) error) error {
 	doubtful := d.trust.enter(p, s, id)
 	d.window.add(entry{id: id, packet: p, numbers: d.numbers, group: d.trust.group, damaged: doubtful})
 	frames, err := d.decode(p, id)
+	if err != nil && d.late(p, s) {
+		if frames, err = d.again(p, s, id, frames, emit); err != nil && d.av == nil {
+			return err
+		}
+	}
 	if err != nil {
 		err = d.failed(p, id, err)
 	} else if len(frames) == 0 && hidden(p) {
@@ -118,8 +124,34 @@ func (d *decoder) renew(codec ingest.Codec, s start, emit func(*Frame) error) er
 	return nil
 }
 
+// late tells whether an error at a packet may be about what came before it: some
+// decoders tell late, or stumble over what is left.
+func (d *decoder) late(p ingest.Packet, s start) bool {
+	return (s.kind == closed || s.kind == open) && d.taken > 1 && p.Codec != ingest.MJPEG && !d.av.FrameThreads()
+}
+
+// again decodes a packet that decoding can begin at with a new decoder, after what
+// the old one has to show.
+func (d *decoder) again(p ingest.Packet, s start, id uint64, frames []libav.Frame, emit func(*Frame) error) ([]libav.Frame, error) {
+	d.window.remove(id)
+	_, emitErr := d.emitAll(frames, emit)
+	if emitErr == nil {
+		_, emitErr = d.drain(emit)
+	}
+	d.shut()
+	if emitErr != nil {
+		return nil, emitErr
+	}
+	if err := d.open(p); err != nil {
+		return nil, err
+	}
+	d.window.add(entry{id: id, packet: p, numbers: d.numbers, group: id, damaged: d.trust.enter(p, s, id)})
+	return d.decode(p, id)
+}
+
 // decode gives a packet to FFmpeg and notes what it finds out about pictures.
 func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
+	d.taken++
 	frames, err := d.av.Decode(p.Data, int64(id), d.frames[:0])
 	if d.trial != "" && (err != nil || len(frames) > 0) {
 		frames, err = d.judge(p, id, frames, err)

@@ -54,17 +54,22 @@ func (d *decoder) openSoftware(p ingest.Packet) error {
 
 func (d *decoder) options(p ingest.Packet, device string) libav.DecoderOptions {
 	c := container(p)
+	frameThreads := !d.config.Live && d.config.Threads > 1 && device == ""
+	threads := d.config.Threads
+	if p.Codec == ingest.H264 && !frameThreads {
+		threads = 1 // FFmpeg does not see damage in slices that it decodes side by side
+	}
 	o := libav.DecoderOptions{
 		Codec: string(p.Codec), Extradata: p.Extradata, Width: c.Width, Height: c.Height, Tag: c.Tag,
-		BitsPerSample: c.BitsPerSample, PixelFormat: c.PixelFormat, Threads: d.config.Threads,
-		FrameThreads: !d.config.Live && d.config.Threads > 1 && device == "", LowDelay: d.config.Live, Device: device,
+		BitsPerSample: c.BitsPerSample, PixelFormat: c.PixelFormat, Threads: threads,
+		FrameThreads: frameThreads, LowDelay: d.config.Live, Device: device,
 	}
 	d.bound(&o)
 	return o
 }
 
 func (d *decoder) opened(p ingest.Packet, av avDecoder) {
-	d.dirty = false
+	d.dirty, d.taken = false, 0
 	d.av, d.codec, d.extradata, d.container = av, p.Codec, p.Extradata, container(p)
 	av.SetSkipFilter(d.filter.native())
 	d.tell(func(i *Info) { i.Decoder, i.HWAccel = av.Name(), "" })
