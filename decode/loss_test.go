@@ -59,49 +59,73 @@ var lossPatterns = map[string]lossPattern{
 // tally is what became of the packets of lossy streams.
 type tally struct{ given, whole, doubted, needlessly int }
 
-// TestLossIsExact loses packets as networks do and wants every picture that is not
-// marked to have all the samples of the same picture of the whole stream; and none
-// marked from a clean keyframe on, until the next loss.
-func TestLossIsExact(t *testing.T) {
+// original is a stream and what its pictures are when nothing is lost.
+type original struct {
+	name   string
+	list   []ingest.Packet
+	hasher decodetest.Hasher
+	index  map[time.Duration]uint64
+	sum    map[time.Duration]uint64
+}
+
+// TestStructures holds the decoder to what streams of every structure look like
+// when nothing is lost or left out.
+func TestStructures(t *testing.T) {
 	for _, c := range lossClips {
 		t.Run(c.name, func(t *testing.T) {
-			list := lossClip(t, c.name, c.args)
-			hasher := decodetest.NewHasher()
-			want := map[time.Duration]uint64{}
-			run(t, decode.Config{Threads: 1}, list, nil, func(f *decode.Frame) {
+			o := original{
+				name: c.name, list: lossClip(t, c.name, c.args), hasher: decodetest.NewHasher(),
+				index: map[time.Duration]uint64{}, sum: map[time.Duration]uint64{},
+			}
+			run(t, decode.Defaults(), o.list, nil, func(f *decode.Frame) {
 				if f.Damaged {
 					t.Errorf("picture at %v of the whole stream is marked", f.PTS)
 				}
-				want[f.PTS] = hasher.Sum(f)
+				o.index[f.PTS], o.sum[f.PTS] = f.Index, o.hasher.Sum(f)
 			})
-			var sum tally
-			for name, lost := range lossPatterns {
-				for seed := range uint64(4) {
-					config := decode.Config{Threads: 1, Live: true}
-					if seed%4 == 3 {
-						config = decode.Config{Threads: 3}
-					}
-					got := lossy(t, config, list, lost, rand.New(rand.NewPCG(seed, 7)), seed%2 == 1, false, hasher, want)
-					if got.wrong > 0 {
-						t.Errorf("%s, seed %d, %d threads: %d of %d unmarked pictures are not whole, the first at %v",
-							name, seed, config.Threads, got.wrong, got.whole, got.firstWrong)
-					}
-					// Frame threads do not tell which packet an error is about.
-					if got.late > 0 && config.Threads == 1 {
-						t.Errorf("%s, seed %d, %d threads: %d pictures are marked after a clean keyframe, the first at %v", name, seed, config.Threads, got.late, got.firstLate)
-					}
-					sum.given += got.given
-					sum.whole += got.whole
-					sum.doubted += got.doubted
-					sum.needlessly += got.needlessly
-				}
+			t.Run("loss", o.lossIsExact)
+			t.Run("skipping", o.skippingIsExact)
+			t.Run("keyframes only", o.keyframesOnly)
+			if o.name[:4] == "h265" || o.name == "h264-p.mkv" || o.name == "h264-refresh.mkv" {
+				t.Run("untold loss", o.untoldLoss)
 			}
-			t.Logf("of %d packets given %d gave whole pictures, %d (%.0f %%) marked ones, of which %d needlessly", sum.given, sum.whole,
-				sum.doubted, 100*float64(sum.doubted)/float64(sum.given), sum.needlessly)
-			if sum.whole < sum.given/20 {
-				t.Errorf("only %d of %d pictures are whole", sum.whole, sum.given)
+			if strings.Contains(o.name, "h264-refresh") { // x265 writes no recovery points
+				t.Run("refresh start", o.refreshStart)
 			}
 		})
+	}
+}
+
+// lossIsExact loses packets as networks do and wants every picture that is not
+// marked to have all the samples of the same picture of the whole stream; and none
+// marked from a clean keyframe on, until the next loss.
+func (o original) lossIsExact(t *testing.T) {
+	var sum tally
+	for name, lost := range lossPatterns {
+		for seed := range uint64(4) {
+			config := decode.Config{Threads: 1, Live: true}
+			if seed%4 == 3 {
+				config = decode.Config{Threads: 3}
+			}
+			got := o.lossy(t, config, lost, rand.New(rand.NewPCG(seed, 7)), seed%2 == 1, false)
+			if got.wrong > 0 {
+				t.Errorf("%s, seed %d, %d threads: %d of %d unmarked pictures are not whole, the first at %v",
+					name, seed, config.Threads, got.wrong, got.whole, got.firstWrong)
+			}
+			// Frame threads do not tell which packet an error is about.
+			if got.late > 0 && config.Threads == 1 {
+				t.Errorf("%s, seed %d, %d threads: %d pictures are marked after a clean keyframe, the first at %v", name, seed, config.Threads, got.late, got.firstLate)
+			}
+			sum.given += got.given
+			sum.whole += got.whole
+			sum.doubted += got.doubted
+			sum.needlessly += got.needlessly
+		}
+	}
+	t.Logf("of %d packets given %d gave whole pictures, %d (%.0f %%) marked ones, of which %d needlessly", sum.given, sum.whole,
+		sum.doubted, 100*float64(sum.doubted)/float64(sum.given), sum.needlessly)
+	if sum.whole < sum.given/20 {
+		t.Errorf("only %d of %d pictures are whole", sum.whole, sum.given)
 	}
 }
 
@@ -111,16 +135,15 @@ type lossyResult struct {
 	firstWrong, firstLate time.Duration
 }
 
-// lossy decodes what is left of list, passing over some of what nothing depends on
-// when skip is set.
-func lossy(t *testing.T, c decode.Config, list []ingest.Packet, lost lossPattern, r *rand.Rand, skip, untold bool,
-	hasher decodetest.Hasher, want map[time.Duration]uint64) (got lossyResult) {
+// lossy decodes what is left of the stream, passing over some of what nothing
+// depends on when skip is set.
+func (o original) lossy(t *testing.T, c decode.Config, lost lossPattern, r *rand.Rand, skip, untold bool) (got lossyResult) {
 	t.Helper()
 	clean := map[time.Duration]bool{} // pictures that nothing was lost for since their keyframe
 	whole, key := false, time.Duration(0)
-	left := make([]ingest.Packet, 0, len(list))
+	left := make([]ingest.Packet, 0, len(o.list))
 	broken := false
-	for i, p := range list {
+	for i, p := range o.list {
 		if lost(r, i, p) {
 			broken, whole = true, false
 			continue
@@ -135,7 +158,7 @@ func lossy(t *testing.T, c decode.Config, list []ingest.Packet, lost lossPattern
 	pass := func(p ingest.Packet) bool { return skip && p.Disposable && r.IntN(2) == 0 }
 	got.given = len(left)
 	run(t, c, left, pass, func(f *decode.Frame) {
-		same := hasher.Sum(f) == want[f.PTS]
+		same := o.hasher.Sum(f) == o.sum[f.PTS]
 		switch {
 		case f.Damaged:
 			got.doubted++
@@ -159,66 +182,46 @@ func lossy(t *testing.T, c decode.Config, list []ingest.Packet, lost lossPattern
 	return got
 }
 
-// TestUntoldLoss loses pictures that others refer to without a word: H.265 shows it
-// by the pictures it says it refers to, H.264 by its frame numbers, which FFmpeg
-// does not follow across pictures that nothing refers to.
-func TestUntoldLoss(t *testing.T) {
-	for _, c := range lossClips {
-		if c.name[:4] != "h265" && c.name != "h264-p.mkv" && c.name != "h264-refresh.mkv" {
-			continue
+// untoldLoss loses pictures that others refer to without a word: H.265 shows it by
+// the pictures it says it refers to, H.264 by its frame numbers, which FFmpeg does
+// not follow across pictures that nothing refers to.
+func (o original) untoldLoss(t *testing.T) {
+	for seed := range uint64(8) {
+		config := decode.Config{Threads: 1 + 2*int(seed%2)}
+		lost := func(r *rand.Rand, _ int, p ingest.Packet) bool {
+			return !p.Keyframe && !p.Disposable && r.IntN(30) == 0
 		}
-		t.Run(c.name, func(t *testing.T) {
-			list := lossClip(t, c.name, c.args)
-			hasher := decodetest.NewHasher()
-			want := map[time.Duration]uint64{}
-			run(t, decode.Config{Threads: 1}, list, nil, func(f *decode.Frame) { want[f.PTS] = hasher.Sum(f) })
-			for seed := range uint64(8) {
-				config := decode.Config{Threads: 1 + 2*int(seed%2)}
-				lost := func(r *rand.Rand, _ int, p ingest.Packet) bool {
-					return !p.Keyframe && !p.Disposable && r.IntN(30) == 0
-				}
-				got := lossy(t, config, list, lost, rand.New(rand.NewPCG(seed, 7)), false, true, hasher, want)
-				if got.wrong > 0 || got.whole == 0 {
-					t.Errorf("seed %d, %d threads: %d of %d unmarked pictures are not whole, the first at %v", seed, config.Threads, got.wrong, got.whole, got.firstWrong)
-				}
-			}
-		})
+		got := o.lossy(t, config, lost, rand.New(rand.NewPCG(seed, 7)), false, true)
+		if got.wrong > 0 || got.whole == 0 {
+			t.Errorf("seed %d, %d threads: %d of %d unmarked pictures are not whole, the first at %v", seed, config.Threads, got.wrong, got.whole, got.firstWrong)
+		}
 	}
 }
 
-// TestRefreshStart begins in the middle of streams that have one keyframe ever, at
-// each of their recovery points.
-func TestRefreshStart(t *testing.T) {
-	for _, c := range lossClips {
-		if !strings.Contains(c.name, "h264-refresh") { // x265 writes no recovery points
+// refreshStart begins in the middle of a stream that has one keyframe ever, at each
+// of its recovery points.
+func (o original) refreshStart(t *testing.T) {
+	starts, recovered := 0, 0
+	for i, p := range o.list {
+		if i == 0 || !p.Keyframe { // the file's word for a recovery point
 			continue
 		}
-		t.Run(c.name, func(t *testing.T) {
-			list := lossClip(t, c.name, c.args)
-			hasher := decodetest.NewHasher()
-			_, want := whole(t, list, hasher)
-			starts, recovered := 0, 0
-			for i := 1; i < len(list); i++ {
-				if !list[i].Keyframe { // the file's word for a recovery point
-					continue
-				}
-				starts++
-				marked, unmarked := 0, 0
-				run(t, decode.Config{Threads: 1, Live: true}, list[i:], nil, func(f *decode.Frame) {
-					if f.Damaged {
-						marked++
-					} else if unmarked++; hasher.Sum(f) != want[f.PTS] {
-						t.Errorf("start at %v: the unmarked picture at %v is not whole", list[i].PTS, f.PTS)
-					}
-				})
-				if unmarked > 0 {
-					recovered++
-				}
+		starts++
+		unmarked := 0
+		run(t, decode.Config{Threads: 1, Live: true}, o.list[i:], nil, func(f *decode.Frame) {
+			if f.Damaged {
+				return
 			}
-			if recovered == 0 || starts < 2 {
-				t.Errorf("%d of %d starts ever recovered", recovered, starts)
+			if unmarked++; o.hasher.Sum(f) != o.sum[f.PTS] {
+				t.Errorf("start at %v: the unmarked picture at %v is not whole", p.PTS, f.PTS)
 			}
 		})
+		if unmarked > 0 {
+			recovered++
+		}
+	}
+	if recovered == 0 || starts < 2 {
+		t.Errorf("%d of %d starts ever recovered", recovered, starts)
 	}
 }
 

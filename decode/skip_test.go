@@ -20,117 +20,103 @@ func whole(t *testing.T, list []ingest.Packet, hasher decodetest.Hasher) (index,
 	return index, sum
 }
 
-// TestSkippingIsExact passes over packets as a sampler may (pictures that nothing
+// skippingIsExact passes over packets as a sampler may (pictures that nothing
 // refers to; all but keyframes; now this, now that) and wants every picture that
 // comes out to be the one of that index and time, and none marked.
-func TestSkippingIsExact(t *testing.T) {
-	for _, c := range lossClips {
-		t.Run(c.name, func(t *testing.T) {
-			list := lossClip(t, c.name, c.args)
-			hasher := decodetest.NewHasher()
-			index, sum := whole(t, list, hasher)
-			for mode, want := range map[string]func(p ingest.Packet) bool{
-				"nonref": func(p ingest.Packet) bool { return p.Disposable },
-				"nonkey": func(p ingest.Packet) bool { return !startsClean(p) || !p.Keyframe },
-			} {
-				decoded, shown := 0, 0
-				pass := func(p ingest.Packet) bool {
-					if want(p) {
-						return true
-					}
-					decoded++
-					return false
-				}
-				run(t, decode.Config{Threads: 1, Live: true}, list, pass, func(f *decode.Frame) {
-					shown++
-					if f.Damaged || f.Index != index[f.PTS] || hasher.Sum(f) != sum[f.PTS] {
-						t.Errorf("%s: picture at %v: index %d, want %d; damaged %v; the same %v", mode, f.PTS, f.Index, index[f.PTS], f.Damaged, hasher.Sum(f) == sum[f.PTS])
-					}
-				})
-				if hiddenOnes := decoded - shown; hiddenOnes > len(list)/10 || shown == 0 {
-					t.Errorf("%s: %d pictures of %d packets decoded", mode, shown, decoded)
-				}
+func (o original) skippingIsExact(t *testing.T) {
+	for mode, want := range map[string]func(p ingest.Packet) bool{
+		"nonref": func(p ingest.Packet) bool { return p.Disposable },
+		"nonkey": func(p ingest.Packet) bool { return !startsClean(p) || !p.Keyframe },
+	} {
+		decoded, shown := 0, 0
+		pass := func(p ingest.Packet) bool {
+			if want(p) {
+				return true
 			}
-			leads := map[time.Duration]bool{}
-			latest := time.Duration(0)
-			for _, p := range list {
-				leads[p.PTS] = p.PTS < latest
-				if p.Keyframe {
-					latest = p.PTS
-				}
-			}
-			r := rand.New(rand.NewPCG(1, 2))
-			untilKey := false
-			shown := 0
-			run(t, decode.Config{Threads: 1, Live: true}, list, func(p ingest.Packet) bool {
-				if p.Keyframe && startsClean(p) {
-					untilKey = false
-				} else if r.IntN(20) == 0 {
-					untilKey = true
-				}
-				return untilKey || p.Disposable && r.IntN(2) == 0
-			}, func(f *decode.Frame) {
-				// Pictures that lead to a keyframe of an open group refer to what was passed over.
-				if shown++; f.Damaged != leads[f.PTS] && f.Damaged || !f.Damaged && (f.Index != index[f.PTS] || hasher.Sum(f) != sum[f.PTS]) {
-					t.Errorf("mixed: picture at %v: index %d, want %d; damaged %v; the same %v", f.PTS, f.Index, index[f.PTS], f.Damaged, hasher.Sum(f) == sum[f.PTS])
-				}
-			})
-			if shown < 10 && !strings.Contains(c.name, "refresh") {
-				t.Errorf("mixed: only %d pictures", shown)
+			decoded++
+			return false
+		}
+		run(t, decode.Config{Threads: 1, Live: true}, o.list, pass, func(f *decode.Frame) {
+			shown++
+			if f.Damaged || f.Index != o.index[f.PTS] || o.hasher.Sum(f) != o.sum[f.PTS] {
+				t.Errorf("%s: picture at %v: index %d, want %d; damaged %v; the same %v", mode, f.PTS, f.Index, o.index[f.PTS], f.Damaged, o.hasher.Sum(f) == o.sum[f.PTS])
 			}
 		})
+		if hiddenOnes := decoded - shown; hiddenOnes > len(o.list)/10 || shown == 0 {
+			t.Errorf("%s: %d pictures of %d packets decoded", mode, shown, decoded)
+		}
+	}
+	leads := map[time.Duration]bool{}
+	latest := time.Duration(0)
+	for _, p := range o.list {
+		leads[p.PTS] = p.PTS < latest
+		if p.Keyframe {
+			latest = p.PTS
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	untilKey := false
+	shown := 0
+	run(t, decode.Config{Threads: 1, Live: true}, o.list, func(p ingest.Packet) bool {
+		if p.Keyframe && startsClean(p) {
+			untilKey = false
+		} else if r.IntN(20) == 0 {
+			untilKey = true
+		}
+		return untilKey || p.Disposable && r.IntN(2) == 0
+	}, func(f *decode.Frame) {
+		// Pictures that lead to a keyframe of an open group refer to what was passed over.
+		if shown++; f.Damaged != leads[f.PTS] && f.Damaged || !f.Damaged && (f.Index != o.index[f.PTS] || o.hasher.Sum(f) != o.sum[f.PTS]) {
+			t.Errorf("mixed: picture at %v: index %d, want %d; damaged %v; the same %v", f.PTS, f.Index, o.index[f.PTS], f.Damaged, o.hasher.Sum(f) == o.sum[f.PTS])
+		}
+	})
+	if shown < 10 && !strings.Contains(o.name, "refresh") {
+		t.Errorf("mixed: only %d pictures", shown)
 	}
 }
 
-// TestKeyframesOnly wants each keyframe out of the call that brought it, though its
+// keyframesOnly wants each keyframe out of the call that brought it, though its
 // stream reorders pictures, and whole groups again once that ends.
-func TestKeyframesOnly(t *testing.T) {
-	for _, c := range lossClips {
-		t.Run(c.name, func(t *testing.T) {
-			list := lossClip(t, c.name, c.args)
-			hasher := decodetest.NewHasher()
-			index, sum := whole(t, list, hasher)
-			d, err := decode.New(decode.Config{Threads: 1, Live: true, Frames: decodetest.Live(t)})
-			if err != nil {
+func (o original) keyframesOnly(t *testing.T) {
+	d, err := decode.New(decode.Config{Threads: 1, Live: true, Frames: decodetest.Live(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	d.(decode.Tuner).SetKeyframesOnly(true)
+	shown, refused, marked := 0, 0, 0
+	open := strings.Contains(o.name, "open") || strings.Contains(o.name, "radl") || strings.HasPrefix(o.name, "mpeg")
+	emit := func(f *decode.Frame) error {
+		defer f.Release()
+		if shown++; f.Damaged {
+			marked++
+		} else if f.Index != o.index[f.PTS] && !open || o.hasher.Sum(f) != o.sum[f.PTS] {
+			t.Errorf("picture at %v: index %d, want %d; the same %v", f.PTS, f.Index, o.index[f.PTS], o.hasher.Sum(f) == o.sum[f.PTS])
+		}
+		return nil
+	}
+	half := len(o.list)/2 + 5
+	for i, p := range o.list {
+		switch {
+		case i >= half:
+			d.(decode.Tuner).SetKeyframesOnly(false)
+			if err := d.Decode(p, emit); errors.Is(err, decode.ErrNoKeyframe) {
+				refused++
+			} else if err != nil {
 				t.Fatal(err)
 			}
-			defer d.Close()
-			d.(decode.Tuner).SetKeyframesOnly(true)
-			shown, refused, marked := 0, 0, 0
-			open := strings.Contains(c.name, "open") || strings.Contains(c.name, "radl") || strings.HasPrefix(c.name, "mpeg")
-			emit := func(f *decode.Frame) error {
-				defer f.Release()
-				if shown++; f.Damaged {
-					marked++
-				} else if f.Index != index[f.PTS] && !open || hasher.Sum(f) != sum[f.PTS] {
-					t.Errorf("picture at %v: index %d, want %d; the same %v", f.PTS, f.Index, index[f.PTS], hasher.Sum(f) == sum[f.PTS])
-				}
-				return nil
-			}
-			half := len(list)/2 + 5
-			for i, p := range list {
-				switch {
-				case i >= half:
-					d.(decode.Tuner).SetKeyframesOnly(false)
-					if err := d.Decode(p, emit); errors.Is(err, decode.ErrNoKeyframe) {
-						refused++
-					} else if err != nil {
-						t.Fatal(err)
-					}
-				case p.Keyframe && startsClean(p):
-					before := shown
-					if err := d.Decode(p, emit); err != nil || shown != before+1 || marked > 0 || d.Pending() != 0 {
-						t.Fatalf("keyframe at %v: %d pictures came out, %d marked, %d pending, error %v", p.PTS, shown-before, marked, d.Pending(), err)
-					}
-				default:
-					d.Skip(p)
-				}
-			}
+		case p.Keyframe && startsClean(p):
 			before := shown
-			if err := d.Flush(emit); err != nil || before < 2 || refused+marked > len(list)-half || shown-marked < len(list)/3 && !strings.Contains(c.name, "refresh") {
-				t.Errorf("%d pictures, %d marked, %d refused, error %v", shown, marked, refused, err)
+			if err := d.Decode(p, emit); err != nil || shown != before+1 || marked > 0 || d.Pending() != 0 {
+				t.Fatalf("keyframe at %v: %d pictures came out, %d marked, %d pending, error %v", p.PTS, shown-before, marked, d.Pending(), err)
 			}
-		})
+		default:
+			d.Skip(p)
+		}
+	}
+	before := shown
+	if err := d.Flush(emit); err != nil || before < 2 || refused+marked > len(o.list)-half || shown-marked < len(o.list)/3 && !strings.Contains(o.name, "refresh") {
+		t.Errorf("%d pictures, %d marked, %d refused, error %v", shown, marked, refused, err)
 	}
 }
 
