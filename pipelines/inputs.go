@@ -18,7 +18,7 @@ func (p *Pipeline) addInputs(s *stream, st *spec.Stream, o Options) error {
 	}
 	if st.OnDemand {
 		s.pull.demand = newDemand()
-		s.status.s.State = idle
+		s.status.s.State, s.status.s.OnDemand = idle, true
 		s.watch.packets.told, s.watch.frames.told = s.pull.demand.add, s.pull.demand.add
 	}
 	if views := st.Viewed(); views != nil {

@@ -13,7 +13,8 @@ type StreamStatus struct {
 	Name          string             `json:"name"`
 	Title         string             `json:"title,omitempty"`
 	Kind          string             `json:"kind"`
-	State         string             `json:"state"` // starting, online (pictures come), offline, idle (on demand, nobody watches), ended
+	State         string             `json:"state"`               // starting, online (pictures come), offline, idle (on demand, nobody watches), ended
+	OnDemand      bool               `json:"on_demand,omitempty"` // read only while somebody watches
 	Reason        *detect.ReasonInfo `json:"reason,omitempty"`
 	Epoch         string             `json:"epoch,omitempty"`
 	Codec         string             `json:"codec,omitempty"`

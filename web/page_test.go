@@ -24,7 +24,7 @@ streams:
     title: North side
     lines: { path: { points: [[0.25, 0.92], [0.62, 0.28]] } }
     zones: { lawn: { polygon: [[0.02, 0.45], [0.36, 0.32], [0.42, 0.5], [0.05, 0.75]] } }
-  marks: { url: "${MARKS}" }
+  marks: { url: "${MARKS}", on_demand: true }
   old: { url: "file:${OLD}", pace: realtime, loop: true, detect: { fps: 5 } }
   gone: { url: "rtsp://127.0.0.1:1/none" }
 rules:
@@ -66,8 +66,8 @@ func TestChromiumLooksAtThePage(t *testing.T) {
 	leavesNothing(t)
 	cams := cameras(t, map[string]string{"north": video, "marks": marks})
 	s := newStation(t, pageStation, map[string]string{"NORTH": cams.URL("north"), "MARKS": cams.URL("marks"), "OLD": old})
-	until(t, 20*time.Second, "two cameras online", func() bool {
-		return s.state("north").State == "online" && s.state("marks").State == "online"
+	until(t, 20*time.Second, "a camera online, and one that nobody watches yet", func() bool {
+		return s.state("north").State == "online" && s.state("marks").State == "idle"
 	})
 	var got seen
 	if err := json.Unmarshal(node(t, browserTime, "page.mjs", browser, filepath.Join(testkit.Root(t), ".deps"), s.URL()), &got); err != nil {

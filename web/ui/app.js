@@ -50,6 +50,7 @@ function away(stream) {
   const reason = [stream.reason?.code?.replace('_', ' '), stream.reason?.message].filter(Boolean).join(': ');
   switch (stream.state) {
     case 'online': return undefined;
+    case 'idle': return 'connecting';
     case 'starting': return stream.kind === 'whip' ? `waiting for a publisher at /whip/${stream.name}` : 'connecting';
     case 'offline': return `offline${reason ? ` · ${reason}` : ''}`;
     default: return stream.state;
@@ -60,7 +61,8 @@ function updateTile(stream) {
   const tile = tiles.get(stream.name) ?? addTile(stream);
   const { part, overlay, player } = tile;
   tile.stream = stream;
-  player.online = stream.state === 'online';
+  // Who watches is what makes a stream on demand come.
+  player.online = stream.state === 'online' || Boolean(stream.on_demand) && stream.state !== 'ended' && !document.hidden;
   const badge = part('.state');
   badge.textContent = stream.state;
   badge.className = `state badge ${stream.state}`;
