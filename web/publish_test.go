@@ -127,7 +127,7 @@ func TestChromiumPublishesEveryCodec(t *testing.T) {
 		Codec, As, Epoch string
 		Status, Width    int
 	}
-	out := node(t, browserTime, "codecs.mjs", browser, filepath.Join(testkit.Root(t), ".deps"), withLogin(s.URL()), still, "lobby-t0ken", "VP9", "AV1", "H264", "VP8")
+	out := node(t, browserTime, "codecs.mjs", browser, filepath.Join(testkit.Root(t), ".deps"), withLogin(s.URL()), still, "lobby-t0ken", "VP9", "AV1", "H264", "VP8", "VP8/3")
 	if err := json.Unmarshal(out, &got); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +141,9 @@ func TestChromiumPublishesEveryCodec(t *testing.T) {
 			t.Errorf("%+v", g)
 		}
 		epochs[g.Epoch] = true
+	}
+	if last := got[len(got)-1]; last.Width != 320 {
+		t.Errorf("of three sizes the one %d wide is sent", last.Width)
 	}
 	if len(epochs) < 3 {
 		t.Errorf("%d epochs in %s", len(epochs), out)

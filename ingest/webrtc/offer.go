@@ -45,7 +45,8 @@ func parseOffer(text string) (offer, error) {
 		return offer{}, err
 	}
 	o := offer{sdp: text, video: video, sound: offeredSound(session), ufrags: ufrags(session)}
-	if dropUnexplained(session) {
+	unexplained, simulcast := dropUnexplained(session), dropSimulcast(session)
+	if unexplained || simulcast {
 		data, err := session.Marshal()
 		if err != nil {
 			return offer{}, errBadOffer
@@ -72,6 +73,17 @@ func dropUnexplained(session *sdp.SessionDescription) (dropped bool) {
 		if len(known) > 0 && len(known) < len(m.MediaName.Formats) {
 			m.MediaName.Formats, dropped = known, true
 		}
+	}
+	return dropped
+}
+
+// dropSimulcast takes out that a picture may come in several sizes, and says
+// whether it was offered: without it in the answer one is sent, the first.
+func dropSimulcast(session *sdp.SessionDescription) (dropped bool) {
+	for _, m := range session.MediaDescriptions {
+		before := len(m.Attributes)
+		m.Attributes = slices.DeleteFunc(m.Attributes, func(a sdp.Attribute) bool { return a.Key == "simulcast" || a.Key == "rid" })
+		dropped = dropped || len(m.Attributes) < before
 	}
 	return dropped
 }

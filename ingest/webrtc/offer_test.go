@@ -60,3 +60,23 @@ func TestOfferedCodecs(t *testing.T) {
 		}
 	}
 }
+
+// What the library would refuse, or wait for in vain, is taken out of an offer.
+func TestOfferIsSimplified(t *testing.T) {
+	o, err := parseOffer(browser + "a=rid:h send\r\na=rid:l send\r\na=simulcast:send h;l\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, gone := range []string{"a=rid", "a=simulcast", " 39"} { // 39 is a format that nothing explains
+		if strings.Contains(o.sdp, gone) {
+			t.Errorf("%q is still there", gone)
+		}
+	}
+	if !strings.Contains(o.sdp, "m=video 9 UDP/TLS/RTP/SAVPF 98 96 97 102 104 106\r\n") {
+		t.Errorf("what is left is\n%s", o.sdp)
+	}
+	plain := strings.Replace(browser, " 39", "", 1)
+	if o, err := parseOffer(plain); err != nil || o.sdp != plain {
+		t.Errorf("a plain offer is changed (%v)", err)
+	}
+}

@@ -1,5 +1,5 @@
-// Publishes a fake camera to the stream "lobby", in one codec after the other, from
-// a page of another origin. Each takes over from the one before, once the stream
+// Publishes a fake camera to the stream "lobby", in one codec after the other (CODEC/N
+// offers N sizes), from a page of another origin. Each takes over from the one before, once the stream
 // shows 10 more packets in that codec. Prints what the stream was then as JSON.
 // usage: codecs.mjs CHROMIUM DEPS URL CAMERA.y4m TOKEN CODEC…
 import { readFile } from 'node:fs/promises';
@@ -13,11 +13,12 @@ const stream = async () => (await fetch(`${at.origin}/api/v1/streams/lobby`, { h
 
 const seen = [];
 let last = '';
-for (const codec of codecs) {
+for (const name of codecs) {
+  const [codec, sizes] = name.split('/');
   const page = await browser.newPage();
   await page.route('**/publish.html', async (route) => route.fulfill({ contentType: 'text/html', body: await readFile(new URL('publish.html', import.meta.url)) }));
   await page.goto(`${elsewhere}/publish.html`);
-  const status = await page.evaluate(([u, t, c]) => publish(u, t, c), [`${at.origin}/whip/lobby`, token, codec]);
+  const status = await page.evaluate(([u, t, c, n]) => publish(u, t, c, n), [`${at.origin}/whip/lobby`, token, codec, Number(sizes ?? 1)]);
   if (status !== 201) {
     seen.push({ codec, status });
     continue;
