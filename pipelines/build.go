@@ -166,6 +166,9 @@ func (p *Pipeline) newStream(st *spec.Stream, o Options) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t, ok := decoder.(decode.Tuner); ok && st.Decode.Skip == string(SkipNonkey) {
+		t.SetKeyframesOnly(true)
+	}
 	looks, err := newQuality(st.Quality)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ func (s *stream) useFrames() {
 func (s *stream) frame(f *decode.Frame) {
 	s.watch.frame(f)
 	s.status.size(f.Width, f.Height)
-	if s.live && s.analyst.behind() {
+	if !s.lossless && s.analyst.behind() {
 		s.ledger.skip("behind")
 		return
 	}

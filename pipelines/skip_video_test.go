@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sightline/decode"
 	"sightline/decode/decodetest"
 	"sightline/ingest"
@@ -50,6 +52,7 @@ func decodeClip(t testing.TB, path string, seed maphash.Seed, fps float64, skip 
 		t.Fatal(err)
 	}
 	defer d.Close()
+	d.(decode.Tuner).SetKeyframesOnly(skip == SkipNonkey)
 	h := &hashing{seed: seed}
 	s := &stream{
 		name: "clip", live: true, analyze: true, hold: true, log: slog.New(slog.DiscardHandler), decoder: d, gate: newGate(2, 1, threadTime),
@@ -82,7 +85,11 @@ func TestSkippingChangesNoPicture(t *testing.T) {
 	for _, c := range structures {
 		t.Run(c.name, func(t *testing.T) {
 			path := structured(t, c.params, 320, 240, frames)
+			before := processTime(t)
 			everything := decodeClip(t, path, seed, 0, SkipNone)
+			if spent := processTime(t) - before; everything.cpu > spent || everything.cpu < spent/10 {
+				t.Errorf("decoding is said to have taken %v of the process's %v", everything.cpu, spent)
+			}
 			at := map[time.Duration]uint64{}
 			for _, f := range everything.inferred {
 				at[f.pts] = f.sum
@@ -96,11 +103,31 @@ func TestSkippingChangesNoPicture(t *testing.T) {
 			if len(at) != frames || len(none.inferred) != frames/5 || len(auto.inferred) < frames/5-1 || len(auto.inferred) > frames/5+1 {
 				t.Errorf("%d pictures; %d inferred, and %d with pictures skipped", len(at), len(none.inferred), len(auto.inferred))
 			}
+			for skip, least := range map[Skip]int{SkipNonref: frames / 4, SkipNonkey: frames / 60} {
+				told := decodeClip(t, path, seed, 0, skip)
+				for _, f := range told.inferred {
+					if at[f.pts] != f.sum {
+						t.Errorf("%s: the picture shown at %v is another", skip, f.pts)
+					}
+				}
+				if len(told.inferred) < least || uint64(len(told.inferred)) != told.pictures {
+					t.Errorf("%s: %d inferred of %d decoded", skip, len(told.inferred), told.pictures)
+				}
+			}
 			if float64(auto.pictures)*c.faster > float64(none.pictures) {
 				t.Errorf("%d of %d pictures were decoded", auto.pictures, none.pictures)
 			}
 		})
 	}
+}
+
+// processTime is the processor time of the whole process, as the system counts it.
+func processTime(t *testing.T) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkSkip is the processor time of decoding 1080p25 for 5 inferences a
