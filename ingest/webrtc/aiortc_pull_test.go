@@ -4,8 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"io"
 	"log/slog"
+	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -121,6 +129,7 @@ func TestPullAiortc(t *testing.T) {
 		"h264, TLS of an own authority": {"/h264", ingest.H264, []string{"--cert=" + certificate, "--key=" + key}, func(c *webrtc.PullConfig) { c.TLS.CA = certificate }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := serveClip(t, c.server...)
 			scheme := "whep://"
 			if strings.Contains(name, "TLS") {
@@ -141,17 +150,28 @@ func TestPullAiortc(t *testing.T) {
 // certify makes a certificate for 127.0.0.1 and its key.
 func certify(t *testing.T) (certificate, key string) {
 	t.Helper()
-	openssl, err := exec.LookPath("openssl")
-	testkit.Require(t, "openssl", err == nil, "install the Debian package openssl")
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	public, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
 	folder := t.TempDir()
 	certificate, key = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
-	command := exec.Command(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-		"-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if _, err := os.Stat(certificate); err != nil {
-		t.Fatal(err)
+	for path, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: public}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return certificate, key
 }

@@ -64,6 +64,7 @@ func TestAiortc(t *testing.T) {
 		{"vp8 with token", []string{"--codec=vp8", "--token=t0ken"}, ingest.VP8, "t0ken"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			source := newSource(func(config *webrtc.Config) { config.Token = c.token })
 			url := endpoint(t, source)
 			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
