@@ -382,3 +382,19 @@ func TestAFileInALoopComesBack(t *testing.T) {
 		}
 	})
 }
+
+// TestAPortInUseIsNotTriedWithoutPause has a source that waits for its sender fail
+// at once, over and over.
+func TestAPortInUseIsNotTriedWithoutPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPulled()
+		p.waits = true
+		p.inputs = []*input{p.try("srt://:9000?mode=listener", refuses())}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		p.run(ctx)
+		if n := len(p.tries); n < 50 || n > 150 {
+			t.Errorf("tried %d times in a minute", n)
+		}
+	})
+}

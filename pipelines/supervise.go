@@ -76,7 +76,7 @@ func (p *puller) run(ctx context.Context) error {
 		switch {
 		case !p.live && !(p.loops && worked && err != nil), err == nil && p.finite:
 			return err
-		case p.waits && !permanent(err):
+		case p.waits && !permanent(err) && time.Since(began) >= backoffFirst:
 			continue // the next publisher may be at the door
 		}
 		// What an attempt took counts: a camera that swallows packets is called again
