@@ -43,7 +43,8 @@ type Config struct {
 	// looking up its name on, and later how long it may stay silent.
 	Timeout time.Duration `yaml:"timeout"`
 	// KeyframeTimeout is how long pictures may come without one that decoding
-	// can start with. Some cameras send a keyframe every 10 s or 20 s only.
+	// can start with, and, where it is more than Timeout, how long packets may come
+	// that make no picture. Some cameras send a keyframe every 10 s or 20 s only.
 	KeyframeTimeout time.Duration `yaml:"keyframe_timeout"`
 }
 

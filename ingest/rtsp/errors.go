@@ -20,6 +20,7 @@ import (
 
 var (
 	errNoKeyframe = errors.New("pictures come, but none that decoding can start with")
+	errNoPicture  = errors.New("packets come, but no picture is whole")
 	errNoAnswer   = errors.New("the camera does not answer in time")
 	errSilent     = errors.New("the camera sends nothing")
 	errGoodbye    = errors.New("the camera ended the stream")

@@ -1,7 +1,6 @@
 package rtsp_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -195,8 +194,7 @@ func TestLossShowsAndTearsNothing(t *testing.T) {
 		if !intact[string(p.Data)] {
 			t.Errorf("packet %d is no access unit that the camera sent", seen)
 		}
-		tail := p.Data[bytes.LastIndexByte(p.Data, '#')+1:]
-		n, _ := strconv.Atoi(string(tail[:6]))
+		n := numberOf(p)
 		// A keyframe that lost only its parameter sets is whole again by the known ones.
 		missing := number >= 0 && n != (number+1)%len(made)
 		if missing && !p.Break || p.Break && !missing && !p.Keyframe {

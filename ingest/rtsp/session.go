@@ -43,6 +43,7 @@ type session struct {
 	stage     atomic.Pointer[string] // of opening
 	track     track
 	receiver  *rtp.Receiver
+	order     rtp.Reorderer // of packets that come by UDP
 	keyframes keyframes
 	sender    atomic.Uint32 // SSRC
 	faults    faults
@@ -126,6 +127,9 @@ func (c *session) open() error {
 		return failure(c.target, "describe", ingest.ReasonUnsupportedCodec, err)
 	}
 	c.receiver.SetExtensions(c.track.extensions)
+	if c.transport != TCP {
+		c.track.media, c.track.format = tap(c.track.media, c.track.format, c.onRTP)
+	}
 	var agreed *base.Response
 	if err := c.ask("setup", func() error {
 		agreed, err = c.client.Setup(described, c.track.media, 0, 0)
@@ -137,7 +141,9 @@ func (c *session) open() error {
 		c.keyframes.allowed = c.track.feedback
 	}
 	c.keyframes.own = c.client.Stats().Session.Medias[c.track.media].Formats[c.track.format].LocalSSRC
-	c.client.OnPacketRTP(c.track.media, c.track.format, c.onRTP)
+	if c.transport == TCP {
+		c.client.OnPacketRTP(c.track.media, c.track.format, c.onRTP)
+	}
 	c.client.OnPacketRTCP(c.track.media, c.onRTCP)
 	return c.ask("play", func() error {
 		_, err := c.client.Play(nil)
@@ -174,17 +180,28 @@ func (c *session) leave() {
 	c.client.Close()
 }
 
+// onRTP takes each packet as it arrives.
 func (c *session) onRTP(packet *pionrtp.Packet) {
 	c.heard.Store(true)
 	c.faults.clear()
 	c.sender.Store(packet.SSRC)
+	// These fail only when the session ends, and then nobody needs the error.
+	if now := time.Now(); c.transport == TCP {
+		_ = c.collect(packet, now)
+	} else {
+		_ = c.order.Push(packet, now, c.collect)
+	}
+	c.requestKeyframe()
+}
+
+// collect takes the packets in sequence.
+func (c *session) collect(packet *pionrtp.Packet, arrival time.Time) error {
 	withheld := c.receiver.Withheld()
-	// deliver fails only when the session ends, and then nobody needs the error.
-	_ = c.receiver.Push(packet, time.Now(), c.deliver)
+	err := c.receiver.Push(packet, arrival, c.deliver)
 	if c.receiver.Withheld() > withheld {
 		c.keyframes.want()
 	}
-	c.requestKeyframe()
+	return err
 }
 
 func (c *session) onFault(err error) {

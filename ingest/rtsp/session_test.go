@@ -214,33 +214,11 @@ func TestMulticast(t *testing.T) {
 // keyframes, which then cannot be sent.
 func TestUDPFromAnyPort(t *testing.T) {
 	units := frames(t, 10)
-	sender, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sender.Close()
-	var client *net.UDPAddr
-	f := newFake(t, plainSDP+"a=rtcp-fb:* nack pli\r\n", "", manners{
-		"SETUP": func(p *peer, r request) bool {
-			asked := r.header.Get("Transport")
-			m := clientPorts.FindStringSubmatch(asked)
-			if m == nil {
-				return p.reply(r, "461 Unsupported Transport", "")
-			}
-			client, _ = net.ResolveUDPAddr("udp4", "127.0.0.1:"+m[1])
-			return p.reply(r, "200 OK", "", "Session: 1234", "Transport: "+asked)
-		},
-		"PLAY": both((*peer).answer, beside(func(p *peer, _ request) bool {
-			for i := len(units) - 1; ; i++ { // not with a keyframe first
-				sender.WriteTo(looped(units, i), client)
-				select {
-				case <-time.After(5 * time.Millisecond):
-				case <-p.closed:
-					return false
-				}
-			}
-		})),
-	}, nil)
+	f := byUDP(t, plainSDP+"a=rtcp-fb:* nack pli\r\n", func(p *peer, write func([]byte)) {
+		for i := len(units) - 1; p.pause(5 * time.Millisecond); i++ { // not with a keyframe first
+			write(looped(units, i))
+		}
+	})
 	config := configFor(f.url())
 	config.Transport = rtsp.UDP
 	if packets, err := read(t, config, 15); err != nil {

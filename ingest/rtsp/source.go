@@ -98,7 +98,7 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 	silence := time.NewTimer(patience)
 	defer silence.Stop()
 	var keyframe <-chan time.Time
-	opened, seen := c.opened, false
+	opened, seen, latest := c.opened, false, time.Now()
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	for {
@@ -110,6 +110,7 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 			opened = nil
 			c.connected()
 			defer c.disconnected()
+			latest = time.Now()
 			silence.Reset(patience)
 			if !seen {
 				keyframe = time.After(c.source.config.KeyframeTimeout)
@@ -120,14 +121,15 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 			if err := emit(p); err != nil {
 				return err
 			}
+			latest = time.Now()
 			if opened == nil {
 				silence.Reset(patience)
 			}
 		case <-silence.C:
 			if opened != nil {
 				return failure(c.target, *c.stage.Load(), ingest.ReasonTimeout, errNoAnswer)
-			} else if !c.heard.Swap(false) {
-				return failure(c.target, "read", ingest.ReasonTimeout, c.faults.silence())
+			} else if err := c.silent(seen, latest); err != nil {
+				return err
 			}
 			silence.Reset(patience)
 		case <-look.C:
@@ -135,7 +137,9 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 				ingest.Withheld(ctx)
 			}
 		case <-keyframe:
-			return failure(c.target, "read", ingest.ReasonNoKeyframe, errNoKeyframe)
+			if c.receiver.Withheld() > 0 {
+				return failure(c.target, "read", ingest.ReasonNoKeyframe, errNoKeyframe)
+			}
 		case cause := <-c.over:
 			return failure(c.target, "read", ingest.ReasonEnded, cause)
 		case err := <-c.ended:
@@ -144,6 +148,22 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 			return ctx.Err()
 		}
 	}
+}
+
+// silent is why the session ends when no picture has come for the patience of the
+// configuration, nil when it goes on: packets came, and the latest picture, or the
+// start, is not that long ago.
+func (c *session) silent(seen bool, latest time.Time) error {
+	config := c.source.config
+	switch {
+	case !c.heard.Swap(false):
+		return failure(c.target, "read", ingest.ReasonTimeout, c.faults.silence())
+	case time.Since(latest) < max(config.Timeout, config.KeyframeTimeout):
+		return nil
+	case !seen && c.receiver.Withheld() > 0:
+		return failure(c.target, "read", ingest.ReasonNoKeyframe, errNoKeyframe)
+	}
+	return failure(c.target, "read", ingest.ReasonDamaged, errNoPicture)
 }
 
 // whyEnded is why the client stopped by itself. If that was while opening, opening
