@@ -213,7 +213,7 @@ func TestAStuckEngineStallsNoCamera(t *testing.T) {
 		defer cancel()
 		finished := make(chan error, 1)
 		go func() { finished <- s.run(ctx) }()
-		time.Sleep(595 * time.Second)
+		time.Sleep(595*time.Second + 50*time.Millisecond)
 		l := s.ledger.snapshot()
 		if l.Received < 5940 || l.Decoded != l.Received || l.Skipped["replaced"] < 5900 || l.InFlight > 4 {
 			t.Errorf("while the engine hangs: %+v", l)
@@ -239,7 +239,7 @@ func TestAStuckListenerStallsNoCamera(t *testing.T) {
 		defer cancel()
 		finished := make(chan error, 1)
 		go func() { finished <- s.run(ctx) }()
-		time.Sleep(595 * time.Second)
+		time.Sleep(595*time.Second + 50*time.Millisecond)
 		l := s.ledger.snapshot()
 		if l.Received < 5940 || l.Decoded != l.Received || l.InFlight > backlog+4 || l.Skipped["behind"] < 5800 {
 			t.Errorf("while the listener hangs: %+v", l)
@@ -334,4 +334,31 @@ func (d *changing) Decode(p ingest.Packet, emit func(*decode.Frame) error) error
 		other.Epoch, other.PTS, other.Captured, other.Keyframe = f.Epoch, f.PTS, f.Captured, p.Keyframe
 		return emit(other)
 	})
+}
+
+// holding is a sampler that never makes up its mind.
+type holding struct{ quiet }
+
+func (holding) Packet(PacketInfo) (Decision, string) { return HoldPacket, skippedTail }
+
+// TestWhatIsHeldIsBounded by its number and by its bytes; a keyframe frees it.
+func TestWhatIsHeldIsBounded(t *testing.T) {
+	for _, size := range []int{100, 3 << 20} {
+		d := &fakeDecoder{}
+		s, _ := newTestStream(t, true, &ingesttest.Scripted{}, d)
+		s.sampler = holding{}
+		most := 0
+		for i := range 2000 {
+			p := ingest.Packet{Epoch: "e", PTS: time.Duration(i) * time.Millisecond, Data: make([]byte, size), Keyframe: i == 0 || i == 1999}
+			s.ledger.receive()
+			s.packet(p)
+			most = max(most, len(s.held.packets))
+			if s.held.bytes > heldBytes || most > heldPackets || int(s.heldNow.Load()) != s.held.bytes {
+				t.Fatalf("%d packets and %d bytes are held, said to be %d", most, s.held.bytes, s.heldNow.Load())
+			}
+		}
+		if l := s.ledger.snapshot(); len(s.held.packets) != 1 || l.Decoded == 0 || l.Received != l.Decoded+sum(l.Undecoded)+l.InDecoder || l.InDecoder != 1 {
+			t.Errorf("%d are held after a keyframe: %+v", len(s.held.packets), l)
+		}
+	}
 }
