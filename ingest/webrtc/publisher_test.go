@@ -1,6 +1,7 @@
 package webrtc_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -24,6 +25,9 @@ import (
 )
 
 const frameTime = 20 * time.Millisecond
+
+// otherMark ends the frames of a publisher's second picture.
+var otherMark = []byte("#other")
 
 // endpoint serves a source's WHIP endpoint as package web does.
 func endpoint(t *testing.T, source *webrtc.Source) string {
@@ -49,8 +53,9 @@ type publisher struct {
 	url, token string
 	codec      pion.RTPCodecCapability
 	frames     []ingest.Packet
-	next       func(i int) []byte // in place of frames, if set
-	audio      bool               // offers sound, too
+	next       func(i int) []byte           // in place of frames, if set
+	audio      bool                         // offers sound, too
+	other      *pion.TrackLocalStaticSample // a second picture, if set
 	client     *http.Client
 	networks   []pion.NetworkType // all when empty
 	keyframes  atomic.Int64       // asked for
@@ -136,6 +141,11 @@ func (p *publisher) connect(ctx context.Context) (int, string, *pion.PeerConnect
 		return 0, "", peer, nil, err
 	}
 	go p.readReports(sender)
+	if p.other != nil {
+		if _, err := peer.AddTrack(p.other); err != nil {
+			return 0, "", peer, nil, err
+		}
+	}
 	offer, err := peer.CreateOffer(nil)
 	if err != nil {
 		return 0, "", peer, nil, err
@@ -243,6 +253,12 @@ func (p *publisher) publish(ctx context.Context) (status int, body string, err e
 		sample := media.Sample{Data: p.frames[i%len(p.frames)].Data, Duration: frameTime}
 		if err := track.WriteSample(sample); err != nil {
 			return status, body, err
+		}
+		if p.other != nil {
+			sample.Data = append(bytes.Clone(sample.Data), otherMark...)
+			if err := p.other.WriteSample(sample); err != nil {
+				return status, body, err
+			}
 		}
 	}
 }

@@ -143,10 +143,11 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 	defer keyframe.Stop()
 	ask := time.NewTicker(keyframeEvery)
 	defer ask.Stop()
-	seen := false
+	seen, tracks := false, c.tracks
 	for {
 		select {
-		case t := <-c.tracks:
+		case t := <-tracks:
+			tracks = nil // of two pictures the first is taken
 			if err := c.start(t, &readers); err != nil {
 				return err
 			}

@@ -102,6 +102,28 @@ func TestSoundIsDeclined(t *testing.T) {
 	}
 }
 
+// Whoever publishes two pictures at once, such as a camera and a screen, is seen
+// by one of them.
+func TestOneOfTwoPictures(t *testing.T) {
+	source := newSource(nil)
+	p := newPublisher(endpoint(t, source), vp8)
+	var err error
+	if p.other, err = pion.NewTrackLocalStaticSample(vp8, "screen", "scene"); err != nil {
+		t.Fatal(err)
+	}
+	p.start(t)
+	others := 0
+	packets := take(t, source, 60)
+	for _, got := range packets {
+		if bytes.HasSuffix(got.Data, otherMark) {
+			others++
+		}
+	}
+	if others != 0 && others != len(packets) {
+		t.Errorf("%d of %d packets are of another picture", others, len(packets))
+	}
+}
+
 func TestRequestKeyframe(t *testing.T) {
 	source := newSource(nil)
 	p := newPublisher(endpoint(t, source), h264)
