@@ -166,6 +166,19 @@ func TestPullRedirects(t *testing.T) {
 	}
 }
 
+// What a server has us delete is its own.
+func TestPullDeletesNothingElsewhere(t *testing.T) {
+	elsewhere := newServer(t, status(500))
+	s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", elsewhere.URL+"/session")
+		w.WriteHeader(http.StatusCreated)
+	})
+	wantReason(t, newPuller(s.whep(), nil), ingest.ReasonFailed, "no video")
+	if n := elsewhere.deleted.Load(); n != 0 {
+		t.Errorf("%d requests to delete were sent to another host", n)
+	}
+}
+
 // A server that wants to be left alone for a while is, but not for long.
 func TestPullRetryAfter(t *testing.T) {
 	for after, want := range map[string]time.Duration{"1": time.Second, "3600": 2 * time.Second, "": 0} {

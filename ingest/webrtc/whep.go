@@ -27,6 +27,8 @@ const (
 	// longestRetry is the longest wait that a server's Retry-After is followed for:
 	// a stream is to be back soon after its server is.
 	longestRetry = 2 * time.Second
+	// mostHeader bounds what an answer says in front of its body.
+	mostHeader = 64 << 10
 )
 
 // retryLater is a server that asks to be asked later.
@@ -65,7 +67,9 @@ func newWHEP(config PullConfig) (*whep, error) {
 		}
 	}
 	w.client = &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: trust, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true},
+		Transport: &http.Transport{
+			TLSClientConfig: trust, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: mostHeader,
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return w, nil
@@ -103,7 +107,7 @@ func (w *whep) ask(ctx context.Context, offer string) (string, error) {
 		}
 		switch response.StatusCode {
 		case http.StatusCreated, http.StatusOK:
-			w.session = location(response, at)
+			w.session = sessionOf(response, at)
 			return string(text), nil
 		case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 			next := location(response, at)
@@ -123,8 +127,9 @@ func (w *whep) ask(ctx context.Context, offer string) (string, error) {
 
 // refused says why there is no answer, by status.
 func (w *whep) refused(response *http.Response, at *url.URL) error {
-	reason, text := ingest.ReasonFailed, "the server answers "+response.Status
-	switch code := response.StatusCode; code {
+	code := response.StatusCode
+	reason, text := ingest.ReasonFailed, fmt.Sprintf("the server answers %d %s", code, http.StatusText(code))
+	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		reason = ingest.ReasonUnauthorized
 		if !w.shows(at) && (w.config.Token != "" || w.config.Username != "") {
@@ -137,14 +142,14 @@ func (w *whep) refused(response *http.Response, at *url.URL) error {
 	case http.StatusNotAcceptable:
 		reason, text = ingest.ReasonUnsupportedCodec, text+": it has the stream in no codec that is known here"
 		if strings.HasPrefix(response.Header.Get("Content-Type"), sdpType) {
-			w.session = location(response, at)
+			w.session = sessionOf(response, at)
 			reason, text = ingest.ReasonFailed, "the server answers with an offer of its own, which is not supported"
 		}
 	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
 		reason = ingest.ReasonTimeout
 	}
 	err := w.failure("ask for the stream", reason, errors.New(text))
-	if response.StatusCode == http.StatusServiceUnavailable || response.StatusCode == http.StatusTooManyRequests {
+	if code == http.StatusServiceUnavailable || code == http.StatusTooManyRequests {
 		return retryLater{retryAfter(response.Header.Get("Retry-After")), err}
 	}
 	return err
@@ -218,6 +223,17 @@ func location(response *http.Response, at *url.URL) *url.URL {
 	}
 	u, err := at.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil
+	}
+	return u
+}
+
+// sessionOf is the session that an answer of at names, nil without one. One on
+// another host is left to end by itself: a server could have us delete what only
+// we can reach.
+func sessionOf(response *http.Response, at *url.URL) *url.URL {
+	u := location(response, at)
+	if u == nil || u.Scheme != at.Scheme || u.Host != at.Host {
 		return nil
 	}
 	return u
