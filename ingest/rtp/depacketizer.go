@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	// maxUnit bounds one access unit; beyond it the rest is thrown away.
-	maxUnit = 8 << 20
+	// maxUnit bounds one access unit, and maxPackets the packets that it comes in,
+	// which cost memory however little is in them; beyond it is thrown away.
+	maxUnit    = 8 << 20
+	maxPackets = 1 << 14
 	// lateWindow is how far behind a packet may be and still count as late or
 	// repeated rather than as a sender that started to count anew.
 	lateWindow = 512
@@ -109,10 +111,12 @@ func (d *Depacketizer) Push(packet *rtp.Packet, arrival time.Time, yield func(Un
 		d.torn = true
 	}
 	d.size += len(packet.Payload)
-	if d.size > maxUnit {
+	if d.size > maxUnit || len(d.packets) == maxPackets {
 		// The first packet stays: its stamp tells where the unit ends.
 		d.torn = true
-		d.packets = d.packets[:min(len(d.packets), 1)]
+		first := min(len(d.packets), 1)
+		clear(d.packets[first:])
+		d.packets = d.packets[:first]
 	}
 	d.packets, d.received = append(d.packets, packet), arrival
 	if packet.Marker {

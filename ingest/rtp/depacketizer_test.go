@@ -2,6 +2,7 @@ package rtp_test
 
 import (
 	"bytes"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -318,5 +319,40 @@ func TestSequenceBeginsAnew(t *testing.T) {
 	}
 	if got := stuck.Losses(); got.Restarts != 3 || got.Late != 1996 {
 		t.Errorf("with one number only: %+v", got)
+	}
+}
+
+// TestEndlessUnit has a sender that never ends a picture, of packets with next to
+// nothing in them.
+func TestEndlessUnit(t *testing.T) {
+	d, err := rtp.New(ingest.VP8, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := func() int {
+		var memory runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&memory)
+		return int(memory.HeapAlloc)
+	}
+	var got []rtp.Unit
+	push := func(seq int, timestamp uint32, payload []byte) {
+		p := &pion.Packet{Header: pion.Header{SequenceNumber: uint16(seq), Timestamp: timestamp}, Payload: payload}
+		if err := d.Push(p, arrival, func(u rtp.Unit) error { got = append(got, u); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := used()
+	const endless = 60_000
+	for i := range endless {
+		push(i, 0, make([]byte, i%2, 1500)) // a buffer, as connections give one
+	}
+	if more := used() - before; more > 40<<20 {
+		t.Errorf("%d packets of one picture hold %d MiB", endless, more>>20)
+	}
+	push(endless, ticks, []byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a})
+	push(endless+1, 2*ticks, nil)
+	if len(got) != 1 || !got[0].Break || !got[0].Keyframe || d.Dropped() != 1 {
+		t.Errorf("%d units, %d dropped", len(got), d.Dropped())
 	}
 }
