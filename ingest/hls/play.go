@@ -198,10 +198,16 @@ func (p *player) push(ctx context.Context, u av.Unit, s piece, into time.Duratio
 	u.Captured, u.Clock = p.dates.at(u.PTS)
 	u.Lost = u.Lost || p.lost
 	p.lost = false
-	if p.live.Running() || time.Since(p.began) <= p.keyframeTimeout {
-		return p.live.Push(u, p.emit)
+	if !p.live.Running() && time.Since(p.began) > p.keyframeTimeout {
+		return av.Fail(p.where, ingest.ReasonNoKeyframe, errNoKeyframe)
 	}
-	return av.Fail(p.where, ingest.ReasonNoKeyframe, errNoKeyframe)
+	if err := p.live.Push(u, p.emit); err != nil {
+		return err
+	}
+	if !p.live.Running() {
+		ingest.Withheld(ctx)
+	}
+	return nil
 }
 
 // pace waits until the unit with that decoding time is due.

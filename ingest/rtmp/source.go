@@ -178,6 +178,9 @@ func (r *receiver) video(ctx context.Context, m message) error {
 	if err := r.live.Push(u, r.emit); err != nil {
 		return err
 	}
+	if !r.live.Running() {
+		ingest.Withheld(ctx)
+	}
 	r.seen = time.Now() // emit may have taken long
 	return nil
 }
