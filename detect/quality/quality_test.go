@@ -13,16 +13,20 @@ import (
 	"sightline/internal/testkit"
 )
 
-// clip makes 45 s of a real camera, small, with a filter over it.
-func clip(t *testing.T, filter string, more ...string) string {
-	args := append([]string{"-i", testkit.Dep(t, "media/vtest.mp4"), "-t", "45", "-vf", "fps=5,scale=384:288," + filter},
-		"-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-threads", "1")
+// scene is 45 s of a real camera, small and slow: as much as is looked at.
+func scene(t *testing.T) string {
+	return testkit.Clip(t, "scene.mp4", "-i", testkit.Dep(t, "media/vtest.mp4"), "-t", "45", "-vf", "fps=2,scale=384:288", "-c:v", "libx264", "-preset", "ultrafast", "-qp", "10")
+}
+
+// clip is a scene with a filter over it.
+func clip(t *testing.T, scene, filter string, more ...string) string {
+	args := []string{"-i", scene, "-vf", filter, "-c:v", "libx264", "-preset", "ultrafast", "-g", "4", "-threads", "1"}
 	return testkit.Clip(t, "clip.mp4", append(args, more...)...)
 }
 
-// still is the camera's first picture for 45 s, with a filter over it.
-func still(t *testing.T, filter string, more ...string) string {
-	return clip(t, "trim=end_frame=1,loop=224:1,setpts=N/5/TB,"+filter, more...)
+// still is a scene's first picture for 45 s, with a filter over it.
+func still(t *testing.T, scene, filter string, more ...string) string {
+	return clip(t, scene, "trim=end_frame=1,loop=89:1,setpts=N/2/TB,"+filter, more...)
 }
 
 // told watches a clip and returns what was told, as "condition+ second".
@@ -60,6 +64,7 @@ const during = ":enable='between(t,15,29.9)'"
 // TestFaultsAreTold puts one fault over 15 s in the middle of a real scene: it is
 // told once, ten seconds after it began, and again once it is over.
 func TestFaultsAreTold(t *testing.T) {
+	whole := scene(t)
 	for _, c := range []struct{ condition, name, filter string }{
 		{"black", "no light at all", "drawbox=0:0:iw:ih:black:fill" + during},
 		{"covered", "a board over nearly all of it", "drawbox=0:0:iw*0.95:ih*0.95:gray:fill" + during},
@@ -69,7 +74,7 @@ func TestFaultsAreTold(t *testing.T) {
 		{"blurred", "far out of focus", "boxblur=6" + during},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := told(t, clip(t, c.filter))
+			got := told(t, clip(t, whole, c.filter))
 			if len(got) != 2 || got[0] != c.condition+"+ 25" && got[0] != c.condition+"+ 26" || !strings.HasPrefix(got[1], c.condition+"- 4") {
 				t.Errorf("told %q, want %s from 25 s to 40 s", got, c.condition)
 			}
@@ -79,9 +84,10 @@ func TestFaultsAreTold(t *testing.T) {
 
 // TestACameraThatIsTurnedIsTold once for good: what it shows then is how things are.
 func TestACameraThatIsTurnedIsTold(t *testing.T) {
+	whole := scene(t)
 	for _, by := range []int{16, 60} { // pixels of 320
 		t.Run(fmt.Sprint(by), func(t *testing.T) {
-			got := told(t, clip(t, fmt.Sprintf("crop=320:240:x='if(lt(t,15),0,%d)':y='if(lt(t,15),0,%d)'", by, by/2)))
+			got := told(t, clip(t, whole, fmt.Sprintf("crop=320:240:x='if(lt(t,15),0,%d)':y='if(lt(t,15),0,%d)'", by, by/2)))
 			if len(got) == 0 || got[0] != "moved+ 25" && got[0] != "moved+ 26" || len(got) > 2 {
 				t.Errorf("told %q, want moved at 25 s", got)
 			}
@@ -91,11 +97,12 @@ func TestACameraThatIsTurnedIsTold(t *testing.T) {
 
 // TestFrozenIsTold of pictures that repeat, coded anew or not.
 func TestFrozenIsTold(t *testing.T) {
+	whole := scene(t)
 	for name, more := range map[string][]string{
 		"coded well": {"-crf", "20"}, "coded badly": {"-crf", "38"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := told(t, still(t, "null", more...))
+			got := told(t, still(t, whole, "null", more...))
 			if len(got) != 1 || !strings.HasPrefix(got[0], "frozen+ ") {
 				t.Errorf("told %q, want frozen", got)
 			}
@@ -105,18 +112,19 @@ func TestFrozenIsTold(t *testing.T) {
 
 // TestNothingIsTold of what cameras show when nothing is wrong with them.
 func TestNothingIsTold(t *testing.T) {
+	whole := scene(t)
 	videos := map[string]string{
 		"a busy square":                   testkit.Dep(t, "media/vtest.mp4"),
-		"a noisy sensor":                  clip(t, "noise=alls=25:allf=t"),
-		"dusk":                            clip(t, "eq=brightness='-0.45*t/45':eval=frame"),
-		"the light is switched off":       clip(t, "eq=brightness=-0.25:contrast=0.5:enable='gte(t,20)'"),
-		"rain":                            clip(t, "noise=c0s=60:c0f=t+u:enable='gte(t,15)'"),
-		"wind shakes it":                  clip(t, "crop=368:272:x='8+2*sin(9*t)':y='8+2*cos(7*t)'"),
-		"somebody stands close":           clip(t, "drawbox=iw*0.3:0:iw*0.45:ih:darkgreen:fill"+during),
-		"nothing happens, little noise":   still(t, "noise=alls=4:allf=t", "-crf", "30"),
-		"nothing happens, long groups":    still(t, "noise=alls=4:allf=t", "-crf", "30", "-g", "75"),
-		"out of focus for eight seconds":  clip(t, "boxblur=6:enable='between(t,15,23)'"),
-		"covered, with gaps, by a wagger": clip(t, "drawbox=0:0:iw:ih:gray:fill:enable='gte(t,12)*lt(mod(t,10),7)'"),
+		"a noisy sensor":                  clip(t, whole, "noise=alls=25:allf=t"),
+		"dusk":                            clip(t, whole, "eq=brightness='-0.45*t/45':eval=frame"),
+		"the light is switched off":       clip(t, whole, "eq=brightness=-0.25:contrast=0.5:enable='gte(t,20)'"),
+		"rain":                            clip(t, whole, "noise=c0s=60:c0f=t+u:enable='gte(t,15)'"),
+		"wind shakes it":                  clip(t, whole, "crop=368:272:x='8+2*sin(9*t)':y='8+2*cos(7*t)'"),
+		"somebody stands close":           clip(t, whole, "drawbox=iw*0.3:0:iw*0.45:ih:darkgreen:fill"+during),
+		"nothing happens, little noise":   still(t, whole, "noise=alls=4:allf=t", "-crf", "30"),
+		"nothing happens, long groups":    still(t, whole, "noise=alls=4:allf=t", "-crf", "30", "-g", "30"),
+		"out of focus for eight seconds":  clip(t, whole, "boxblur=6:enable='between(t,15,23)'"),
+		"covered, with gaps, by a wagger": clip(t, whole, "drawbox=0:0:iw:ih:gray:fill:enable='gte(t,12)*lt(mod(t,10),7)'"),
 	}
 	for name, path := range videos {
 		if got := told(t, path); len(got) > 0 {
