@@ -125,7 +125,7 @@ func (f *fetcher) failure(at *url.URL, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer within %v: %w", f.timeout, context.DeadlineExceeded)
 	}
-	return av.Fail(av.Redacted(at), av.ReasonOf(err), err)
+	return av.Fail(av.Redacted(at), ingest.NetworkReason(err), err)
 }
 
 // playlist fetches a playlist.

@@ -3,17 +3,13 @@ package http
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"sightline/ingest"
@@ -156,32 +152,15 @@ func (c *session) failure(doing string, err error) error {
 	if errors.As(err, &outer) {
 		err = outer.Err
 	}
-	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) {
+	reason := ingest.NetworkReason(err)
+	if reason == ingest.ReasonUntrusted {
 		err = fmt.Errorf("%w (tls: { ca: FILE } names whom to trust, { insecure: true } takes any certificate)", err)
 	}
-	return c.fail(reasonOf(err), doing, err)
+	return c.fail(reason, doing, err)
 }
 
 func (c *session) fail(reason ingest.Reason, doing string, err error) error {
 	return &ingest.Error{Reason: reason, Err: fmt.Errorf("%s: %s: %w", redacted(c.target), doing, err)}
-}
-
-// reasonOf maps the errors of the network.
-func reasonOf(err error) ingest.Reason {
-	var netErr net.Error
-	var authority x509.UnknownAuthorityError
-	switch {
-	case errors.As(err, &authority):
-		return ingest.ReasonFailed
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return ingest.ReasonRefused
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return ingest.ReasonTimeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return ingest.ReasonEnded
-	}
-	return ingest.ReasonFailed
 }
 
 // content is what an address turned out to be.

@@ -198,7 +198,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := configFor(server.URL)
-	if _, err := read(t, config, 1); err == nil || !strings.Contains(err.Error(), "insecure: true") {
+	if _, err := read(t, config, 1); ingest.ReasonOf(err) != ingest.ReasonUntrusted || !strings.Contains(err.Error(), "insecure: true") {
 		t.Errorf("an unknown authority: %v", err)
 	}
 	config.TLS.Insecure = true

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	"sightline/ingest"
@@ -148,13 +147,8 @@ func (c *Client) failure(ctx context.Context, err error) error {
 	if errors.As(err, &outer) {
 		err = outer.Err
 	}
-	reason := ingest.ReasonFailed
-	var netErr net.Error
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		reason = ingest.ReasonRefused
-	case errors.As(err, &netErr) && netErr.Timeout():
-		reason = ingest.ReasonTimeout
+	reason := ingest.NetworkReason(err)
+	if reason == ingest.ReasonTimeout {
 		err = fmt.Errorf("no answer within %v", c.config.Timeout)
 	}
 	return c.fail(reason, err)

@@ -218,7 +218,7 @@ func (s *Source) failure(ctx context.Context, t target, doing string, err error)
 	if cause := ctx.Err(); cause != nil {
 		return cause
 	}
-	reason := av.ReasonOf(err)
+	reason := ingest.NetworkReason(err)
 	var refused *refusal
 	var codec *codecError
 	switch {

@@ -43,7 +43,7 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return av.Fail(t.String(), av.ReasonOf(err), err)
+		return av.Fail(t.String(), ingest.NetworkReason(err), err)
 	}
 	pull := av.Pull{
 		Stream: s.stream, Where: t.String(), Log: s.log, Listen: t.listen,

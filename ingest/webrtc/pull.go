@@ -207,7 +207,7 @@ func (p *Puller) explain(ctx context.Context, client *whep, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
-	return client.failure("ask for the stream", reasonOf(err), err)
+	return client.failure("ask for the stream", ingest.NetworkReason(err), err)
 }
 
 // patience waits until the server may be asked again.

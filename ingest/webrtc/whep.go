@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"sightline/ingest"
@@ -248,21 +246,4 @@ func retryAfter(text string) time.Duration {
 		return max(time.Until(at), 0)
 	}
 	return 0
-}
-
-// reasonOf maps the errors of the network.
-func reasonOf(err error) ingest.Reason {
-	var network net.Error
-	var certificate *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &certificate):
-		return ingest.ReasonUntrusted
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return ingest.ReasonRefused
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return ingest.ReasonTimeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return ingest.ReasonEnded
-	}
-	return ingest.ReasonFailed
 }
