@@ -160,6 +160,7 @@ func (s *stream) startEpoch(p ingest.Packet) {
 	s.epoch = epoch{name: p.Epoch}
 	s.sampler.Reset()
 	s.keyframe.came()
+	s.status.wrong(damaged, false)
 	if s.quality != nil {
 		s.quality.Reset()
 	}

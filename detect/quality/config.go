@@ -5,8 +5,13 @@
 //
 // Frozen is told by samples that do not change, black by their level; the others
 // against a reference that is learned in the first seconds and follows day and
-// night over minutes. A camera that is covered from the start is what it usually
-// shows.
+// night over minutes.
+//
+// It has limits. A camera that is covered from the start is what it usually shows.
+// A scene without any noise in which nothing happens, as a screen, is frozen. A
+// frozen one that is coded with few bits at a constant rate changes with every
+// keyframe, and is not. A camera turned by less than a twentieth of the picture's
+// width, or put out of focus by less than a small picture shows, is well.
 package quality
 
 import (
