@@ -18,8 +18,8 @@ const (
 // take for one stream decoded with one thread: those the decoder refers to, those
 // it holds back, free ones kept for the next, and those that were handed out and
 // are not released. A decoder that would need more refuses packets. H.264 uses
-// some 2 to 4 of them without B-pictures. Beside it FFmpeg keeps tables of about a
-// sixth of that size.
+// some 2 to 4 of them without B-pictures. Beside it FFmpeg keeps tables of motion, up to
+// half as large, for the pictures it refers to.
 func Ceiling(width, height int) int64 { return ceiling(width, height, 1) }
 
 func ceiling(width, height, threads int) int64 {
