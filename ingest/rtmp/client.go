@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -193,9 +194,10 @@ func (c *client) play(t target) error {
 	return c.command(id, "play", float64(callPlay), nil, t.stream, -1000.0) // -1000: live only
 }
 
-// answer waits for the answer to a call. Media that comes before is of no use.
+// answer waits for the answer to a call, until the time-out whatever else the
+// server says. Media that comes before is of no use.
 func (c *client) answer(call float64) (command, error) {
-	for {
+	for began := time.Now(); ; {
 		m, err := c.next()
 		if err != nil {
 			return command{}, err
@@ -204,6 +206,8 @@ func (c *client) answer(call float64) (command, error) {
 		switch {
 		case err != nil:
 			return command{}, err
+		case time.Since(began) > c.timeout:
+			return command{}, os.ErrDeadlineExceeded
 		case !ok:
 		case got.name == "_result" && got.transaction == call:
 			return got, nil

@@ -20,17 +20,21 @@ const (
 	wrong     = "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=authfailed&opaque=O2"
 )
 
+// greet shakes hands as a server.
+func greet(conn net.Conn) *chunkReader {
+	hello := make([]byte, 1+handshakeSize)
+	if _, err := io.ReadFull(conn, hello); err == nil { // else reading on fails, too
+		conn.Write(append(append([]byte{version}, make([]byte, handshakeSize)...), hello[1:]...))
+		io.ReadFull(conn, hello[1:])
+	}
+	return newChunkReader(conn)
+}
+
 // guarded is a server that asks for a password as Adobe's do, and refuses it. It
 // sends the application's name of each call to asked.
 func guarded(asked chan<- string) func(net.Conn) {
 	return func(conn net.Conn) {
-		hello := make([]byte, 1+handshakeSize)
-		if _, err := io.ReadFull(conn, hello); err != nil {
-			return
-		}
-		conn.Write(append(append([]byte{version}, make([]byte, handshakeSize)...), hello[1:]...))
-		io.ReadFull(conn, hello[1:])
-		in := newChunkReader(conn)
+		in := greet(conn)
 		for {
 			m, err := in.next()
 			if err != nil {

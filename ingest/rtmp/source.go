@@ -130,7 +130,8 @@ func (r *receiver) run(ctx context.Context) error {
 			if err := r.video(ctx, m); err != nil {
 				return err
 			}
-		} else if time.Since(r.seen) > r.config.ReadTimeout {
+		}
+		if time.Since(r.seen) > r.config.ReadTimeout {
 			return av.Fail(r.target.String(), ingest.ReasonTimeout, errNoVideo)
 		}
 	}
@@ -152,8 +153,11 @@ func (r *receiver) video(ctx context.Context, m message) error {
 		return r.failure(ctx, r.target, "read", err)
 	}
 	needs := r.live == nil && (p.codec == ingest.H264 || p.codec == ingest.H265)
-	if len(p.data) == 0 || needs && !p.config {
+	switch {
+	case len(p.data) == 0:
 		return nil
+	case needs && !p.config:
+		return r.keyless(ctx)
 	}
 	if p.config || r.live == nil {
 		if err := r.configure(p); err != nil {
@@ -166,9 +170,6 @@ func (r *receiver) video(ctx context.Context, m message) error {
 	if p.codec != r.codec {
 		return av.Fail(r.target.String(), ingest.ReasonEnded, errChanged)
 	}
-	if !r.live.Running() && now.Sub(r.began) > r.config.KeyframeTimeout {
-		return av.Fail(r.target.String(), ingest.ReasonNoKeyframe, errNoKeyframe)
-	}
 	if !r.timed {
 		r.timed, r.last = true, m.time
 	}
@@ -179,9 +180,20 @@ func (r *receiver) video(ctx context.Context, m message) error {
 		return err
 	}
 	if !r.live.Running() {
-		ingest.Withheld(ctx)
+		return r.keyless(ctx)
 	}
 	r.seen = time.Now() // emit may have taken long
+	return nil
+}
+
+// keyless tells of a picture that decoding cannot start with. It fails when none
+// other has come for too long.
+func (r *receiver) keyless(ctx context.Context) error {
+	r.seen = time.Now()
+	if r.seen.Sub(r.began) > r.config.KeyframeTimeout {
+		return av.Fail(r.target.String(), ingest.ReasonNoKeyframe, errNoKeyframe)
+	}
+	ingest.Withheld(ctx)
 	return nil
 }
 
