@@ -100,7 +100,7 @@ func (c *challenge) digest(method, uri, user, password, cnonce string, count uin
 		answer += fmt.Sprintf(`, response="%s", qop=auth, nc=%s, cnonce="%s"`, sum(secret, nonce, nc, cnonce, "auth", request), nc, cnonce)
 	}
 	if a := c.params["algorithm"]; a != "" {
-		answer += ", algorithm=" + token(a)
+		answer += ", algorithm=" + a // a known one, but for its case
 	}
 	if o, ok := c.params["opaque"]; ok {
 		answer += ", opaque=" + quote(o)
@@ -114,10 +114,6 @@ func (c *challenge) digest(method, uri, user, password, cnonce string, count uin
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
-
-// token drops what would end a parameter without quotes; only known algorithms
-// come here, but for their case.
-func token(s string) string { return strings.TrimRight(s, " ,;") }
 
 // parse reads one WWW-Authenticate header (RFC 9110, 11.6.1), which may hold
 // several challenges. It takes what cameras send: values without quotes, and
