@@ -33,6 +33,7 @@ func (p *probing) stream(ctx context.Context, sh *shell) error {
 		return err
 	}
 	found, err := p.measure(ctx, sh, st)
+	err = cleaned(err, st)
 	if found == nil || found.packets == 0 {
 		return p.explain(err)
 	}
@@ -42,6 +43,16 @@ func (p *probing) stream(ctx context.Context, sh *shell) error {
 	}
 	r.YAML = p.yaml(st)
 	return r.print(sh, p.asJSON)
+}
+
+// cleaned is a source's error without the stream's secrets: a peer may repeat what
+// it was asked.
+func cleaned(err error, st *spec.Stream) error {
+	var failed *ingest.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	return &ingest.Error{Reason: failed.Reason, Permanent: failed.Permanent, Err: errors.New(st.Clean(err.Error()))}
 }
 
 // spec is the stream as a pipeline would have it.

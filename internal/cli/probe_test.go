@@ -110,7 +110,7 @@ func TestProbeCamera(t *testing.T) {
 		args []string
 		says []string
 	}{
-		"wrong password": {[]string{url, "--username", "viewer", "--password", "hunter2x"}, []string{"unauthorized: rtsp://", "give --username, and the password"}},
+		"wrong password": {[]string{url, "--username", "viewer", "--password", "hunter2x"}, []string{"unauthorized: rtsp://", "not taken there"}},
 		"no password":    {[]string{url}, []string{"unauthorized: ", passwordVariable}},
 		"another path":   {[]string{url + "x", "--username", "viewer", "--password", secret}, []string{"not_found: ", "sightline probe HOST"}},
 	} {
@@ -284,5 +284,30 @@ func TestProbeNothing(t *testing.T) {
 				t.Errorf("%s: exit %d, want %d and %q: %q", c.args, got.code, c.code, part, got.errOut)
 			}
 		}
+	}
+}
+
+// TestProbeEcho looks at a server that repeats what it is asked.
+func TestProbeEcho(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			question := make([]byte, 1024)
+			n, _ := conn.Read(question)
+			conn.Write(question[:n])
+			conn.Close()
+		}
+	}()
+	got := sightline("probe", "http://"+l.Addr().String()+"/video?password=hunter2")
+	if got.code != exitNothing || !strings.Contains(got.errOut, "/video?password=***") || strings.Contains(got.out+got.errOut, "hunter2") {
+		t.Errorf("exit %d:\n%s%s", got.code, got.out, got.errOut)
 	}
 }
