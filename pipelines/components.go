@@ -11,7 +11,6 @@ import (
 	"sightline/detect"
 	"sightline/detect/track"
 	"sightline/ingest"
-	"sightline/ingest/av"
 	"sightline/ingest/file"
 	"sightline/ingest/hls"
 	"sightline/ingest/http"
@@ -46,22 +45,22 @@ func newSource(st *spec.Stream, ports *webrtc.Ports, log *slog.Logger) (ingest.S
 		return webrtc.New(c, st.Name, log), c.Validate()
 	case spec.WHEP:
 		c := webrtc.PullDefaults()
-		c.URL, c.Timeout, c.TLS = st.URL, st.Timeout, webrtc.TLS(trust(st))
+		c.URL, c.Timeout, c.TLS = st.URL, st.Timeout, trust(st)
 		c.Token, c.Username, c.Password = st.Token.Reveal(), st.Username, st.Password.Reveal()
 		return webrtc.NewPuller(c, st.Name, log), c.Validate()
 	case spec.HTTP:
 		c := http.Defaults()
-		c.URL, c.Every, c.Timeout, c.TLS = st.URL, st.Every, st.Timeout, http.TLS(trust(st))
+		c.URL, c.Every, c.Timeout, c.TLS = st.URL, st.Every, st.Timeout, trust(st)
 		c.Username, c.Password = st.Username, st.Password.Reveal()
 		return http.New(c, st.Name, log), c.Validate()
 	case spec.HLS:
 		c := hls.Defaults()
-		c.URL, c.Timeout, c.TLS = st.URL, st.Timeout, av.TLS(trust(st))
+		c.URL, c.Timeout, c.TLS = st.URL, st.Timeout, trust(st)
 		c.Username, c.Password = st.Username, st.Password.Reveal()
 		return hls.New(c, st.Name, log), c.Validate()
 	case spec.RTMP:
 		c := rtmp.Defaults()
-		c.URL, c.ReadTimeout, c.TLS = st.URL, st.Timeout, av.TLS(trust(st))
+		c.URL, c.ReadTimeout, c.TLS = st.URL, st.Timeout, trust(st)
 		c.Username, c.Password = st.Username, st.Password.Reveal()
 		return rtmp.New(c, st.Name, log), c.Validate()
 	case spec.SRT:
@@ -98,18 +97,12 @@ func newLocalSource(st *spec.Stream, log *slog.Logger) (ingest.Source, error) {
 	return nil, fmt.Errorf("%s streams are not in this build", st.Kind)
 }
 
-// trusted is whom a connection trusts. Each kind that speaks TLS has a type of its
-// own with these fields, which this one converts to: http.TLS(trust(st)).
-type trusted = struct {
-	CA       string
-	Insecure bool
-}
-
-func trust(st *spec.Stream) trusted {
+// trust is whom a stream's connections trust.
+func trust(st *spec.Stream) ingest.TLS {
 	if st.TLS == nil {
-		return trusted{}
+		return ingest.TLS{}
 	}
-	return trusted(*st.TLS)
+	return ingest.TLS(*st.TLS)
 }
 
 // openPorts opens where WebRTC's media comes and goes: wherever the page that it

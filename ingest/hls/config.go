@@ -10,15 +10,15 @@ import (
 	"strings"
 	"time"
 
-	"sightline/ingest/av"
+	"sightline/ingest"
 )
 
 // Config says which stream to read, and how.
 type Config struct {
-	URL      string `yaml:"url"`      // of a playlist: http://, https://, hls+http:// or hls+https://, may hold user and password
-	Username string `yaml:"username"` // takes the place of the URL's user and password
-	Password string `yaml:"password"`
-	TLS      av.TLS `yaml:"tls"`
+	URL      string     `yaml:"url"`      // of a playlist: http://, https://, hls+http:// or hls+https://, may hold user and password
+	Username string     `yaml:"username"` // takes the place of the URL's user and password
+	Password string     `yaml:"password"`
+	TLS      ingest.TLS `yaml:"tls"`
 
 	// Timeout is how long each answer may take, and how long a live playlist may
 	// stay without a new segment; the latter is at least three segments long.
@@ -51,20 +51,9 @@ func (c Config) Validate() error {
 
 // target is the playlist's URL with the credentials to use.
 func (c Config) target() (*url.URL, error) {
-	u, err := url.Parse(strings.TrimPrefix(c.URL, "hls+"))
-	if err != nil {
-		// url.Parse quotes what it cannot read, which may be the password.
-		return nil, errors.New("url: cannot be read as a URL; special characters in a password " +
-			"are written %XX, or the password goes under its own key")
+	u, err := ingest.ParseURL(c.URL, c.Username, c.Password, "http", "https", "hls+http", "hls+https")
+	if err == nil {
+		u.Scheme = strings.TrimPrefix(u.Scheme, "hls+")
 	}
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("url: does not begin with http://, https://, hls+http:// or hls+https://")
-	case u.Hostname() == "":
-		return nil, errors.New("url: names no host")
-	}
-	if c.Username != "" {
-		u.User = url.UserPassword(c.Username, c.Password)
-	}
-	return u, nil
+	return u, err
 }

@@ -36,7 +36,7 @@ type fetcher struct {
 
 // newFetcher makes a fetcher that gives the user and password of target to its
 // server alone. The caller closes it.
-func newFetcher(target *url.URL, trust av.TLS, timeout time.Duration) (*fetcher, error) {
+func newFetcher(target *url.URL, trust ingest.TLS, timeout time.Duration) (*fetcher, error) {
 	encryption, err := trust.Client()
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (f *fetcher) Close() { f.client.CloseIdleConnections() }
 // was found in the end.
 func (f *fetcher) get(ctx context.Context, from *url.URL, offset, length, limit int64) (body []byte, at *url.URL, err error) {
 	if from.Scheme != "http" && from.Scheme != "https" {
-		return nil, nil, av.Fail(av.Redacted(from), ingest.ReasonFailed, errors.New("not an address of http or https"))
+		return nil, nil, av.Fail(ingest.Redacted(from), ingest.ReasonFailed, errors.New("not an address of http or https"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -71,7 +71,7 @@ func (f *fetcher) get(ctx context.Context, from *url.URL, offset, length, limit 
 	bare.User = nil // the transport has it; here it would end up in errors
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, bare.String(), nil)
 	if err != nil {
-		return nil, nil, av.Fail(av.Redacted(&bare), ingest.ReasonFailed, errors.New("not an address"))
+		return nil, nil, av.Fail(ingest.Redacted(&bare), ingest.ReasonFailed, errors.New("not an address"))
 	}
 	request.Header.Set("User-Agent", "sightline")
 	if length > 0 {
@@ -99,7 +99,7 @@ func (f *fetcher) get(ctx context.Context, from *url.URL, offset, length, limit 
 		return nil, nil, f.failure(&bare, err)
 	}
 	if int64(len(body)) > limit {
-		return nil, nil, av.Fail(av.Redacted(&bare), ingest.ReasonFailed, fmt.Errorf("is larger than %d bytes", limit))
+		return nil, nil, av.Fail(ingest.Redacted(&bare), ingest.ReasonFailed, fmt.Errorf("is larger than %d bytes", limit))
 	}
 	return body, response.Request.URL, nil
 }
@@ -112,7 +112,7 @@ func refused(at *url.URL, status int) error {
 	case http.StatusNotFound, http.StatusGone:
 		reason = ingest.ReasonNotFound
 	}
-	return av.Fail(av.Redacted(at), reason, fmt.Errorf("the server answers %d %s", status, http.StatusText(status)))
+	return av.Fail(ingest.Redacted(at), reason, fmt.Errorf("the server answers %d %s", status, http.StatusText(status)))
 }
 
 // failure drops the address that net/http puts in front of errors: its query may
@@ -125,7 +125,7 @@ func (f *fetcher) failure(at *url.URL, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer within %v: %w", f.timeout, context.DeadlineExceeded)
 	}
-	return av.Fail(av.Redacted(at), ingest.NetworkReason(err), err)
+	return av.Fail(ingest.Redacted(at), ingest.NetworkReason(err), err)
 }
 
 // playlist fetches a playlist.
@@ -136,7 +136,7 @@ func (f *fetcher) playlist(ctx context.Context, from *url.URL) (playlist, *url.U
 	}
 	list, err := parse(text)
 	if err != nil {
-		return playlist{}, nil, av.Fail(av.Redacted(from), ingest.ReasonFailed, err)
+		return playlist{}, nil, av.Fail(ingest.Redacted(from), ingest.ReasonFailed, err)
 	}
 	return list, at, nil
 }
@@ -145,7 +145,7 @@ func (f *fetcher) playlist(ctx context.Context, from *url.URL) (playlist, *url.U
 func (f *fetcher) media(ctx context.Context, base *url.URL, s segment) ([]byte, error) {
 	at, err := base.Parse(s.uri)
 	if err != nil {
-		return nil, av.Fail(av.Redacted(base), ingest.ReasonFailed, errors.New("lists a segment whose address cannot be read"))
+		return nil, av.Fail(ingest.Redacted(base), ingest.ReasonFailed, errors.New("lists a segment whose address cannot be read"))
 	}
 	body, _, err := f.get(ctx, at, s.offset, s.length, maxSegment)
 	if err != nil {
@@ -163,7 +163,7 @@ func (f *fetcher) media(ctx context.Context, base *url.URL, s segment) ([]byte, 
 	if !known {
 		at, err := base.Parse(s.header.uri)
 		if err != nil {
-			return nil, av.Fail(av.Redacted(base), ingest.ReasonFailed, errors.New("names a header whose address cannot be read"))
+			return nil, av.Fail(ingest.Redacted(base), ingest.ReasonFailed, errors.New("names a header whose address cannot be read"))
 		}
 		if header, _, err = f.get(ctx, at, s.header.offset, s.header.length, maxHeader); err != nil {
 			return nil, err
@@ -176,11 +176,11 @@ func (f *fetcher) media(ctx context.Context, base *url.URL, s segment) ([]byte, 
 // decrypt undoes AES-128 in cipher block chaining (RFC 8216, 4.3.2.4 and 5.2).
 func (f *fetcher) decrypt(ctx context.Context, base *url.URL, s segment, body []byte) ([]byte, error) {
 	if s.key.method != "AES-128" {
-		return nil, av.Fail(av.Redacted(base), ingest.ReasonUnsupportedCodec, fmt.Errorf("is encrypted with %q; supported is AES-128", s.key.method))
+		return nil, av.Fail(ingest.Redacted(base), ingest.ReasonUnsupportedCodec, fmt.Errorf("is encrypted with %q; supported is AES-128", s.key.method))
 	}
 	at, err := base.Parse(s.key.uri)
 	if err != nil {
-		return nil, av.Fail(av.Redacted(base), ingest.ReasonFailed, errors.New("names a key whose address cannot be read"))
+		return nil, av.Fail(ingest.Redacted(base), ingest.ReasonFailed, errors.New("names a key whose address cannot be read"))
 	}
 	secret, known := f.keys[at.String()]
 	if !known {
@@ -195,15 +195,15 @@ func (f *fetcher) decrypt(ctx context.Context, base *url.URL, s segment, body []
 	}
 	block, err := aes.NewCipher(secret)
 	if err != nil || len(secret) != aes.BlockSize {
-		return nil, av.Fail(av.Redacted(at), ingest.ReasonFailed, errors.New("is not a key of 128 bits"))
+		return nil, av.Fail(ingest.Redacted(at), ingest.ReasonFailed, errors.New("is not a key of 128 bits"))
 	}
 	if len(body) == 0 || len(body)%aes.BlockSize != 0 {
-		return nil, av.Fail(av.Redacted(base), ingest.ReasonDamaged, errors.New("lists a segment that is not whole blocks of AES"))
+		return nil, av.Fail(ingest.Redacted(base), ingest.ReasonDamaged, errors.New("lists a segment that is not whole blocks of AES"))
 	}
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(body, body)
 	padding := int(body[len(body)-1])
 	if padding == 0 || padding > aes.BlockSize {
-		return nil, av.Fail(av.Redacted(base), ingest.ReasonDamaged, errors.New("lists a segment that another key is for"))
+		return nil, av.Fail(ingest.Redacted(base), ingest.ReasonDamaged, errors.New("lists a segment that another key is for"))
 	}
 	return body[:len(body)-padding], nil
 }

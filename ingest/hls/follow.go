@@ -81,7 +81,7 @@ func (f *follower) follow(ctx context.Context, target *url.URL) error {
 			list = again
 		}
 		if time.Since(news) > patience && !f.hasNews(list) {
-			return av.Fail(av.Redacted(f.at), ingest.ReasonTimeout, fmt.Errorf("the playlist has no new segment for %v", patience))
+			return av.Fail(ingest.Redacted(f.at), ingest.ReasonTimeout, fmt.Errorf("the playlist has no new segment for %v", patience))
 		}
 	}
 }
@@ -105,11 +105,11 @@ func (f *follower) open(ctx context.Context, target *url.URL) (playlist, error) 
 			}
 		}
 		if target, err = at.Parse(best.uri); err != nil {
-			return playlist{}, av.Fail(av.Redacted(at), ingest.ReasonFailed, errors.New("names a variant whose address cannot be read"))
+			return playlist{}, av.Fail(ingest.Redacted(at), ingest.ReasonFailed, errors.New("names a variant whose address cannot be read"))
 		}
 		f.log.Debug("hls variant chosen", "stream", f.stream, "of", len(list.variants), "pixels", best.pixels, "bandwidth", best.bandwidth, "hop", from)
 	}
-	return playlist{}, av.Fail(av.Redacted(f.at), ingest.ReasonFailed, errors.New("the playlists go round in circles"))
+	return playlist{}, av.Fail(ingest.Redacted(f.at), ingest.ReasonFailed, errors.New("the playlists go round in circles"))
 }
 
 func (v variant) better(than variant) bool {

@@ -40,7 +40,7 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 	}
 	f, err := newFetcher(target, s.config.TLS, s.config.Timeout)
 	if err != nil {
-		return av.Fail(av.Redacted(target), ingest.ReasonFailed, err)
+		return av.Fail(ingest.Redacted(target), ingest.ReasonFailed, err)
 	}
 	defer f.Close()
 	return s.run(ctx, f, target, emit)
@@ -63,7 +63,7 @@ func (s *Source) run(parent context.Context, f *fetcher, target *url.URL, emit f
 		}
 	})
 	p := &player{
-		stream: s.stream, where: av.Redacted(target), log: s.log, epoch: av.Epoch(),
+		stream: s.stream, where: ingest.Redacted(target), log: s.log, epoch: av.Epoch(),
 		keyframeTimeout: s.config.KeyframeTimeout, emit: emit, waiting: func() bool { return len(pieces) > 0 },
 	}
 	for piece := range pieces {

@@ -46,9 +46,9 @@ func (s *Source) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, &ingest.Error{Reason: ingest.ReasonFailed, Permanent: true, Err: err}
 	}
-	encryption, err := s.config.tls()
+	encryption, err := s.config.TLS.Client()
 	if err != nil {
-		return nil, &ingest.Error{Reason: ingest.ReasonFailed, Err: fmt.Errorf("%s: %w", redacted(target), err)}
+		return nil, &ingest.Error{Reason: ingest.ReasonFailed, Err: fmt.Errorf("%s: %w", ingest.Redacted(target), err)}
 	}
 	c := &session{config: s.config, stream: s.stream, target: target}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
@@ -160,7 +160,7 @@ func (c *session) failure(doing string, err error) error {
 }
 
 func (c *session) fail(reason ingest.Reason, doing string, err error) error {
-	return &ingest.Error{Reason: reason, Err: fmt.Errorf("%s: %s: %w", redacted(c.target), doing, err)}
+	return &ingest.Error{Reason: reason, Err: fmt.Errorf("%s: %s: %w", ingest.Redacted(c.target), doing, err)}
 }
 
 // content is what an address turned out to be.

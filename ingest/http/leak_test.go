@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"sightline/ingest"
-	"sightline/ingest/http"
 )
 
 // used is what a leak would take: goroutines, open files, heap.
@@ -51,7 +50,7 @@ func TestNothingIsLeft(t *testing.T) {
 				t.Fatal(err)
 			}
 			config := configFor(there + []string{"/still", "/motion"}[i%2])
-			config.TLS = http.TLS{Insecure: true}
+			config.TLS = ingest.TLS{Insecure: true}
 			if _, err := read(t, config, 1); i%5 == 0 && err != nil {
 				t.Fatal(err)
 			}

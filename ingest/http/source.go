@@ -58,7 +58,7 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 	if err != nil {
 		return err
 	}
-	s.log.Info("camera connected", "stream", s.stream, "url", redacted(c.target), "type", mediaType, "epoch", c.epoch)
+	s.log.Info("camera connected", "stream", s.stream, "url", ingest.Redacted(c.target), "type", mediaType, "epoch", c.epoch)
 	defer s.log.Info("camera disconnected", "stream", s.stream, "epoch", c.epoch)
 	if kind == pictures {
 		return c.watch(newParts(body, mediaType), emit)

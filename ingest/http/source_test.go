@@ -205,7 +205,7 @@ func TestTLS(t *testing.T) {
 	if _, err := read(t, config, 3); err != nil {
 		t.Errorf("insecure: %v", err)
 	}
-	config.TLS = http.TLS{CA: ca}
+	config.TLS = ingest.TLS{CA: ca}
 	if _, err := read(t, config, 3); err != nil {
 		t.Errorf("its authority given: %v", err)
 	}

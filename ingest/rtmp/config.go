@@ -10,17 +10,17 @@ import (
 	"strings"
 	"time"
 
-	"sightline/ingest/av"
+	"sightline/ingest"
 )
 
 // Config says which stream to play.
 type Config struct {
 	// URL is rtmp:// or rtmps://HOST/APP/STREAM, and may hold user and password.
 	// With more than two names in the path, the last is the stream's.
-	URL      string `yaml:"url"`
-	Username string `yaml:"username"` // takes the place of the URL's user and password
-	Password string `yaml:"password"`
-	TLS      av.TLS `yaml:"tls"`
+	URL      string     `yaml:"url"`
+	Username string     `yaml:"username"` // takes the place of the URL's user and password
+	Password string     `yaml:"password"`
+	TLS      ingest.TLS `yaml:"tls"`
 
 	// ReadTimeout is how long the server may stay silent, and how long no picture
 	// may come, while connecting and later.
@@ -62,24 +62,18 @@ type target struct {
 }
 
 func (c Config) target() (target, error) {
-	u, err := url.Parse(c.URL)
+	u, err := ingest.ParseURL(c.URL, c.Username, c.Password, "rtmp", "rtmps")
 	if err != nil {
-		// url.Parse quotes what it cannot read, which may be the password.
-		return target{}, errors.New("url: cannot be read as a URL; special characters in a password " +
-			"are written %XX, or the password goes under its own key")
+		return target{}, err
 	}
-	t := target{url: url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}, username: c.Username, password: c.Password}
-	if t.username == "" && u.User != nil {
+	t := target{url: url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}}
+	if u.User != nil {
 		t.username = u.User.Username()
 		t.password, _ = u.User.Password()
 	}
 	path := strings.Trim(u.Path, "/")
 	end := strings.LastIndex(path, "/")
 	switch {
-	case u.Scheme != "rtmp" && u.Scheme != "rtmps":
-		return target{}, errors.New("url: does not begin with rtmp:// or rtmps://")
-	case u.Hostname() == "":
-		return target{}, errors.New("url: names no host")
 	case end < 0:
 		return target{}, errors.New("url: wants rtmp://HOST/APP/STREAM")
 	case len(path)+len(u.RawQuery) > maxPath:
@@ -104,4 +98,4 @@ func (c Config) target() (target, error) {
 const maxPath = 4096
 
 // String is the address without secrets.
-func (t target) String() string { return av.Redacted(&t.url) }
+func (t target) String() string { return ingest.Redacted(&t.url) }

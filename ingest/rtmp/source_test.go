@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"sightline/ingest"
-	"sightline/ingest/av"
 	"sightline/ingest/ingesttest"
 )
 
@@ -129,13 +128,13 @@ func TestTLS(t *testing.T) {
 	if _, err := read(t, s, 1); ingest.ReasonOf(err) != ingest.ReasonUntrusted || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a certificate that nobody vouches for: %v", err)
 	}
-	for name, trust := range map[string]av.TLS{"ca": {CA: ca}, "insecure": {Insecure: true}} {
+	for name, trust := range map[string]ingest.TLS{"ca": {CA: ca}, "insecure": {Insecure: true}} {
 		s.config.TLS = trust
 		if packets, err := read(t, s, 10); err != nil {
 			t.Errorf("%s: %v after %d packets", name, err, len(packets))
 		}
 	}
-	s.config.TLS = av.TLS{CA: "no-such-file"}
+	s.config.TLS = ingest.TLS{CA: "no-such-file"}
 	if _, err := read(t, s, 1); err == nil || !strings.Contains(err.Error(), "tls: ca: open no-such-file") {
 		t.Errorf("a missing file: %v", err)
 	}

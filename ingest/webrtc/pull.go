@@ -25,22 +25,13 @@ type PullConfig struct {
 	Username string `yaml:"username"`
 	Password string `yaml:"password"`
 	// TLS says whom to trust.
-	TLS TLS `yaml:"tls"`
+	TLS ingest.TLS `yaml:"tls"`
 	// Timeout is how long each request, and then connecting, may take, and how long
 	// the server may stay silent.
 	Timeout time.Duration `yaml:"timeout"`
 	// KeyframeTimeout is how long media may come without a keyframe, which is
 	// asked for all the while.
 	KeyframeTimeout time.Duration `yaml:"keyframe_timeout"`
-}
-
-// TLS is whom to trust.
-type TLS struct {
-	// CA is a PEM file of authorities to trust instead of the system's; it is read
-	// at each connection.
-	CA string `yaml:"ca"`
-	// Insecure takes any certificate.
-	Insecure bool `yaml:"insecure"`
 }
 
 // PullDefaults are patient for ten seconds.

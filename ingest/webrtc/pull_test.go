@@ -136,7 +136,7 @@ func TestPullFromNobody(t *testing.T) {
 	wantReason(t, newPuller("whep://"+l.Addr().String()+"/gate", impatient), ingest.ReasonTimeout, "") // accepts, says nothing
 	l.Close()
 	wantReason(t, newPuller("whep://"+l.Addr().String()+"/gate", nil), ingest.ReasonRefused, "refused")
-	wantReason(t, newPuller("whep://"+l.Addr().String()+"/gate", func(c *webrtc.PullConfig) { c.TLS.CA = "nowhere.pem" }), ingest.ReasonFailed, "tls.ca")
+	wantReason(t, newPuller("whep://"+l.Addr().String()+"/gate", func(c *webrtc.PullConfig) { c.TLS.CA = "nowhere.pem" }), ingest.ReasonFailed, "tls: ca: ")
 }
 
 // Credentials are for the host that they were given for.

@@ -2,15 +2,12 @@ package webrtc
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -53,16 +50,9 @@ func newWHEP(config PullConfig) (*whep, error) {
 		return nil, err
 	}
 	w := &whep{config: config, endpoint: endpoint}
-	trust := &tls.Config{InsecureSkipVerify: config.TLS.Insecure}
-	if config.TLS.CA != "" {
-		pem, err := os.ReadFile(config.TLS.CA)
-		if err != nil {
-			return nil, w.failure("read tls.ca", ingest.ReasonFailed, err)
-		}
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, w.failure("read tls.ca", ingest.ReasonFailed, errors.New("the file holds no certificate"))
-		}
+	trust, err := config.TLS.Client()
+	if err != nil {
+		return nil, w.failure("connect", ingest.ReasonFailed, err)
 	}
 	w.client = &http.Client{
 		Transport: &http.Transport{

@@ -1,0 +1,48 @@
+package ingest
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestParseURL(t *testing.T) {
+	for text, says := range map[string]string{
+		"http://h/x": "", "https://viewer:hunter2@[::1]:8443/x?a=b": "",
+		"ftp://viewer:hunter2@h/x": "url: does not begin with http:// or https://", "": "does not begin with",
+		"http:///hunter2": "url: names no host", "http://viewer:hunter2%@h/": "url: cannot be read",
+	} {
+		_, err := ParseURL(text, "", "", "http", "https")
+		if (says == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%q: %v, want %q", text, err, says)
+		}
+	}
+	u, err := ParseURL("http://viewer:hunter2@h:81/x?token=hunter2#hunter2", "", "", "http")
+	if err != nil || u.User.String() != "viewer:hunter2" || Redacted(u) != "http://viewer@h:81/x" {
+		t.Errorf("%v, %v", u, err)
+	}
+	if u, err = ParseURL("http://viewer:hunter2@h/", "guard", "s3cret", "http"); err != nil || *u.User != *url.UserPassword("guard", "s3cret") {
+		t.Errorf("%v, %v", u, err)
+	}
+}
+
+func TestTLSClient(t *testing.T) {
+	if c, err := (TLS{}).Client(); err != nil || c.InsecureSkipVerify || c.RootCAs != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := (TLS{Insecure: true}).Client(); err != nil || !c.InsecureSkipVerify {
+		t.Errorf("%+v, %v", c, err)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if _, err := (TLS{CA: file}).Client(); err == nil || !strings.HasPrefix(err.Error(), "tls: ca: open ") {
+		t.Errorf("no file: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (TLS{CA: file}).Client(); err == nil || !strings.Contains(err.Error(), "holds no certificate") {
+		t.Errorf("no certificate: %v", err)
+	}
+}
