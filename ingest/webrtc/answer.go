@@ -2,6 +2,7 @@ package webrtc
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/pion/sdp/v3"
@@ -36,7 +37,7 @@ func pulled() []pion.RTPCodecParameters {
 func checkAnswer(text string) error {
 	session, err := ParseSDP(text)
 	if err != nil {
-		return errors.Join(errBadServer, err)
+		return fmt.Errorf("%w: %w", errBadServer, err)
 	}
 	offers := func(m *sdp.MediaDescription) bool {
 		setup, _ := m.Attribute("setup")

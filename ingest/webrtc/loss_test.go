@@ -11,6 +11,7 @@ import (
 
 	"sightline/ingest"
 	"sightline/ingest/ingesttest"
+	"sightline/ingest/webrtc"
 )
 
 // lossy is the path from a publisher: it loses what drop says. Nearest to the
@@ -151,5 +152,23 @@ func TestKeyframesAreAskedForUntilTheyCome(t *testing.T) {
 	}
 	if len(firs) != 1 || before < 3 || before > 5 {
 		t.Errorf("%d requests by PLI before %d by FIR", before, len(firs))
+	}
+}
+
+// A publisher that goes on sending, but no pictures, is not there.
+func TestMediaWithoutPicturesEnds(t *testing.T) {
+	source := newSource(func(c *webrtc.Config) { c.Timeout, c.KeyframeTimeout = time.Second, time.Second })
+	p := newPublisher(endpoint(t, source), h264)
+	p.next = func(i int) []byte {
+		if i < 50 {
+			return p.frames[i].Data
+		}
+		return []byte{0, 0, 0, 1, 6, 5, 1, 0, 0x80} // what stands beside pictures
+	}
+	packets, ended := runInBackground(t, source)
+	goLive(t, p)
+	waitFor(t, "packet", packets)
+	if err := waitFor(t, "end", ended); ingest.ReasonOf(err) != ingest.ReasonDamaged {
+		t.Errorf("%v is %s", err, ingest.ReasonOf(err))
 	}
 }

@@ -18,6 +18,7 @@ var (
 	errSilent     = errors.New("nothing comes any more")
 	errLost       = errors.New("the connection is lost")
 	errNoKeyframe = errors.New("media comes, but no keyframe, although it was asked for")
+	errTorn       = errors.New("media comes, but no picture is whole any more")
 	errStopped    = errors.New("session ended")
 )
 
@@ -143,7 +144,7 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 	defer keyframe.Stop()
 	ask := time.NewTicker(keyframeEvery)
 	defer ask.Stop()
-	seen, tracks := false, c.tracks
+	seen, latest, tracks := false, time.Now(), c.tracks
 	for {
 		select {
 		case t := <-tracks:
@@ -159,6 +160,7 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 			if err := emit(p); err != nil {
 				return err
 			}
+			latest = time.Now()
 			silence.Reset(c.timeout)
 		case <-c.keys.poke:
 			c.keys.ask(time.Now())
@@ -170,8 +172,11 @@ func (c *session) run(ctx context.Context, emit func(ingest.Packet) error) error
 			}
 		case <-silence.C:
 			left := c.timeout - c.sinceHeard()
-			if left <= 0 {
+			switch {
+			case left <= 0:
 				return c.failure(errSilent)
+			case seen && time.Since(latest) > max(c.timeout, c.keyframeTimeout):
+				return c.failure(errTorn)
 			}
 			silence.Reset(left)
 		case <-keyframe.C:
@@ -195,6 +200,8 @@ func (c *session) failure(cause error) error {
 		reason = ingest.ReasonTimeout
 	case errNoKeyframe:
 		reason = ingest.ReasonNoKeyframe
+	case errTorn:
+		reason = ingest.ReasonDamaged
 	}
 	return &ingest.Error{Reason: reason, Err: fmt.Errorf("read the %s: %w", c.from, cause)}
 }

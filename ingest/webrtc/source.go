@@ -3,6 +3,7 @@ package webrtc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -127,7 +128,7 @@ func (s *Source) serve(ctx context.Context, o asked, emit func(ingest.Packet) er
 func (s *Source) accept(ctx context.Context, epoch string, o offer) (*session, string, error) {
 	peer, err := newPeer(s.config.Ports.Settings(), s.config.Timeout, o.video, o.sound)
 	if err != nil {
-		return nil, "", errors.Join(errOwn, err)
+		return nil, "", fmt.Errorf("%w: %w", errOwn, err)
 	}
 	c := newSession(peer, setup{
 		stream: s.stream, epoch: epoch, from: "publisher", ufrags: o.ufrags,
