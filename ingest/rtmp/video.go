@@ -42,13 +42,13 @@ func parseVideo(b []byte) (picture, error) {
 	if len(b) < 2 {
 		return picture{}, nil // an empty one, as some servers send before the first
 	}
-	if b[0]&0x80 != 0 {
+	switch {
+	case b[0]>>4&7 == frameInfo: // a word to the player
+		return picture{}, nil
+	case b[0]&0x80 != 0:
 		return parseEnhanced(b)
 	}
 	p := picture{keyframe: b[0]>>4 == frameKey}
-	if b[0]>>4 == frameInfo {
-		return picture{}, nil
-	}
 	switch b[0] & 0xf {
 	case codecAVC:
 		p.codec = ingest.H264

@@ -136,6 +136,7 @@ func TestVideo(t *testing.T) {
 		"earlier":         {"\x27\x01\xff\xff\xd8data", picture{codec: ingest.H264, composition: -40 * time.Millisecond, data: []byte("data")}, ""},
 		"end":             {"\x27\x02\x00\x00\x00", picture{codec: ingest.H264}, ""},
 		"info":            {"\x57\x00\x00\x00\x00", picture{}, ""},
+		"enhanced info":   {"\xd0\x01", picture{}, ""},
 		"empty":           {"", picture{}, ""},
 		"h265 of old":     {"\x1c\x01\x00\x00\x00data", picture{codec: ingest.H265, keyframe: true, data: []byte("data")}, ""},
 		"sorenson":        {"\x12data", picture{}, "Flash's kind 2"},
