@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sightline/pipelines"
 	"sightline/pipelines/spec"
 )
 
@@ -22,7 +23,7 @@ func newCheck(sh *shell) *cobra.Command {
 		Example: "  sightline check pipeline.yaml\n  sightline check base.yaml site.yaml -s streams.gate.url=rtsp://10.0.0.3/main\n  sightline check --json pipeline.yaml",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, files []string) error {
-			p, err := spec.Load(files, sets, sh.env)
+			p, err := loadFiles(sh, files, sets)
 			if asJSON {
 				return checkJSON(sh, err)
 			}
@@ -37,6 +38,16 @@ func newCheck(sh *shell) *cobra.Command {
 	overrideFlag(c, &sets)
 	c.Flags().BoolVar(&asJSON, "json", false, "print {ok, diagnostics [{file, line, column, path, message, suggestion}]}")
 	return c
+}
+
+// loadFiles reads a pipeline and finds what can be found wrong with it without opening
+// anything.
+func loadFiles(sh *shell, files, sets []string) (*spec.Pipeline, error) {
+	p, err := spec.Load(files, sets, sh.env)
+	if err != nil {
+		return nil, err
+	}
+	return p, pipelines.Check(p)
 }
 
 // overrideFlag adds -s KEY=VALUE, which may be repeated.

@@ -124,6 +124,7 @@ func TestRunVideos(t *testing.T) {
 		{[]string{"run"}, exitUsage, "requires at least 1 arg"},
 		{[]string{"run", "none.yaml"}, exitNothing, "none.yaml"},
 		{[]string{"run", "ftp://h/x"}, exitNothing, "unknown kind of address"},
+		{[]string{"run", writeFile(t, "version: 1\nname: x\nstreams: { a: { url: 'rtmp://h/x' } }\n")}, exitNothing, "a.yaml:3:22: streams.a.url: wants rtmp://"},
 		{[]string{"run", writeFile(t, "version: 1\nname: x\n")}, exitNothing, "streams"},
 	})
 }
@@ -131,7 +132,7 @@ func TestRunVideos(t *testing.T) {
 func TestDefaultStreamNames(t *testing.T) {
 	taken := map[string]bool{}
 	for _, c := range [][2]string{
-		{"clips/Front Door.mp4", "front-door"}, {"other/front_door.avi", "front-door-2"}, {"rtsp://h/main?x=${A}", "main-x---a"},
+		{"clips/Front Door.mp4", "front-door"}, {"other/front_door.avi", "front-door-2"}, {"rtsp://h/main?x=${A}", "main"},
 		{"ÄÖ.mp4", "stream"}, {"/", "stream-2"}, {strings.Repeat("a", 99), strings.Repeat("a", 48)},
 	} {
 		if got := streamName(c[0], taken); got != c[1] {
@@ -186,7 +187,7 @@ web: { listen: "127.0.0.1:0" }
 	if got.code != exitDone || text.code != exitDone || gate.code != exitDone {
 		t.Errorf("exits %d, %d, %d:\n%s", got.code, text.code, gate.code, got.errOut)
 	}
-	for _, part := range []string{"768×576, coco-nano on onnxruntime f32", "received ", "sink jsonl (jsonl): ok", "acknowledged "} {
+	for _, part := range []string{"768×576, coco-nano on onnxruntime f32", "from file:", "clock file", "received ", "sink jsonl (jsonl): ok", "acknowledged "} {
 		if !strings.Contains(gate.out, part) {
 			t.Errorf("status lacks %q:\n%s", part, gate.out)
 		}

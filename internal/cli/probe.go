@@ -112,11 +112,17 @@ func (p *probing) explain(err error) error {
 	hint := ""
 	switch failed.Reason {
 	case ingest.ReasonRefused:
+		if strings.HasPrefix(p.address, "srt://") {
+			break // who listens there says no
+		}
 		hint = "nothing listens there, or a firewall says so: check host and port"
 	case ingest.ReasonTimeout:
 		hint = "check the address, that the camera is on, and firewalls in between; --timeout waits longer"
 	case ingest.ReasonUnauthorized:
 		hint = "give --username, and the password as --password or in the variable " + passwordVariable
+		if p.password != "" {
+			hint = "this name and password are not taken there; many cameras lock the account after a few tries"
+		}
 	case ingest.ReasonNotFound:
 		if !strings.Contains(p.address, "://") && !isDevice(p.address) {
 			break // a file or device: the error says it all

@@ -177,11 +177,17 @@ func (r *streamReport) keyframes() string {
 }
 
 func (r *streamReport) structure() string {
+	if r.Keyframes == r.Pictures {
+		return "each picture stands alone"
+	}
 	b := "no B-frames"
 	if r.BFrames {
 		b = "B-frames"
 	}
-	return fmt.Sprintf("%s; no other picture depends on %.0f %% of them", b, 100*r.NonReference)
+	if r.NonReference == 0 {
+		return b + "; others depend on every picture"
+	}
+	return fmt.Sprintf("%s; no other picture depends on %.0f %% of the pictures", b, 100*r.NonReference)
 }
 
 // String is the clock for people.

@@ -34,9 +34,11 @@ func (p *probing) login(username string, password bool) (lines []string) {
 	return lines
 }
 
-// pipelineText is a pipeline of one stream.
+// pipelineText is a pipeline of one stream that shows what it does at once.
 func pipelineText(name string, lines []string) string {
-	return fmt.Sprintf("version: 1\nname: %s\nstreams:\n  %[1]s:\n    %s\n", name, strings.Join(lines, "\n    "))
+	return fmt.Sprintf("version: 1\nname: %s\nstreams:\n  %[1]s:\n    %s\n", name, strings.Join(lines, "\n    ")) +
+		"sinks:\n  - { kind: jsonl, path: \"-\" }  # each event a line on standard output\n" +
+		"web: { listen: 127.0.0.1:8080 }   # the page\n"
 }
 
 // quoted is text as a YAML scalar that holds no variables.

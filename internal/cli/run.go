@@ -48,7 +48,7 @@ func loadOrDefault(sh *shell, args, sets []string) (*spec.Pipeline, error) {
 	isYAML := func(arg string) bool { return slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(arg)) }
 	switch {
 	case !slices.ContainsFunc(args, func(a string) bool { return !isYAML(a) }):
-		return spec.Load(args, sets, sh.env)
+		return loadFiles(sh, args, sets)
 	case slices.ContainsFunc(args, isYAML):
 		return nil, &ExitError{exitUsage, errors.New("give either pipeline files or videos and URLs, not both")}
 	}

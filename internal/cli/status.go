@@ -108,8 +108,19 @@ func printStream(w io.Writer, s pipelines.StreamStatus) {
 		fmt.Fprintf(w, ": %s %s", s.Reason.Code, s.Reason.Message)
 	}
 	fmt.Fprintln(w)
+	fmt.Fprintf(w, "  from %s\n", inputText(s.Input))
+	if v := s.View; v != nil {
+		fmt.Fprintf(w, "  shown from %s: %s", inputText(v.Input), v.State)
+		if v.Reason != nil && v.State == "offline" {
+			fmt.Fprintf(w, ": %s %s", v.Reason.Code, v.Reason.Message)
+		}
+		fmt.Fprintln(w)
+	}
 	if s.Codec != "" {
-		fmt.Fprintf(w, "  %s %d×%d, %s on %s %s\n", s.Codec, s.Width, s.Height, s.Model.Name, s.Model.Engine, s.Model.Precision)
+		fmt.Fprintf(w, "  %s\n", pictureText(s))
+	}
+	if c := s.Clock; c != nil {
+		fmt.Fprintf(w, "  clock %s, offset %.1f ms ± %.1f, drift %.1f ppm\n", c.Source, c.OffsetMs, c.UncertaintyMs, c.DriftPPM)
 	}
 	if s.LastFrame != nil {
 		fmt.Fprintf(w, "  last frame of %s\n", s.LastFrame.Format(time.RFC3339Nano))
@@ -121,4 +132,30 @@ func printStream(w io.Writer, s pipelines.StreamStatus) {
 	fmt.Fprintf(w, "  received %d, decoded %d, waiting %d, not decoded: %s\n", l.Received, l.Decoded, l.InDecoder, counts(l.Undecoded))
 	fmt.Fprintf(w, "  decoding took %.1f s of processor time; damage cost %.1f s of the stream\n", s.DecodeSeconds, s.LostSeconds)
 	fmt.Fprintf(w, "  inferred %d, under way %d, not inferred: %s\n", l.Inferred, l.InFlight, counts(l.Skipped))
+}
+
+func inputText(in pipelines.InputStatus) string {
+	if in.Index > 0 {
+		return fmt.Sprintf("%s (fallback %d)", in.URL, in.Index)
+	}
+	return in.URL
+}
+
+// pictureText says what comes, what decodes it and what looks at it, as far as
+// that is so.
+func pictureText(s pipelines.StreamStatus) string {
+	text := s.Codec
+	if s.Width > 0 {
+		text += fmt.Sprintf(" %d×%d", s.Width, s.Height)
+	}
+	if s.Decoder.Device != "" {
+		text += ", decoded on " + s.Decoder.Device
+	}
+	if s.Decoder.Note != "" {
+		text += ", decoded on the processor (" + s.Decoder.Note + ")"
+	}
+	if s.Model.Name == "" {
+		return text + ", nothing is detected"
+	}
+	return fmt.Sprintf("%s, %s on %s %s", text, s.Model.Name, s.Model.Engine, s.Model.Precision)
 }

@@ -42,18 +42,26 @@ function addTile(stream) {
 // notice says over the picture why it stands still; the stream's own state comes
 // before what the player has to say.
 function notice({ part, stream, trouble }) {
-  const text = away(stream) ?? trouble;
+  const text = away(stream) ?? [...unwell(stream), trouble].filter(Boolean).join(' · ');
   if (part('.notice').textContent !== text) part('.notice').textContent = text;
 }
 
+const because = (reason) => [reason?.code?.replace('_', ' '), reason?.message].filter(Boolean).join(': ');
+
+// unwell is what is wrong with a stream that is there.
+function unwell({ degraded, view }) {
+  const list = degraded?.length ? [`degraded: ${degraded.join(', ').replaceAll('_', ' ')}`] : [];
+  return view?.state === 'offline' ? [...list, `large stream offline: ${because(view.reason)}`] : list;
+}
+
 function away(stream) {
-  const reason = [stream.reason?.code?.replace('_', ' '), stream.reason?.message].filter(Boolean).join(': ');
+  const reason = because(stream.reason);
   switch (stream.state) {
     case 'online': return undefined;
     case 'idle': return 'connecting';
     case 'starting': return stream.kind === 'whip' ? `waiting for a publisher at /whip/${stream.name}` : 'connecting';
     case 'offline': return `offline${reason ? ` · ${reason}` : ''}`;
-    default: return stream.state;
+    default: return `${stream.state}${reason ? ` · ${reason}` : ''}`;
   }
 }
 
@@ -63,12 +71,15 @@ function updateTile(stream) {
   tile.stream = stream;
   // Who watches is what makes a stream on demand come.
   player.online = stream.state === 'online' || Boolean(stream.on_demand) && stream.state !== 'ended' && !document.hidden;
+  if (stream.view && stream.view.state !== 'idle') player.small = stream.view.state === 'offline';
   const badge = part('.state');
-  badge.textContent = stream.state;
-  badge.className = `state badge ${stream.state}`;
+  const state = stream.state === 'online' && stream.degraded?.length ? 'degraded' : stream.state;
+  badge.textContent = state;
+  badge.className = `state badge ${state}`;
   if (stream.width) {
     if (!overlay.shape) overlay.size(stream.width, stream.height);
-    part('.facts').textContent = `${stream.codec} ${stream.width}×${stream.height} · ${stream.model.name} on ${stream.model.engine} ${stream.model.precision}`;
+    const { name, engine, precision } = stream.model;
+    part('.facts').textContent = `${stream.codec} ${stream.width}×${stream.height} · ${name ? `${name} on ${engine} ${precision}` : 'nothing is detected'}`;
   }
   overlay.places(stream.lines, stream.zones);
   part('.counts').replaceChildren(...stream.lines.filter((l) => l.counts).map((l) => item(`${l.name}: ${l.counts.forward} → ${l.counts.backward} ←`)),

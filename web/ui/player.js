@@ -10,13 +10,20 @@ const pause = (ms) => new Promise((r) => setTimeout(r, ms));
 
 export class Player {
   constructor(stream, video, still, overlay, notice) {
-    Object.assign(this, { stream, video, still, overlay, notice, online: false, shown: 0 });
+    Object.assign(this, { stream, video, still, overlay, notice, online: false, small: false, shown: 0 });
     this.path = encodeURIComponent(stream);
     addEventListener('pagehide', () => this.close());
   }
 
+  // standIn shows pictures of the small stream while the large one is away.
+  async standIn() {
+    const wanted = () => this.online && this.small;
+    for (;; await pause(500)) await this.pictures(wanted).catch(() => {});
+  }
+
   // run plays for ever; while the stream is offline it waits.
   async run() {
+    this.standIn();
     for (let wait = 500; ; wait = Math.min(wait * 2, 8000)) {
       while (!this.online) await pause(200);
       const begun = performance.now();
