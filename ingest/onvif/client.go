@@ -180,3 +180,14 @@ func (c *Client) reach(address string) (*url.URL, error) {
 	}
 	return u, nil
 }
+
+// service makes the address of a service reachable. A camera that was asked over
+// TLS is asked over nothing else, though many name their services by http alone:
+// the login would be seen on the way.
+func (c *Client) service(address string) (*url.URL, error) {
+	u, err := c.reach(strings.TrimSpace(address))
+	if err == nil && c.device.Scheme == "https" && u.Scheme != "https" {
+		u.Scheme, u.Host = c.device.Scheme, c.device.Host
+	}
+	return u, err
+}

@@ -126,7 +126,7 @@ func (c *Client) services(ctx context.Context) (found []media, err error) {
 			if strings.TrimSpace(s.Namespace) != namespace {
 				continue
 			}
-			address, err := c.reach(strings.TrimSpace(s.XAddr))
+			address, err := c.service(s.XAddr)
 			if err != nil {
 				return nil, err
 			}
@@ -144,7 +144,7 @@ func (c *Client) capabilities(ctx context.Context) ([]media, error) {
 	if err := c.call(ctx, c.device, question, &answer); err != nil {
 		return nil, err
 	}
-	address, err := c.reach(strings.TrimSpace(answer.XAddr))
+	address, err := c.service(answer.XAddr)
 	if err != nil {
 		return nil, err
 	}

@@ -174,6 +174,23 @@ func TestReach(t *testing.T) {
 	}
 }
 
+func TestServiceKeepsTLS(t *testing.T) {
+	for _, c := range []struct{ device, address, want string }{
+		{"https://camera.example:8443", " http://192.168.1.64/onvif/media\n", "https://camera.example:8443/onvif/media"},
+		{"https://camera.example", "http://camera.example:80/onvif/media", "https://camera.example/onvif/media"},
+		{"https://camera.example", "https://camera.example:8443/onvif/media", "https://camera.example:8443/onvif/media"},
+		{"camera.example", "http://camera.example:8899/onvif/media", "http://camera.example:8899/onvif/media"},
+	} {
+		client, err := New(Config{Address: c.device})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := client.service(c.address); err != nil || got.String() != c.want {
+			t.Errorf("%q from %s: %v, %v, want %q", c.address, c.device, got, err, c.want)
+		}
+	}
+}
+
 // FuzzSOAP reads whatever a camera answers, to every question.
 func FuzzSOAP(f *testing.F) {
 	f.Add(`<e:Envelope xmlns:e="x"><e:Body><GetProfilesResponse><Profiles token="1"><Name>n</Name><VideoEncoderConfiguration><Encoding>H264</Encoding><Resolution><Width>1e99</Width></Resolution></VideoEncoderConfiguration></Profiles></GetProfilesResponse></e:Body></e:Envelope>`)
