@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sightline/ingest"
+	"sightline/ingest/ingesttest"
 )
 
 // write replaces a file of a recording's folder.
@@ -37,7 +38,7 @@ func TestDates(t *testing.T) {
 	dir := recording(t)
 	dated := strings.Replace(text(t, dir, "live.m3u8"), "#EXTINF", "#EXT-X-PROGRAM-DATE-TIME:2024-02-03T04:05:06.500+0100\n#EXTINF", 1)
 	write(t, dir, "live.m3u8", dated)
-	packets, err := read(t, source(serve(t, dir)), 0)
+	packets, err := ingesttest.Read(t, source(serve(t, dir)), 0)
 	if err != nil || len(packets) != 75 {
 		t.Fatalf("%d pictures, error %v", len(packets), err)
 	}
@@ -58,7 +59,7 @@ func TestDiscontinuity(t *testing.T) {
 	}
 	list := strings.Replace(text(t, dir, "live.m3u8"), "#EXT-X-ENDLIST", "#EXT-X-DISCONTINUITY\n#EXTINF:1,\nother0.ts\n#EXTINF:1,\nother1.ts\n#EXT-X-ENDLIST", 1)
 	write(t, dir, "live.m3u8", list)
-	packets, err := read(t, source(serve(t, dir)), 0)
+	packets, err := ingesttest.Read(t, source(serve(t, dir)), 0)
 	if err != nil || len(packets) != 125 {
 		t.Fatalf("%d pictures, error %v", len(packets), err)
 	}
@@ -82,7 +83,7 @@ func TestMissingSegment(t *testing.T) {
 			t.Parallel()
 			dir := recording(t)
 			damage(dir)
-			packets, err := read(t, source(serve(t, dir)), 0)
+			packets, err := ingesttest.Read(t, source(serve(t, dir)), 0)
 			if err != nil || len(packets) != 50 {
 				t.Fatalf("%d pictures, error %v", len(packets), err)
 			}
@@ -103,7 +104,7 @@ func TestCutSegment(t *testing.T) {
 	dir := recording(t)
 	whole := text(t, dir, "live1.ts")
 	write(t, dir, "live1.ts", whole[:len(whole)/2])
-	packets, err := read(t, source(serve(t, dir)), 0)
+	packets, err := ingesttest.Read(t, source(serve(t, dir)), 0)
 	if err != nil || len(packets) < 51 || len(packets) >= 75 {
 		t.Errorf("%d pictures, error %v", len(packets), err)
 	}
@@ -117,7 +118,7 @@ func TestEncrypted(t *testing.T) {
 			write(t, key, "info", "secret.key\n"+filepath.Join(key, "secret.key")+"\n"+iv)
 			dir := recording(t, "-hls_key_info_file", filepath.Join(key, "info"))
 			write(t, dir, "secret.key", "0123456789abcdef")
-			packets, err := read(t, source(serve(t, dir)), 0)
+			packets, err := ingesttest.Read(t, source(serve(t, dir)), 0)
 			if err != nil || len(packets) != 75 {
 				t.Errorf("%d pictures, error %v", len(packets), err)
 			}
@@ -126,7 +127,7 @@ func TestEncrypted(t *testing.T) {
 	dir := recording(t)
 	list := strings.Replace(text(t, dir, "live.m3u8"), "#EXTINF", "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"k\"\n#EXTINF", 1)
 	write(t, dir, "live.m3u8", list)
-	if _, err := read(t, source(serve(t, dir)), 1); ingest.ReasonOf(err) != ingest.ReasonUnsupportedCodec || !strings.Contains(err.Error(), "SAMPLE-AES") {
+	if _, err := ingesttest.Read(t, source(serve(t, dir)), 1); ingest.ReasonOf(err) != ingest.ReasonUnsupportedCodec || !strings.Contains(err.Error(), "SAMPLE-AES") {
 		t.Errorf("SAMPLE-AES: %v", err)
 	}
 }
@@ -140,7 +141,7 @@ func TestVariants(t *testing.T) {
 		"#EXT-X-STREAM-INF:BANDWIDTH=1000000,RESOLUTION=160x120\nlive.m3u8\n"+
 		"#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=160x120\nslow.m3u8\n")
 	url := strings.Replace(serve(t, dir), "live.m3u8", "all.m3u8", 1)
-	if packets, err := read(t, source(url), 10); err != nil {
+	if packets, err := ingesttest.Read(t, source(url), 10); err != nil {
 		t.Errorf("%d pictures, error %v", len(packets), err)
 	}
 }
@@ -160,7 +161,7 @@ func TestGoneSegments(t *testing.T) {
 		}
 		fmt.Fprintf(w, "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:%d\n#EXTINF:1,\nlive%d.ts\n", first, file)
 	}))
-	packets, err := read(t, source(url), 50)
+	packets, err := ingesttest.Read(t, source(url), 50)
 	if err != nil {
 		t.Fatalf("%d pictures, error %v", len(packets), err)
 	}
@@ -223,7 +224,7 @@ func TestFailures(t *testing.T) {
 			t.Parallel()
 			s := source(strings.Replace(c.url(t), "http://", "http://viewer:geheim@", 1) + "?token=geheim")
 			s.config.Timeout = time.Second
-			_, err := read(t, s, 0)
+			_, err := ingesttest.Read(t, s, 0)
 			if ingest.ReasonOf(err) != c.reason || err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
 				t.Errorf("%v is %s, want %s %q", err, ingest.ReasonOf(err), c.reason, c.want)
 			}
@@ -256,7 +257,7 @@ func TestLogin(t *testing.T) {
 	}))
 	s := source("hls+" + url)
 	s.config.Username, s.config.Password = "viewer", "geheim"
-	if packets, err := read(t, s, 20); err != nil || told.Load() {
+	if packets, err := ingesttest.Read(t, s, 20); err != nil || told.Load() {
 		t.Errorf("%d pictures, error %v, told another server: %v", len(packets), err, told.Load())
 	}
 }

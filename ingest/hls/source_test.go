@@ -1,8 +1,6 @@
 package hls
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -17,8 +15,6 @@ import (
 	"sightline/ingest/ingesttest"
 	"sightline/internal/testkit"
 )
-
-var errEnough = errors.New("seen enough")
 
 func ffmpeg(t testing.TB) string {
 	t.Helper()
@@ -94,24 +90,6 @@ func source(url string) *Source {
 	return New(c, "cam", slog.New(slog.DiscardHandler))
 }
 
-// read collects packets until the source ends or n came.
-func read(t *testing.T, s *Source, n int) ([]ingest.Packet, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	var packets []ingest.Packet
-	err := s.Run(ctx, func(p ingest.Packet) error {
-		if packets = append(packets, p); len(packets) == n {
-			return errEnough
-		}
-		return nil
-	})
-	if err == errEnough {
-		err = nil
-	}
-	return packets, err
-}
-
 func TestContract(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -146,7 +124,7 @@ func TestRecording(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			packets, err := read(t, source(serve(t, recording(t, c.args...))), 0)
+			packets, err := ingesttest.Read(t, source(serve(t, recording(t, c.args...))), 0)
 			if err != nil || len(packets) != 75 {
 				t.Fatalf("%d pictures, error %v", len(packets), err)
 			}
@@ -185,7 +163,7 @@ func TestLiveEdge(t *testing.T) {
 		}
 		<-time.After(20 * time.Millisecond)
 	}
-	packets, err := read(t, source(url), 60)
+	packets, err := ingesttest.Read(t, source(url), 60)
 	if err != nil {
 		t.Fatal(err)
 	}

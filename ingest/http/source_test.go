@@ -2,7 +2,6 @@ package http_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -20,9 +19,8 @@ import (
 
 	"sightline/ingest"
 	"sightline/ingest/http"
+	"sightline/ingest/ingesttest"
 )
-
-var errEnough = errors.New("enough")
 
 func configFor(url string) http.Config {
 	config := http.Defaults()
@@ -34,21 +32,8 @@ func newSource(config http.Config) *http.Source {
 	return http.New(config, "gate", slog.New(slog.DiscardHandler))
 }
 
-// read runs a source until n packets came; then the error is nil.
-func read(t *testing.T, config http.Config, n int) (packets []ingest.Packet, err error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	err = newSource(config).Run(ctx, func(p ingest.Packet) error {
-		if packets = append(packets, p); len(packets) == n {
-			return errEnough
-		}
-		return nil
-	})
-	if err == errEnough {
-		err = nil
-	}
-	return packets, err
+func read(t *testing.T, config http.Config, n int) ([]ingest.Packet, error) {
+	return ingesttest.Read(t, newSource(config), n)
 }
 
 func picture(t testing.TB, size int) []byte {

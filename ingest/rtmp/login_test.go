@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sightline/ingest"
+	"sightline/ingest/ingesttest"
 )
 
 const (
@@ -64,7 +65,7 @@ func TestLogin(t *testing.T) {
 	asked := make(chan string, 10)
 	address := server(t, guarded(asked))
 	s := source("rtmp://viewer:geheim@" + address + "/live/cam")
-	_, err := read(t, s, 1)
+	_, err := ingesttest.Read(t, s, 1)
 	if ingest.ReasonOf(err) != ingest.ReasonUnauthorized || strings.Contains(err.Error(), "geheim") {
 		t.Errorf("%v is %s", err, ingest.ReasonOf(err))
 	}
@@ -75,7 +76,7 @@ func TestLogin(t *testing.T) {
 	if one, two, three := <-asked, <-asked, <-asked; one != "live" || two != want || !strings.HasPrefix(three, want+"&challenge=") || !strings.HasSuffix(three, "&opaque=O2+b==") {
 		t.Errorf("asked for %q, %q, %q", one, two, three)
 	}
-	if _, err := read(t, source("rtmp://"+address+"/live/cam"), 1); ingest.ReasonOf(err) != ingest.ReasonUnauthorized {
+	if _, err := ingesttest.Read(t, source("rtmp://"+address+"/live/cam"), 1); ingest.ReasonOf(err) != ingest.ReasonUnauthorized {
 		t.Errorf("without a password: %v is %s", err, ingest.ReasonOf(err))
 	}
 }

@@ -1,8 +1,6 @@
 package rtmp
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,11 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"sightline/ingest"
 	"sightline/internal/testkit"
 )
-
-var errEnough = errors.New("seen enough")
 
 // freePort is a TCP port of this machine that nobody has.
 func freePort(t *testing.T) string {
@@ -95,24 +90,6 @@ func source(url string) *Source {
 	c := Defaults()
 	c.URL = url
 	return New(c, "cam", slog.New(slog.DiscardHandler))
-}
-
-// read collects n packets.
-func read(t *testing.T, s *Source, n int) ([]ingest.Packet, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	var packets []ingest.Packet
-	err := s.Run(ctx, func(p ingest.Packet) error {
-		if packets = append(packets, p); len(packets) == n {
-			return errEnough
-		}
-		return nil
-	})
-	if err == errEnough {
-		err = nil
-	}
-	return packets, err
 }
 
 // splice joins two connections until either ends.

@@ -33,7 +33,7 @@ func TestStreams(t *testing.T) {
 			t.Parallel()
 			url := "rtmp://" + nginx(t) + "/live/cam"
 			publish(t, url, args...)
-			packets, err := read(t, source(url), 60)
+			packets, err := ingesttest.Read(t, source(url), 60)
 			if err != nil {
 				t.Fatalf("%v after %d packets", err, len(packets))
 			}
@@ -48,7 +48,7 @@ func TestStreams(t *testing.T) {
 		var packets []ingest.Packet
 		var err error
 		for deadline := time.Now().Add(10 * time.Second); ; <-time.After(100 * time.Millisecond) {
-			if packets, err = read(t, source(url), 60); ingest.ReasonOf(err) != ingest.ReasonRefused || time.Now().After(deadline) {
+			if packets, err = ingesttest.Read(t, source(url), 60); ingest.ReasonOf(err) != ingest.ReasonRefused || time.Now().After(deadline) {
 				break
 			}
 		}
@@ -125,17 +125,17 @@ func TestTLS(t *testing.T) {
 	publish(t, "rtmp://"+server+"/live/cam")
 	address, ca := encrypted(t, server)
 	s := source("rtmps://" + address + "/live/cam")
-	if _, err := read(t, s, 1); ingest.ReasonOf(err) != ingest.ReasonUntrusted || !strings.Contains(err.Error(), "certificate") {
+	if _, err := ingesttest.Read(t, s, 1); ingest.ReasonOf(err) != ingest.ReasonUntrusted || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a certificate that nobody vouches for: %v", err)
 	}
 	for name, trust := range map[string]ingest.TLS{"ca": {CA: ca}, "insecure": {Insecure: true}} {
 		s.config.TLS = trust
-		if packets, err := read(t, s, 10); err != nil {
+		if packets, err := ingesttest.Read(t, s, 10); err != nil {
 			t.Errorf("%s: %v after %d packets", name, err, len(packets))
 		}
 	}
 	s.config.TLS = ingest.TLS{CA: "no-such-file"}
-	if _, err := read(t, s, 1); err == nil || !strings.Contains(err.Error(), "tls: ca: open no-such-file") {
+	if _, err := ingesttest.Read(t, s, 1); err == nil || !strings.Contains(err.Error(), "tls: ca: open no-such-file") {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -201,7 +201,7 @@ func TestFailures(t *testing.T) {
 			s := source("rtmp://viewer:geheim@" + c.address + "?token=geheim")
 			s.config.ReadTimeout = time.Second
 			began := time.Now()
-			packets, err := read(t, s, 1)
+			packets, err := ingesttest.Read(t, s, 1)
 			if took := time.Since(began); took > 4*time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -218,7 +218,7 @@ func TestPublisherLeaves(t *testing.T) {
 	publish(t, url, "-t", "3")
 	s := source(url)
 	s.config.ReadTimeout = 2 * time.Second
-	packets, err := read(t, s, 0)
+	packets, err := ingesttest.Read(t, s, 0)
 	if reason := ingest.ReasonOf(err); len(packets) < 10 || reason != ingest.ReasonEnded && reason != ingest.ReasonTimeout {
 		t.Errorf("%d packets, %v is %s", len(packets), err, reason)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sightline/ingest"
+	"sightline/ingest/ingesttest"
 )
 
 // playing is a server that answers every call but those to leave alone, and then
@@ -54,7 +55,7 @@ func TestUselessServers(t *testing.T) {
 			t.Parallel()
 			s := source("rtmp://" + server(t, c.serve) + "/live/cam")
 			s.config.ReadTimeout, s.config.KeyframeTimeout = time.Second, 1500*time.Millisecond
-			_, err := read(t, s, 1)
+			_, err := ingesttest.Read(t, s, 1)
 			if ingest.ReasonOf(err) != c.reason || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v is %s, want %s %q", err, ingest.ReasonOf(err), c.reason, c.want)
 			}

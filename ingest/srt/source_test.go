@@ -3,7 +3,6 @@ package srt
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -20,8 +19,6 @@ import (
 )
 
 const passphrase = "correct-horse-battery"
-
-var errEnough = errors.New("seen enough")
 
 // sender starts GStreamer's side and returns its address.
 func sender(t *testing.T, args ...string) string {
@@ -73,24 +70,6 @@ func source(url string) *Source {
 	return New(c, "cam", slog.New(slog.DiscardHandler))
 }
 
-// read collects n packets.
-func read(t *testing.T, s *Source, n int) ([]ingest.Packet, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	var packets []ingest.Packet
-	err := s.Run(ctx, func(p ingest.Packet) error {
-		if packets = append(packets, p); len(packets) == n {
-			return errEnough
-		}
-		return nil
-	})
-	if err == errEnough {
-		err = nil
-	}
-	return packets, err
-}
-
 func TestContract(t *testing.T) {
 	ingesttest.Run(t, ingesttest.Case{Name: "gst", Live: true, New: func(t *testing.T) ingest.Source {
 		return source(sender(t))
@@ -111,7 +90,7 @@ func TestSenders(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			packets, err := read(t, source(sender(t, c.args...)+"?latency=1000"+c.query), 60) // a busy machine loses nothing
+			packets, err := ingesttest.Read(t, source(sender(t, c.args...)+"?latency=1000"+c.query), 60) // a busy machine loses nothing
 			if err != nil {
 				t.Fatalf("%v after %d packets", err, len(packets))
 			}
@@ -147,7 +126,7 @@ func TestListener(t *testing.T) {
 	port := freePort(t)
 	done := make(chan error, 1)
 	go func() {
-		_, err := read(t, source("srt://127.0.0.1:"+port+"?mode=listener"), 30)
+		_, err := ingesttest.Read(t, source("srt://127.0.0.1:"+port+"?mode=listener"), 30)
 		done <- err
 	}()
 	sender(t, "--call="+port)
@@ -188,7 +167,7 @@ func TestFailures(t *testing.T) {
 			s := source(c.url)
 			s.config.ReadTimeout = time.Second
 			began := time.Now()
-			packets, err := read(t, s, 1)
+			packets, err := ingesttest.Read(t, s, 1)
 			if took := time.Since(began); took > 3*time.Second {
 				t.Errorf("took %v", took)
 			}
