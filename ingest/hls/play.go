@@ -68,7 +68,7 @@ func (p *player) play(ctx context.Context, s piece) error {
 		URL: "segment", Data: s.data, Format: format,
 		Options: map[string]string{"ignore_editlist": "1"},
 	})
-	if cause := ctx.Err(); cause != nil {
+	if cause := ctx.Err(); err != nil && cause != nil {
 		return cause
 	}
 	p.empty++

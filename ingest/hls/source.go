@@ -16,7 +16,8 @@ import (
 // the largest picture. Sound, subtitles and partial segments are passed over.
 //
 // A live stream that stops is an error; a recording ends with nil. At most three
-// segments of up to 64 MiB are held, and a playlist of 8 MiB.
+// segments of up to 64 MiB are held, the one that is played twice, and a playlist
+// of 8 MiB.
 type Source struct {
 	config Config
 	stream string
