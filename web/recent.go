@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ func (r *recent) add(ev *detect.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.events = append(r.events, ev); len(r.events) > recentEvents {
-		r.events = slices.Delete(r.events, 0, 1)
+		r.forget()
 	}
 	switch ev.Type {
 	case detect.LineCrossed:
@@ -75,6 +76,25 @@ func (r *recent) add(ev *detect.Event) {
 			c.add(ev)
 		}
 	}
+}
+
+// forget drops the oldest event. Objects come and go so often that they have half
+// of the room: they shall not push out why a camera went away.
+func (r *recent) forget() {
+	object := func(ev *detect.Event) bool { return strings.HasPrefix(string(ev.Type), "object.") }
+	objects, oldest := 0, -1
+	for i, ev := range r.events {
+		if object(ev) {
+			objects++
+		}
+		if object(ev) && oldest < 0 {
+			oldest = i
+		}
+	}
+	if objects <= recentEvents/2 {
+		oldest = slices.IndexFunc(r.events, func(ev *detect.Event) bool { return !object(ev) })
+	}
+	r.events = slices.Delete(r.events, oldest, oldest+1)
 }
 
 func (c *lineCount) add(ev *detect.Event) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sightline/detect"
+	"sightline/pipelines/spec"
 )
 
 // follow reads a server's event stream and returns its blocks, which end when
@@ -120,6 +122,33 @@ func TestPastEventsComeFirst(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Objects that come and go do not push out the rest, nor the rest them.
+func TestEventsOfObjectsHaveHalfOfTheRoom(t *testing.T) {
+	r := newRecent(&spec.Pipeline{})
+	add := func(n int, types ...detect.Type) {
+		for i := range n {
+			for _, of := range types {
+				r.add(&detect.Event{Type: of, ID: fmt.Sprint(of, i)})
+			}
+		}
+	}
+	count := func(of detect.Type) int {
+		return len(r.last(recentEvents, "", func(ev *detect.Event) bool { return ev.Type == of }))
+	}
+	add(1, detect.StreamOffline)
+	add(2*recentEvents, detect.ObjectStarted)
+	if off, objects := count(detect.StreamOffline), count(detect.ObjectStarted); off != 1 || objects != recentEvents-1 {
+		t.Errorf("%d and %d", off, objects)
+	}
+	add(2*recentEvents, detect.StreamOffline)
+	if off, objects := count(detect.StreamOffline), count(detect.ObjectStarted); off != recentEvents/2 || objects != recentEvents/2 {
+		t.Errorf("%d and %d", off, objects)
+	}
+	if newest := r.events[recentEvents-1].ID; newest != fmt.Sprint(detect.StreamOffline, 2*recentEvents-1) {
+		t.Errorf("the newest is %s", newest)
 	}
 }
 

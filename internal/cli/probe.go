@@ -45,10 +45,14 @@ func newProbe(sh *shell) *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p.address = strings.Join(args, "")
-			if !cmd.Flags().Changed("password") && p.username != "" {
+			if !cmd.Flags().Changed("password") && (p.username != "" || strings.HasPrefix(p.address, "srt://")) {
 				p.password, _ = sh.env(passwordVariable)
 			}
-			return p.run(cmd.Context(), sh)
+			err := p.run(cmd.Context(), sh)
+			if errors.Is(err, context.Canceled) {
+				return errors.New("interrupted")
+			}
+			return err
 		},
 	}
 	f := c.Flags()
@@ -116,6 +120,9 @@ func (p *probing) explain(err error) error {
 			break // who listens there says no
 		}
 		hint = "nothing listens there, or a firewall says so: check host and port"
+		if isDevice(p.address) {
+			hint += ", such as HOST:8000 or HOST:8080; ONVIF may be switched off in the camera: then give the URL of a stream"
+		}
 	case ingest.ReasonTimeout:
 		hint = "check the address, that the camera is on, and firewalls in between; --timeout waits longer"
 	case ingest.ReasonUnauthorized:

@@ -105,7 +105,7 @@ async function refresh() {
 }
 
 function listen() {
-  const source = new EventSource(url('api/v1/events?last=60'));
+  const source = new EventSource(url('api/v1/events?last=200'));
   const badge = $('feed');
   source.onopen = () => { badge.textContent = 'live'; badge.className = 'badge online'; };
   source.onerror = () => {

@@ -19,7 +19,8 @@ function words(type, e) {
     case 'count.reported': return `counted ${d.counts.map((c) => `${c.count} ${c.class} ${arrow[c.direction] ?? ''}`).join(', ') || 'nobody'}`;
     case 'object.started': return `${who} appeared`;
     case 'object.ended': return `${who} is gone (${d.reason.replace('_', ' ')})`;
-    case 'stream.online': return 'stream is online';
+    case 'stream.online': return `stream is online${d.reason?.code === 'fallback' ? ' (fallback)' : ''}`;
+    case 'stream.degraded': return `stream is degraded (${d.reason.code.replace('_', ' ')})`;
     case 'stream.offline': return `stream is offline (${d.reason.code.replace('_', ' ')})`;
     case 'sink.degraded': return `${e.subject} ${d.reason.message ?? d.reason.code}`;
     default: return [type, d.reason?.message ?? d.reason?.code].filter(Boolean).join(': ');
@@ -43,5 +44,6 @@ export function showEvent(list, e, type) {
   const stream = e.data.stream.name === '-' ? '' : e.data.stream.title || e.data.stream.name;
   add('span', 'where', [stream, e.data.rule?.name].filter(Boolean).join(' · '));
   list.prepend(li);
-  while (list.children.length > most) list.lastChild.remove();
+  const objects = list.getElementsByClassName('object'); // so many that they would push out the rest
+  while (list.children.length > most) (objects.length > most / 2 ? objects[objects.length - 1] : list.lastChild).remove();
 }
