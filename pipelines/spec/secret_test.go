@@ -21,7 +21,7 @@ streams:
   b: { url: "whip://", token: hunter2 }
   c: { url: "rtsp://h/user=admin_password=hunter2", username: u }
   d: { url: "srt://h:9000?mode=caller&passphrase=hunter2&latency=80&streamid=read:gate:u:hunter2" }
-  e: { url: "https://h/live.m3u8?token=hunter2", username: u, fallback: ["http://u:hunter2@h2/x.mjpg", "srt://h:1?passphrase=hunter2"] }
+  e: { url: "https://h/live.m3u8?token=hunter2&jwt=hunter2&usr=u&loginpas=hunter2", username: u, fallback: ["http://u:hunter2@h2/x.mjpg", "srt://h:1?passphrase=hunter2"] }
   f: { urls: { main: "rtsps://u:hunter2@h/1", sub: "rtmp://u:hunter2@h/2" }, fallback: ["whep://:hunter2@h/1"] }
 sinks:
   - { kind: kafka, brokers: ["k:9092"], topic: t, sasl: { mechanism: PLAIN, username: u, password: hunter2 } }

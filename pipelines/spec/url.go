@@ -193,7 +193,7 @@ func (a *Address) takePassphrase(u *url.URL) error {
 }
 
 func secretParameter() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)((?:password|passwd|passphrase|pass|pwd|token|streamid|key|secret|auth|signature|sig)=)[^&;/?#\s"'>)]*`)
+	return regexp.MustCompile(`(?i)((?:password|passwd|passphrase|pass|pas|pwd|pw|psw|jwt|token|streamid|key|secret|auth|signature|sig)=)[^&;/?#\s"'>)]*`)
 }
 
 func maskParameters(s string) string {
