@@ -154,6 +154,10 @@ type Count struct {
 	Count     int    `json:"count"`
 }
 
+// ReasonRecovered is the code of a stream.degraded or sink.degraded that tells of
+// the end of it. Of a stream, the message is the code that no longer holds.
+const ReasonRecovered = "recovered"
+
 // ReasonInfo says why a stream or sink is not well.
 type ReasonInfo struct {
 	Code    string `json:"code"`

@@ -308,7 +308,7 @@ func TestBadPicturesAreTold(t *testing.T) {
 		if err := s.run(ctx); err != nil {
 			t.Error(err)
 		}
-		if n := heardOf(fake, "degraded frozen"); n != 1 || heardOf(fake, "degraded") != 1 {
+		if n := heardOf(fake, "degraded frozen"); n != 1 || heardOf(fake, "degraded recovered") != 1 || heardOf(fake, "degraded") != 2 {
 			t.Errorf("told %q", fake.got)
 		}
 		if before, after := <-during, s.status.snapshot().Degraded; !slices.Equal(before, []string{"frozen"}) || len(after) > 0 {

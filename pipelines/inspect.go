@@ -44,6 +44,7 @@ func (s *stream) inspect(f *decode.Frame) {
 		s.status.wrong(string(c.Condition), c.Active)
 		if !c.Active {
 			s.log.Info("picture is well again", slog.String("reason", string(c.Condition)))
+			s.degrade(detect.ReasonInfo{Code: detect.ReasonRecovered, Message: string(c.Condition)}, f.Captured)
 			continue
 		}
 		s.log.Warn("something is wrong with the picture", slog.String("reason", string(c.Condition)), slog.String("error", c.Message))

@@ -79,7 +79,7 @@ const ownStream = "-"
 // sinkState tells the other sinks, and whoever watches, that one fails or works
 // again.
 func (p *Pipeline) sinkState(s DeliveryState) {
-	reason := detect.ReasonInfo{Code: "recovered"}
+	reason := detect.ReasonInfo{Code: detect.ReasonRecovered}
 	severity := detect.Info
 	if s.Degraded {
 		severity = detect.Critical

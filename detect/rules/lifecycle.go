@@ -77,7 +77,7 @@ func (s *Stream) detections(scene detect.Scene) detect.Event {
 
 func (s *Stream) streamEvent(typ detect.Type, at time.Time, reason *detect.ReasonInfo) detect.Event {
 	e := detect.Event{Type: typ, Subject: "stream/" + s.cfg.Info.Name, Time: at, Severity: detect.Warning, Data: detect.Data{Reason: reason}}
-	if reason == nil || reason.Code == "ended" || reason.Code == codeRestart || reason.Code == codeShutdown {
+	if reason == nil || reason.Code == "ended" || reason.Code == codeRestart || reason.Code == codeShutdown || reason.Code == detect.ReasonRecovered {
 		e.Severity = detect.Info
 	}
 	return e

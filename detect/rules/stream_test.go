@@ -26,6 +26,9 @@ func TestEpochs(t *testing.T) {
 	check("online", s.Online("e", noon), "stream.online gate")
 	s.Apply(sc.at(1, at(1, .2, .7)...))
 	check("degraded", s.Degraded(detect.ReasonInfo{Code: "frozen"}, after(2)), "stream.degraded gate frozen")
+	if e := s.Degraded(detect.ReasonInfo{Code: detect.ReasonRecovered, Message: "frozen"}, after(2))[0]; e.Severity != detect.Info {
+		t.Errorf("being well again is told as %v", e.Severity)
+	}
 	check("offline", s.Offline(detect.ReasonInfo{Code: "timeout"}, after(3)),
 		"zone.exited e-1 door visit 1 0s\nzone.occupancy door 0\nobject.ended e-1 active [door] stream_ended\nstream.offline gate timeout")
 	check("a late scene", s.Apply(sc.at(4, at(1, .2, .7)...)), "")

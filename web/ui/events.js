@@ -20,7 +20,7 @@ function words(type, e) {
     case 'object.started': return `${who} appeared`;
     case 'object.ended': return `${who} is gone (${d.reason.replace('_', ' ')})`;
     case 'stream.online': return `stream is online${d.reason?.code === 'fallback' ? ' (fallback)' : ''}`;
-    case 'stream.degraded': return `stream is degraded (${d.reason.code.replace('_', ' ')})`;
+    case 'stream.degraded': return d.reason.code === 'recovered' ? `no longer ${d.reason.message}` : `stream is degraded (${d.reason.code})`;
     case 'stream.offline': return `stream is offline (${d.reason.code.replace('_', ' ')})`;
     case 'sink.degraded': return `${e.subject} ${d.reason.message ?? d.reason.code}`;
     default: return [type, d.reason?.message ?? d.reason?.code].filter(Boolean).join(': ');
