@@ -42,6 +42,7 @@ type input struct {
 
 	mu     sync.Mutex
 	source ingest.Source
+	lost   ingest.Losses // by sources before it
 }
 
 func (in *input) current() ingest.Source {
@@ -58,8 +59,22 @@ func (in *input) renew() error {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if r, ok := in.source.(ingest.LossReporter); ok {
+		in.lost = in.lost.Plus(r.Losses())
+	}
 	in.source = s
 	return nil
+}
+
+// losses is what was lost so far, and whether that can be.
+func (in *input) losses() (ingest.Losses, bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	r, ok := in.source.(ingest.LossReporter)
+	if !ok {
+		return in.lost, false
+	}
+	return in.lost.Plus(r.Losses()), true
 }
 
 // puller keeps the packets of one stream coming, from the first of its inputs that
@@ -251,5 +266,14 @@ func (d *door) finish() bool {
 
 func (p *puller) status() InputStatus {
 	n := int(p.current.Load())
-	return InputStatus{URL: p.inputs[n].address, Index: n, Connects: p.connects.Load(), Abandoned: p.abandoned.Load()}
+	s := InputStatus{URL: p.inputs[n].address, Index: n, Connects: p.connects.Load(), Abandoned: p.abandoned.Load()}
+	for _, in := range p.inputs {
+		if lost, ok := in.losses(); ok {
+			if s.Losses == nil {
+				s.Losses = &ingest.Losses{}
+			}
+			*s.Losses = s.Losses.Plus(lost)
+		}
+	}
+	return s
 }

@@ -398,3 +398,29 @@ func TestAPortInUseIsNotTriedWithoutPause(t *testing.T) {
 		}
 	})
 }
+
+// losing is a source that has lost so many packets.
+type losing uint64
+
+func (losing) Run(context.Context, func(ingest.Packet) error) error { return nil }
+func (l losing) Losses() ingest.Losses                              { return ingest.Losses{Lost: uint64(l), Late: 1} }
+
+// TestLossesAddUp sums over a stream's addresses and over a source that another
+// took the place of.
+func TestLossesAddUp(t *testing.T) {
+	p, n := newPulled(), losing(0)
+	of := func() *input {
+		in := &input{make: func() (ingest.Source, error) { n += 10; return n, nil }}
+		in.renew()
+		return in
+	}
+	p.inputs = []*input{p.try("file:a", runFunc(nil))}
+	if got := p.status().Losses; got != nil {
+		t.Errorf("a source that does not count has %+v", got)
+	}
+	p.inputs = append(p.inputs, of(), of())
+	p.inputs[1].renew()
+	if got := p.status().Losses; got == nil || *got != (ingest.Losses{Lost: 10 + 20 + 30, Late: 3}) {
+		t.Errorf("%+v", got)
+	}
+}

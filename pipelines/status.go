@@ -60,6 +60,8 @@ type InputStatus struct {
 	Index     int    `json:"index"`     // 0 is url itself, others count the fallbacks
 	Connects  uint64 `json:"connects"`  // how often the source was begun
 	Abandoned uint64 `json:"abandoned"` // sources that did not end when told to
+
+	Losses *ingest.Losses `json:"losses,omitempty"` // of packets, in all since the start; nil where none can get lost
 }
 
 // ViewStatus is the stream for people of a camera with two.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sightline/detect"
+	"sightline/ingest"
 	"sightline/pipelines"
 )
 
@@ -43,7 +44,7 @@ func withStreams(p *fake) *fake {
 		{Name: "gate", Title: "Main gate", Kind: "rtsp", State: "online", Codec: "h264", Width: 640, Height: 480, Bytes: 12345, Keep: 0.5,
 			Queue: 2, QueueBytes: 4096, DecodeSeconds: 1.5, LostSeconds: 2.25, Degraded: []string{"damaged", "moved"},
 			Decoder: pipelines.DecoderStatus{Name: "h264", Bytes: 5 << 20, Ceiling: 9 << 20},
-			Input:   pipelines.InputStatus{Index: 1, Connects: 7, Abandoned: 2},
+			Input:   pipelines.InputStatus{Index: 1, Connects: 7, Abandoned: 2, Losses: &ingest.Losses{Lost: 11, Late: 12, Repeated: 13, Restarts: 14, Malformed: 15}},
 			Clock:   &pipelines.ClockStatus{Source: "rtcp_sr", OffsetMs: -20, UncertaintyMs: 4, DriftPPM: 30}, Model: detect.Model{Name: "coco-nano", Digest: "d1", Engine: "openvino", Precision: "bf16"}, Ledger: ledger()},
 		{Name: "lobby", Kind: "whip", State: "starting", Keep: 1},
 		{Name: "guarded", Kind: "whip", State: "offline", Reason: &detect.ReasonInfo{Code: "timeout"}, Keep: 1},

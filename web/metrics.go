@@ -28,7 +28,7 @@ type collector struct {
 	online, degraded, queue, queueBytes, keep, model       *prometheus.Desc
 	decodeCPU, decodeMemory, decodeCeiling, decodeInfo     *prometheus.Desc
 	lost                                                   *prometheus.Desc
-	connects, abandoned, input                             *prometheus.Desc
+	connects, abandoned, input, packetsLost, packetFaults  *prometheus.Desc
 	clock, clockOffset, clockUncertainty, clockDrift       *prometheus.Desc
 	events, latency                                        *prometheus.Desc
 	made, filtered, acknowledged, spooled, dropped         *prometheus.Desc
@@ -62,6 +62,8 @@ func newCollector(p Pipeline) *collector {
 		connects:      desc("stream_connects_total", "How often the stream's source was begun.", "stream"),
 		abandoned:     desc("stream_abandoned_total", "Sources that did not end when told to.", "stream"),
 		input:         desc("stream_input", "Which address is read: 0 is the stream's own, others count the fallbacks.", "stream"),
+		packetsLost:   desc("rtp_packets_lost_total", "Packets of the network that never came, or too late.", "stream"),
+		packetFaults:  desc("rtp_faults_total", "Packets that came late, repeated or malformed; times that the sender began to count them anew (restart).", "stream", "reason"),
 		clock:         desc("clock_info", "1 for how capture times are known.", "stream", "source"),
 
 		clockOffset:      desc("clock_offset_seconds", "Sender's clock minus this machine's.", "stream"),
@@ -138,6 +140,13 @@ func (c *collector) stream(send sender, s pipelines.StreamStatus) {
 	send.counter(c.connects, s.Input.Connects, s.Name)
 	send.counter(c.abandoned, s.Input.Abandoned, s.Name)
 	send.gauge(c.input, float64(s.Input.Index), s.Name)
+	if l := s.Input.Losses; l != nil {
+		send.counter(c.packetsLost, l.Lost, s.Name)
+		send.counter(c.packetFaults, l.Late, s.Name, "late")
+		send.counter(c.packetFaults, l.Repeated, s.Name, "repeated")
+		send.counter(c.packetFaults, l.Malformed, s.Name, "malformed")
+		send.counter(c.packetFaults, l.Restarts, s.Name, "restart")
+	}
 	if k := s.Clock; k != nil {
 		send.gauge(c.clock, 1, s.Name, k.Source)
 		send.gauge(c.clockOffset, k.OffsetMs/1e3, s.Name)

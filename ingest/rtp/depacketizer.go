@@ -88,7 +88,7 @@ func New(codec ingest.Codec, params [][]byte) (*Depacketizer, error) {
 func (d *Depacketizer) Dropped() uint64 { return d.dropped }
 
 // Losses is what was lost so far. Any goroutine may ask.
-func (d *Depacketizer) Losses() Losses { return d.losses.load() }
+func (d *Depacketizer) Losses() ingest.Losses { return d.losses.load() }
 
 // Push takes the next packet in sequence order, as far as the transport could
 // restore it, and calls yield for each unit that it completes. It keeps packet.
@@ -141,7 +141,7 @@ func (d *Depacketizer) sequence(seq uint16) (gap, late bool) {
 		d.losses.restarts.Add(1)
 		gap = true
 	case ahead > 0:
-		d.losses.missing.Add(uint64(ahead))
+		d.losses.lost.Add(uint64(ahead))
 		gap = true
 	}
 	d.started, d.next, d.behind = true, seq+1, 0

@@ -234,7 +234,7 @@ func TestLateAndRepeatedPacketsAreIgnored(t *testing.T) {
 	if units := push(t, d, noisy); len(units) != len(samples) {
 		t.Errorf("%d units of %d", len(units), len(samples))
 	}
-	if want := (rtp.Losses{Late: uint64(len(noisy) - len(packets))}); d.Losses() != want {
+	if want := (ingest.Losses{Late: uint64(len(noisy) - len(packets))}); d.Losses() != want {
 		t.Errorf("%+v, want %+v", d.Losses(), want)
 	}
 }
@@ -310,7 +310,7 @@ func TestSequenceBeginsAnew(t *testing.T) {
 	if len(units) < len(samples)/2 || d.Dropped() > 3 {
 		t.Errorf("%d units of %d, %d dropped", len(units), len(samples), d.Dropped())
 	}
-	if got := d.Losses(); got.Missing != 2 || got.Late != 400 || got.Restarts != 0 {
+	if got := d.Losses(); got.Lost != 2 || got.Late != 400 || got.Restarts != 0 {
 		t.Errorf("%+v", got)
 	}
 	stuck := newDepacketizer(t, ingest.VP8)

@@ -116,8 +116,8 @@ func TestCaptureStamps(t *testing.T) {
 				break
 			}
 		}
-		if r.Malformed() != 0 {
-			t.Errorf("%s: %d malformed", name, r.Malformed())
+		if r.Losses().Malformed != 0 {
+			t.Errorf("%s: %d malformed", name, r.Losses().Malformed)
 		}
 	}
 }
@@ -149,8 +149,8 @@ func TestMalformedExtensionsAreCounted(t *testing.T) {
 		r := newReceiver(t, ingest.H264)
 		r.SetExtensions(map[uint8]string{captureID: rtp.AbsCaptureTime})
 		out := play(t, r, 1, stamp)
-		if len(out) != 100 || out[50].Clock.Source != ingest.ClockArrival || r.Malformed() < 100 {
-			t.Errorf("%s: %d packets, %d malformed", name, len(out), r.Malformed())
+		if len(out) != 100 || out[50].Clock.Source != ingest.ClockArrival || r.Losses().Malformed < 100 {
+			t.Errorf("%s: %d packets, %d malformed", name, len(out), r.Losses().Malformed)
 		}
 	}
 }

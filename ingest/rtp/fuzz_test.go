@@ -136,8 +136,8 @@ func FuzzExtensions(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if r.Malformed() > extended {
-			t.Errorf("%d malformed of %d", r.Malformed(), extended)
+		if r.Losses().Malformed > extended {
+			t.Errorf("%d malformed of %d", r.Losses().Malformed, extended)
 		}
 	})
 }

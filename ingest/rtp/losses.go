@@ -1,25 +1,30 @@
 package rtp
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"sightline/ingest"
+)
 
 // maxGap is how many packets may be missing at once before the sender is taken to
 // have begun to count anew (MAX_DROPOUT of RFC 3550, A.1).
 const maxGap = 3000
 
-// Losses is what did not fit into the sequence, in packets.
-type Losses struct {
-	Missing  uint64 // never came, or too late
-	Late     uint64 // came too late, or a second time after their place was passed
-	Repeated uint64 // came a second time while waiting
-	Restarts uint64 // times that the sender began to count anew
-}
+// lossCount counts what did not fit into the sequence.
+type lossCount struct{ lost, late, repeated, restarts atomic.Uint64 }
 
-// lossCount counts Losses.
-type lossCount struct{ missing, late, repeated, restarts atomic.Uint64 }
-
-func (c *lossCount) load() Losses {
-	return Losses{
-		Missing: c.missing.Load(), Late: c.late.Load(),
+func (c *lossCount) load() ingest.Losses {
+	return ingest.Losses{
+		Lost: c.lost.Load(), Late: c.late.Load(),
 		Repeated: c.repeated.Load(), Restarts: c.restarts.Load(),
 	}
+}
+
+// LossesWith is what was lost on a path where order put packets back into the sequence
+// that r took them in. A gap that lasts shows to both, so that r's count of it is
+// the one that holds; what came late or twice reached order only. Any goroutine may
+// ask.
+func (r *Receiver) LossesWith(order *Reorderer) ingest.Losses {
+	before := order.Losses()
+	return r.Losses().Plus(ingest.Losses{Late: before.Late, Repeated: before.Repeated})
 }

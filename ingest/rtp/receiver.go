@@ -62,16 +62,17 @@ func (r *Receiver) Report(sr *rtcp.SenderReport, arrival time.Time) {
 // ONVIF's replay header needs no negotiation.
 func (r *Receiver) SetExtensions(ids map[uint8]string) { r.extensions.set(ids) }
 
-// Malformed is how many header extensions were ignored because they hold no
-// time stamp of their form.
-func (r *Receiver) Malformed() uint64 { return r.extensions.malformed.Load() }
-
 // Withheld is how many access units came that nothing can be decoded from: those
 // before the first keyframe, and leading pictures that refer to such.
 func (r *Receiver) Withheld() uint64 { return r.withheld.Load() }
 
-// Losses is what was missing in the sequence of packets.
-func (r *Receiver) Losses() Losses { return r.units.Losses() }
+// Losses is what was missing in the sequence of packets, and how many of them had
+// a header extension that holds no time stamp of its form.
+func (r *Receiver) Losses() ingest.Losses {
+	losses := r.units.Losses()
+	losses.Malformed = r.extensions.malformed.Load()
+	return losses
+}
 
 // Dropped is how many access units were lost in part and thrown away.
 func (r *Receiver) Dropped() uint64 { return r.dropped.Load() }

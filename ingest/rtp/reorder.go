@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
+
+	"sightline/ingest"
 )
 
 // What waits behind a gap is bounded thrice. Beyond any bound the gap is given up.
@@ -38,7 +40,7 @@ type held struct {
 }
 
 // Losses is what was lost so far.
-func (r *Reorderer) Losses() Losses { return r.losses.load() }
+func (r *Reorderer) Losses() ingest.Losses { return r.losses.load() }
 
 // Push takes the next packet as it arrived and calls yield, in sequence, for
 // every packet that need not wait any longer, with its own arrival.
@@ -119,7 +121,7 @@ func (r *Reorderer) run(yield func(*rtp.Packet, time.Time) error) error {
 func (r *Reorderer) release(yield func(*rtp.Packet, time.Time) error, keep int) error {
 	for len(r.waiting) > keep {
 		for _, ok := r.waiting[r.next]; !ok; _, ok = r.waiting[r.next] {
-			r.losses.missing.Add(1)
+			r.losses.lost.Add(1)
 			r.next++
 		}
 		if err := r.run(yield); err != nil {

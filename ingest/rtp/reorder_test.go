@@ -8,6 +8,7 @@ import (
 
 	pion "github.com/pion/rtp"
 
+	"sightline/ingest"
 	"sightline/ingest/rtp"
 )
 
@@ -84,13 +85,13 @@ func TestReorderShuffled(t *testing.T) {
 func TestReorderCountsAndBounds(t *testing.T) {
 	for name, c := range map[string]struct {
 		seqs []uint16
-		want rtp.Losses
+		want ingest.Losses
 		out  int
 	}{
 		"in order":       {seqs: []uint16{1, 2, 3}, out: 3},
-		"repeated":       {seqs: []uint16{1, 3, 3, 2, 2}, want: rtp.Losses{Repeated: 1, Late: 1}, out: 3},
-		"huge gap":       {seqs: []uint16{1, 2, 4, 5000, 5001}, want: rtp.Losses{Missing: 1, Restarts: 1}, out: 5},
-		"number stuck":   {seqs: slices.Repeat([]uint16{7}, 1027), want: rtp.Losses{Late: 1024, Restarts: 2}, out: 3},
+		"repeated":       {seqs: []uint16{1, 3, 3, 2, 2}, want: ingest.Losses{Repeated: 1, Late: 1}, out: 3},
+		"huge gap":       {seqs: []uint16{1, 2, 4, 5000, 5001}, want: ingest.Losses{Lost: 1, Restarts: 1}, out: 5},
+		"number stuck":   {seqs: slices.Repeat([]uint16{7}, 1027), want: ingest.Losses{Late: 1024, Restarts: 2}, out: 3},
 		"counts in tens": {seqs: []uint16{10, 20, 30, 40, 50, 60}, out: 1},
 	} {
 		var r rtp.Reorderer
@@ -114,7 +115,7 @@ func TestReorderBoundsBytes(t *testing.T) {
 			t.Fatalf("%d packets wait", waiting)
 		}
 	}
-	if got := r.Losses(); got.Missing == 0 {
+	if got := r.Losses(); got.Lost == 0 {
 		t.Errorf("%+v", got)
 	}
 }

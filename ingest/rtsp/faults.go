@@ -18,6 +18,7 @@ type faults struct {
 	mu     sync.Mutex
 	latest error
 	strays int
+	bad    uint64 // of this sender
 }
 
 // note takes the library's complaint, and says whether a new sender took over.
@@ -27,6 +28,8 @@ func (f *faults) note(err error) bool {
 	f.latest = err
 	if strings.Contains(err.Error(), "wrong SSRC") {
 		f.strays++
+	} else {
+		f.bad++
 	}
 	return f.strays >= patientStrays
 }
@@ -36,6 +39,13 @@ func (f *faults) clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.latest, f.strays = nil, 0
+}
+
+// malformed is how many packets could not be read.
+func (f *faults) malformed() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.bad
 }
 
 // silence is what a camera's silence is called.

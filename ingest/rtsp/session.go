@@ -75,7 +75,7 @@ func newSession(s *Source, target *url.URL, transport Transport) (*session, erro
 		ReadTimeout: never, WriteTimeout: s.config.Timeout, DialContext: c.links.dial, ListenPacket: listenUDP,
 		AnyPortEnable: true, // some cameras do not tell the UDP ports they send from; their address must match
 		OnRequest:     c.onRequest, OnResponse: c.onResponse, OnServerRequest: c.onServerRequest,
-		// Loss shows in the packets' Break, bad packets in units dropped.
+		// Loss shows in the packets' Break, and is counted by the receiver.
 		OnPacketsLost:     func(uint64) {},
 		OnDecodeError:     c.onFault,
 		OnTransportSwitch: func(error) {},
@@ -202,6 +202,11 @@ func (c *session) collect(packet *pionrtp.Packet, arrival time.Time) error {
 		c.keyframes.want()
 	}
 	return err
+}
+
+// losses is what was lost so far, once the camera plays.
+func (c *session) losses() ingest.Losses {
+	return c.receiver.LossesWith(&c.order).Plus(ingest.Losses{Malformed: c.faults.malformed()})
 }
 
 func (c *session) onFault(err error) {

@@ -19,7 +19,8 @@ type Source struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	current *session // that plays
+	current *session      // that plays
+	lost    ingest.Losses // in sessions before it
 }
 
 // New makes the source of the stream with that name. It opens nothing; a config
@@ -61,9 +62,23 @@ func (s *Source) RequestKeyframe() {
 	}
 }
 
+// Losses implements ingest.LossReporter.
+func (s *Source) Losses() ingest.Losses {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return s.lost
+	}
+	return s.lost.Plus(s.current.losses())
+}
+
+// set takes the session that plays now, nil for none.
 func (s *Source) set(current *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.current != nil {
+		s.lost = s.lost.Plus(s.current.losses())
+	}
 	s.current = current
 }
 

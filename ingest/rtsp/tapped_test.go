@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 	"sightline/ingest"
 	"sightline/ingest/rtsp"
 )
+
+var clientPorts = regexp.MustCompile(`client_port=(\d+)-\d+`)
 
 // byUDP is a camera that sends by UDP alone and does not tell its ports. Once it
 // plays it does, beside, what send says.

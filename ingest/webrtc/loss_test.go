@@ -52,8 +52,9 @@ func (l *lossy) interceptors(engine *pion.MediaEngine) *interceptor.Registry {
 	return registry
 }
 
-// receive takes n packets over a lossy path and counts breaks.
-func receive(t *testing.T, n int, drop func(sent int, sinceFirst uint16) bool) (p *publisher, breaks int) {
+// receive takes n packets over a lossy path and counts breaks, beside the source's
+// own count of packets.
+func receive(t *testing.T, n int, drop func(sent int, sinceFirst uint16) bool) (p *publisher, breaks int, lost ingest.Losses) {
 	t.Helper()
 	source := newSource(nil)
 	p = newPublisher(endpoint(t, source), h264)
@@ -75,19 +76,19 @@ func receive(t *testing.T, n int, drop func(sent int, sinceFirst uint16) bool) (
 			breaks++
 		}
 	}
-	return p, breaks
+	return p, breaks, source.Losses()
 }
 
 func TestRetransmissionsHideLoss(t *testing.T) {
-	if _, breaks := receive(t, 200, func(sent int, _ uint16) bool { return sent%29 == 0 }); breaks > 0 {
-		t.Errorf("%d breaks at a loss of 1 in 29", breaks)
+	if _, breaks, lost := receive(t, 200, func(sent int, _ uint16) bool { return sent%29 == 0 }); breaks > 0 || lost.Lost > 0 {
+		t.Errorf("%d breaks at a loss of 1 in 29, %+v", breaks, lost)
 	}
 }
 
 func TestLossBeyondRepairShows(t *testing.T) {
-	p, breaks := receive(t, 200, func(_ int, sinceFirst uint16) bool { return sinceFirst >= 150 && sinceFirst < 153 })
-	if breaks != 1 {
-		t.Errorf("%d breaks after one hole", breaks)
+	p, breaks, lost := receive(t, 200, func(_ int, sinceFirst uint16) bool { return sinceFirst >= 150 && sinceFirst < 153 })
+	if breaks != 1 || lost.Lost != 3 {
+		t.Errorf("%d breaks after one hole of three packets, %+v", breaks, lost)
 	}
 	if asked := p.keyframes.Load(); asked < 2 {
 		t.Errorf("asked for %d keyframes, want one at the start and one after the hole", asked)

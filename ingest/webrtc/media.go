@@ -28,7 +28,6 @@ const (
 
 // readMedia reads RTP until the track ends, and says why it did.
 func (c *session) readMedia(remote *pion.TrackRemote, receiver *rtp.Receiver) error {
-	var order rtp.Reorderer
 	for {
 		packet, _, err := remote.ReadRTP()
 		if err != nil {
@@ -36,7 +35,7 @@ func (c *session) readMedia(remote *pion.TrackRemote, receiver *rtp.Receiver) er
 		}
 		now := time.Now()
 		c.heard.Store(now.UnixNano())
-		err = order.Push(packet, now, func(p *pionrtp.Packet, at time.Time) error {
+		err = c.order.Push(packet, now, func(p *pionrtp.Packet, at time.Time) error {
 			return receiver.Push(p, at, c.deliver)
 		})
 		if err != nil {

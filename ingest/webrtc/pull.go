@@ -84,7 +84,8 @@ type Puller struct {
 	mu      sync.Mutex
 	running bool
 	current *session
-	notYet  time.Time // the server asked not to be asked before
+	lost    ingest.Losses // in sessions before it
+	notYet  time.Time     // the server asked not to be asked before
 }
 
 // NewPuller makes the source of the stream with that name. It opens nothing.
@@ -243,5 +244,14 @@ func (p *Puller) finish() {
 func (p *Puller) set(current *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.lost = p.lost.Plus(p.current.losses())
 	p.current = current
+}
+
+// Losses implements ingest.LossReporter. What was sent again in time counts for
+// nothing.
+func (p *Puller) Losses() ingest.Losses {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost.Plus(p.current.losses())
 }

@@ -40,6 +40,7 @@ type session struct {
 
 	tracks    chan track // room for one: the first video track
 	receiver  atomic.Pointer[rtp.Receiver]
+	order     rtp.Reorderer
 	packets   chan ingest.Packet
 	closing   chan struct{} // closed at the end of run, so that no reader holds it up
 	left      chan error    // room for one: why the peer is gone
@@ -240,6 +241,14 @@ func (c *session) dropped() uint64 {
 		return r.Dropped()
 	}
 	return 0
+}
+
+// losses is what was lost so far, nothing without a session.
+func (c *session) losses() ingest.Losses {
+	if c == nil || c.receiver.Load() == nil {
+		return ingest.Losses{}
+	}
+	return c.receiver.Load().LossesWith(&c.order)
 }
 
 func (c *session) withheld() uint64 {

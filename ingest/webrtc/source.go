@@ -47,7 +47,8 @@ type Source struct {
 
 	mu      sync.Mutex
 	running bool
-	current *session // the publisher's, nil while Run waits
+	current *session      // the publisher's, nil while Run waits
+	lost    ingest.Losses // in sessions before it
 }
 
 // asked is an offer on its way to Run.
@@ -214,5 +215,14 @@ func (s *Source) finish() {
 func (s *Source) set(current *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lost = s.lost.Plus(s.current.losses())
 	s.current = current
+}
+
+// Losses implements ingest.LossReporter. What was sent again in time counts for
+// nothing.
+func (s *Source) Losses() ingest.Losses {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost.Plus(s.current.losses())
 }

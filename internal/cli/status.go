@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sightline/ingest"
 	"sightline/pipelines"
 )
 
@@ -121,6 +122,10 @@ func printStream(w io.Writer, s pipelines.StreamStatus) {
 	}
 	if c := s.Clock; c != nil {
 		fmt.Fprintf(w, "  clock %s, offset %.1f ms ± %.1f, drift %.1f ppm\n", c.Source, c.OffsetMs, c.UncertaintyMs, c.DriftPPM)
+	}
+	if n := s.Input.Losses; n != nil && *n != (ingest.Losses{}) {
+		fmt.Fprintf(w, "  packets lost %d, late %d, repeated %d, malformed %d; the sender began anew %d times\n",
+			n.Lost, n.Late, n.Repeated, n.Malformed, n.Restarts)
 	}
 	if s.LastFrame != nil {
 		fmt.Fprintf(w, "  last frame of %s\n", s.LastFrame.Format(time.RFC3339Nano))
