@@ -48,3 +48,8 @@ func (d *decoder) measure(width, height int) {
 		d.tell(func(i *Info) { i.Ceiling = c })
 	}
 }
+
+// Trim gives memory that decoders and engines have freed back to the system,
+// which the allocator does not do by itself in the middle of its arenas. It takes
+// milliseconds and may be called at any time.
+func Trim() { libav.Trim() }

@@ -74,8 +74,9 @@ func (l *losses) picture(pts time.Duration, withheld bool) (cost bool) {
 	return l.fresh > 0
 }
 
-// tooMuch tells whether to tell now of what was lost by pts, and what.
-func (l *losses) tooMuch(pts time.Duration) (message string, tell bool) {
+// news is what to tell now of what was lost by pts, nil if nothing: that it is too
+// much, or is not any more.
+func (l *losses) news(pts time.Duration) *detect.ReasonInfo {
 	var lost time.Duration
 	breaks, now := 0, int64(pts/time.Second)
 	for _, s := range l.seconds {
@@ -89,11 +90,16 @@ func (l *losses) tooMuch(pts time.Duration) (message string, tell bool) {
 	case lost <= lostTooLong/2 && breaks <= brokenTooOft/2:
 		l.bad = false
 	}
-	if !l.bad || l.told && pts-l.toldAt < damagePeriod {
-		return "", false
+	switch {
+	case !l.bad && l.told:
+		l.told = false
+		return &detect.ReasonInfo{Code: detect.ReasonRecovered, Message: damaged}
+	case !l.bad || l.told && pts-l.toldAt < damagePeriod:
+		return nil
 	}
 	l.told, l.toldAt = true, pts
-	return fmt.Sprintf("%.1f s of the last minute were not analyzed, after losing something %d times", lost.Seconds(), breaks), true
+	text := "%.1f s of the last minute were not analyzed, after losing something %d times"
+	return &detect.ReasonInfo{Code: damaged, Message: fmt.Sprintf(text, lost.Seconds(), breaks)}
 }
 
 // noteLoss looks at what a packet says of those before it.
@@ -114,8 +120,8 @@ func (s *stream) noteLoss(p ingest.Packet) {
 
 // tellLosses tells that a stream which delivers loses too much.
 func (s *stream) tellLosses(pts time.Duration, at time.Time) {
-	if message, tell := s.epoch.losses.tooMuch(pts); tell && s.epoch.online {
-		s.degrade(detect.ReasonInfo{Code: damaged, Message: message}, at)
+	if news := s.epoch.losses.news(pts); news != nil && s.epoch.online {
+		s.degrade(*news, at)
 	}
 	s.status.lossy(s.epoch.losses.fresh, s.epoch.losses.bad)
 	s.epoch.losses.fresh = 0

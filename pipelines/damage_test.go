@@ -146,6 +146,9 @@ func TestAStreamThatLosesTooMuchIsTold(t *testing.T) {
 			if n := heardOf(fake, "degraded damaged"); n < c.least || n > c.most {
 				t.Errorf("%s: told %d times, want %d to %d", c.name, n, c.least, c.most)
 			}
+			if n, want := heardOf(fake, "degraded recovered"), min(c.least, 1); n != want {
+				t.Errorf("%s: told %d times that it is over, want %d", c.name, n, want)
+			}
 			if bad := slices.Contains(<-during, damaged); bad != (c.least > 0) {
 				t.Errorf("%s: the status says so: %v", c.name, bad)
 			}

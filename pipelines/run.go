@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"sightline/decode"
 	"sightline/detect"
 )
 
@@ -40,6 +41,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			workers.Go(d.batcher.work)
 		}
 	}
+	workers.Go(func() { tidy(hard, p.ended) })
 	p.running.Store(true)
 	failures := make([]error, len(p.streams))
 	for i, s := range p.streams {
@@ -50,6 +52,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		})
 	}
 	streams.Wait()
+	close(p.ended)
 	p.running.Store(false)
 	for _, d := range p.detectors {
 		d.batcher.close()
@@ -59,6 +62,26 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	cancel() // what is still undelivered is given up
 	deliveries.Wait()
 	return errors.Join(errors.Join(failures...), p.losses(undelivered), p.Close())
+}
+
+// tidyEvery is how often memory that decoders and engines freed goes back to the
+// system: pictures and network buffers of many sizes leave holes, which would
+// otherwise add up to megabytes an hour.
+const tidyEvery = time.Minute
+
+func tidy(ctx context.Context, ended <-chan struct{}) {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			decode.Trim()
+		case <-ended:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // drain waits until the sinks have taken what there is, at most drain_timeout.

@@ -9,6 +9,11 @@ static void limit_arenas(int n) {
 	(void)n;
 #endif
 }
+static void trim(void) {
+#ifdef M_ARENA_MAX
+	malloc_trim(0);
+#endif
+}
 */
 import "C"
 
@@ -16,3 +21,7 @@ import "C"
 // own, which each keep what they once needed: memory would creep up for minutes.
 // Call it before native threads start. Other C libraries take no notice.
 func LimitArenas(n int) { C.limit_arenas(C.int(n)) }
+
+// Trim gives memory that native code has freed back to the system, out of the
+// middle of arenas too, which glibc does not do by itself. It takes milliseconds.
+func Trim() { C.trim() }
