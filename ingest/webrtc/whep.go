@@ -55,9 +55,7 @@ func newWHEP(config PullConfig) (*whep, error) {
 		return nil, w.failure("connect", ingest.ReasonFailed, err)
 	}
 	w.client = &http.Client{
-		Transport: &http.Transport{
-			TLSClientConfig: trust, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: mostHeader,
-		},
+		Transport:     &http.Transport{TLSClientConfig: trust, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: mostHeader},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return w, nil
