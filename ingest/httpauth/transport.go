@@ -93,6 +93,10 @@ func port(u *url.URL) string {
 		return u.Port()
 	case u.Scheme == "https":
 		return "443"
+	case u.Scheme == "rtsp":
+		return "554"
+	case u.Scheme == "rtsps":
+		return "322"
 	}
 	return "80"
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/auth"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/headers"
+
+	"sightline/ingest/httpauth"
 )
 
 const (
@@ -31,6 +33,7 @@ type answers struct {
 	asked     base.Method // the latest request
 	playing   bool        // PLAY was sent
 	redirects int
+	elsewhere string       // where the camera sends us, and our credentials must not go
 	sender    *auth.Sender // of the newest nonce; nil while the library's first is good
 }
 
@@ -65,17 +68,20 @@ func (a *answers) describe(response *base.Response) {
 }
 
 // redirect stops redirects that go round in circles or would show our
-// credentials to another host: without its target, the client reports a redirect
-// as a failure.
+// credentials to another host, or to another service of the same: without its
+// target, the client reports a redirect as a failure.
 func (a *answers) redirect(response *base.Response) {
 	a.redirects++
-	where := ""
+	same := false
 	if location := response.Header["Location"]; len(location) == 1 {
 		if u, err := url.Parse(location[0]); err == nil {
-			where = u.Hostname()
+			same = httpauth.SameOrigin(u, a.target)
+			if a.target.User != nil && !same {
+				a.elsewhere = u.Scheme + "://" + u.Host
+			}
 		}
 	}
-	if a.redirects > maxRedirects || a.target.User != nil && where != a.target.Hostname() {
+	if a.redirects > maxRedirects || a.target.User != nil && !same {
 		delete(response.Header, "Location")
 	}
 }

@@ -72,11 +72,16 @@ func TestRedirects(t *testing.T) {
 	for name, c := range map[string]struct {
 		location func(string) string
 		most     int64
-	}{"in a circle": {circle, 5}, "with a password to another host": {abroad, 1}} {
+		says     string
+	}{
+		"in a circle":                     {circle, 5, "302"},
+		"with a password to another host": {abroad, 1, "sent on to rtsp://127.0.0.2:1, which is not given the password"},
+		"with a password to another port": {there, 1, "which is not given the password"},
+	} {
 		address, described := redirecting(t, c.location)
 		config := configFor("rtsp://" + address + "/gate")
 		config.Username, config.Password, config.Timeout = "viewer", "s3cr3t", 5*time.Second
-		if _, err := read(t, config, 1); ingest.ReasonOf(err) != ingest.ReasonFailed || described.Load() > c.most {
+		if _, err := read(t, config, 1); ingest.ReasonOf(err) != ingest.ReasonFailed || described.Load() > c.most || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v after %d requests", name, err, described.Load())
 		}
 	}

@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strconv"
@@ -166,6 +167,9 @@ func (c *session) ask(stage string, request func() error) error {
 	err := request()
 	if err != nil && c.again {
 		err = request()
+	}
+	if err != nil && c.elsewhere != "" {
+		err = fmt.Errorf("%w: sent on to %s, which is not given the password; write that address if it is right", err, c.elsewhere)
 	}
 	if err != nil {
 		return failure(c.target, stage, reasonOf(err), err)
