@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"sightline/ingest"
 )
 
 // Transport is how RTP packets travel.
@@ -82,36 +84,5 @@ func (c Config) Validate() error {
 
 // target is the URL with the credentials to use.
 func (c Config) target() (*url.URL, error) {
-	u, err := url.Parse(c.URL)
-	if err != nil {
-		// url.Parse quotes what it cannot read, which may be the password.
-		return nil, errors.New("url: cannot be read as a URL; special characters in a password " +
-			"are written %XX, or the password goes under its own key")
-	}
-	switch {
-	case u.Scheme != "rtsp" && u.Scheme != "rtsps":
-		return nil, errors.New("url: does not begin with rtsp:// or rtsps://")
-	case u.Hostname() == "":
-		return nil, errors.New("url: names no host")
-	}
-	if c.Username != "" {
-		u.User = url.UserPassword(c.Username, c.Password)
-	}
-	return u, nil
-}
-
-// redacted is a URL fit for logs and errors.
-func redacted(u *url.URL) string {
-	clean := *u
-	clean.RawQuery, clean.Fragment = "", "" // some cameras take passwords there
-	user := u.User
-	clean.User = nil
-	if user == nil {
-		return clean.String()
-	}
-	mask := user.Username()
-	if _, has := user.Password(); has {
-		mask += ":***"
-	}
-	return clean.Scheme + "://" + mask + "@" + clean.Host + clean.Path
+	return ingest.ParseURL(c.URL, c.Username, c.Password, "rtsp", "rtsps")
 }

@@ -1,16 +1,10 @@
 package rtsp
 
 import (
-	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/url"
-	"os"
-	"syscall"
 
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
@@ -40,15 +34,14 @@ func failure(target *url.URL, doing string, reason ingest.Reason, cause error) e
 	case errors.As(cause, &plain):
 		cause = fmt.Errorf("this port does not speak TLS, try rtsp:// or another port: %w", cause)
 	}
-	return &ingest.Error{Reason: reason, Err: fmt.Errorf("%s: %s: %w", redacted(target), doing, cause)}
+	return &ingest.Error{Reason: reason, Err: fmt.Errorf("%s: %s: %w", ingest.Redacted(target), doing, cause)}
 }
 
-// reasonOf maps the errors of the network and of the RTSP client.
+// reasonOf maps the errors of the RTSP client and of the network.
 func reasonOf(err error) ingest.Reason {
 	var status liberrors.ErrClientBadStatusCode
 	var auth liberrors.ErrClientAuthSetup
 	var request liberrors.ErrClientUnhandledMethod
-	var netErr net.Error
 	switch {
 	case errors.As(err, &status):
 		return reasonOfStatus(status.Code)
@@ -56,20 +49,10 @@ func reasonOf(err error) ingest.Reason {
 		return ingest.ReasonUnauthorized
 	case errors.As(err, &request): // TEARDOWN, REDIRECT or ANNOUNCE: this session is over
 		return ingest.ReasonEnded
-	case untrusted(err):
-		return ingest.ReasonUntrusted
-	case errors.Is(err, syscall.ECONNREFUSED),
-		errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return ingest.ReasonRefused
-	case errors.Is(err, liberrors.ErrClientRequestTimedOut{}),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
-		errors.As(err, &netErr) && netErr.Timeout():
+	case errors.Is(err, liberrors.ErrClientRequestTimedOut{}):
 		return ingest.ReasonTimeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return ingest.ReasonEnded
 	}
-	return ingest.ReasonFailed
+	return ingest.NetworkReason(err)
 }
 
 func reasonOfStatus(code base.StatusCode) ingest.Reason {
@@ -84,14 +67,6 @@ func reasonOfStatus(code base.StatusCode) ingest.Reason {
 		return ingest.ReasonEnded
 	}
 	return ingest.ReasonFailed
-}
-
-// untrusted says whether it is the camera's certificate that failed.
-func untrusted(err error) bool {
-	var unknown x509.UnknownAuthorityError
-	var name x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	return errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &invalid)
 }
 
 // refusesTransport says whether the camera answered that it sends some other way.

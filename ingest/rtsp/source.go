@@ -202,7 +202,7 @@ func (c *session) cause(ctx context.Context, err error) error {
 
 func (c *session) connected() {
 	c.source.set(c)
-	c.source.log.Info("camera connected", "stream", c.source.stream, "url", redacted(c.target),
+	c.source.log.Info("camera connected", "stream", c.source.stream, "url", ingest.Redacted(c.target),
 		"codec", c.track.codec, "transport", c.transport, "epoch", c.epoch)
 }
 
