@@ -289,3 +289,15 @@ func TestCancel(t *testing.T) {
 		})
 	}
 }
+
+// TestPatience waits for long segments, and for none that last for hours.
+func TestPatience(t *testing.T) {
+	for _, c := range []struct{ target, want time.Duration }{
+		{0, 10 * time.Second}, {2 * time.Second, 10 * time.Second}, {6 * time.Second, 18 * time.Second},
+		{time.Minute, 3 * time.Minute}, {2 * time.Hour, 3 * time.Minute},
+	} {
+		if got := patience(10*time.Second, c.target); got != c.want {
+			t.Errorf("of segments of %v: %v, want %v", c.target, got, c.want)
+		}
+	}
+}

@@ -20,6 +20,9 @@ const (
 	maxMissed = 3
 	// A playlist is asked for again after half a segment, within these bounds.
 	minReload, maxReload = 250 * time.Millisecond, 5 * time.Second
+	// maxTarget is the longest segment that is waited for: a playlist may promise
+	// hours, and would then hold us that long when it stops.
+	maxTarget = time.Minute
 )
 
 // piece is a segment that was fetched.
@@ -64,7 +67,7 @@ func (f *follower) follow(ctx context.Context, target *url.URL) error {
 		case fetched:
 			news = time.Now()
 		}
-		patience := max(f.timeout, 3*list.target)
+		wait := patience(f.timeout, list.target)
 		reload := min(max(list.target/2, minReload), maxReload)
 		select {
 		case <-time.After(reload):
@@ -75,15 +78,21 @@ func (f *follower) follow(ctx context.Context, target *url.URL) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && time.Since(news) > patience:
+		case err != nil && time.Since(news) > wait:
 			return err
 		case err == nil:
 			list = again
 		}
-		if time.Since(news) > patience && !f.hasNews(list) {
-			return av.Fail(ingest.Redacted(f.at), ingest.ReasonTimeout, fmt.Errorf("the playlist has no new segment for %v", patience))
+		if time.Since(news) > wait && !f.hasNews(list) {
+			return av.Fail(ingest.Redacted(f.at), ingest.ReasonTimeout, fmt.Errorf("the playlist has no new segment for %v", wait))
 		}
 	}
+}
+
+// patience is how long a playlist whose segments are as long as target may stay as
+// it is.
+func patience(timeout, target time.Duration) time.Duration {
+	return max(timeout, 3*min(target, maxTarget))
 }
 
 // open finds the media playlist: that of the variant with the largest picture,
