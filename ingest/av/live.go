@@ -11,8 +11,7 @@ import (
 // Format is what a container says about its video before the first picture.
 type Format struct {
 	Codec     ingest.Codec
-	Config    []byte            // the codec's configuration as the container has it, or nil
-	Extradata []byte            // what packets carry of it; nil where the codec says it in band
+	Config    []byte            // the codec's configuration as the container has it, or nil; is kept
 	Container *ingest.Container // see ingest.Packet
 	IntraOnly bool              // every picture stands alone
 	Rotation  int               // see ingest.Packet
@@ -70,15 +69,24 @@ type Live struct {
 func NewLive(stream, epoch string, f Format) (*Live, error) {
 	l := &Live{
 		packet: ingest.Packet{
-			Stream: stream, Epoch: epoch, Codec: f.Codec, Extradata: f.Extradata, Container: f.Container, Rotation: f.Rotation,
+			Stream: stream, Epoch: epoch, Codec: f.Codec, Container: f.Container, Rotation: f.Rotation,
 		},
 		intra: f.IntraOnly, timeline: ingest.NewTimeline(clockRate),
 	}
 	return l, l.Configure(f.Config)
 }
 
-// Configure takes a new configuration of the same codec.
-func (l *Live) Configure(config []byte) error { return l.convert.Configure(l.packet.Codec, config) }
+// Configure takes a new configuration of the same codec, which it keeps. Packets
+// carry it from the next one on where the codec does not say it in band.
+func (l *Live) Configure(config []byte) error {
+	if err := l.convert.Configure(l.packet.Codec, config); err != nil {
+		return err
+	}
+	if !inBand(l.packet.Codec) {
+		l.packet.Extradata = config
+	}
+	return nil
+}
 
 // Running tells whether the first keyframe was handed out.
 func (l *Live) Running() bool { return l.running }

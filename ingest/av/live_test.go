@@ -1,6 +1,7 @@
 package av
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"time"
@@ -129,5 +130,34 @@ func TestSegmentArrives(t *testing.T) {
 	dated := Unit{Data: []byte("picture"), PTS: 2 * time.Second, DTS: 2 * time.Second, Arrival: began, Captured: said, Clock: ingest.Clock{Source: ingest.ClockPlaylist}}
 	if got := push(t, l, dated); len(got) != 1 || !got[0].Captured.Equal(said) || got[0].Clock.Source != ingest.ClockPlaylist {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestConfigurationChanges hands the decoder the new one with the first picture
+// that needs it, where the codec does not say it in band.
+func TestConfigurationChanges(t *testing.T) {
+	first, second := []byte{0x81, 0, 0, 0, 'a'}, []byte{0x81, 0, 0, 0, 'b'}
+	picture := func(i int) Unit {
+		at := time.Duration(i) * 40 * time.Millisecond
+		return Unit{Data: []byte{0x12, 0}, PTS: at, DTS: at, Arrival: began.Add(at), Keyframe: true}
+	}
+	for codec, outOfBand := range map[ingest.Codec]bool{ingest.AV1: true, "prores": true, ingest.VP9: false} {
+		l := newLive(t, Format{Codec: codec, Config: first, IntraOnly: true})
+		got := push(t, l, picture(0))
+		if err := l.Configure(second); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, push(t, l, picture(1))...)
+		if len(got) != 2 {
+			t.Fatalf("%s: %d packets", codec, len(got))
+		}
+		for i, want := range [][]byte{first, second} {
+			if !outOfBand {
+				want = nil
+			}
+			if !bytes.Equal(got[i].Extradata, want) {
+				t.Errorf("%s: packet %d carries %q, want %q", codec, i, got[i].Extradata, want)
+			}
+		}
 	}
 }

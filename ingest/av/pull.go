@@ -196,17 +196,26 @@ func FormatOf(s libav.Stream) Format {
 	f := Format{
 		Codec: ingest.Codec(s.Codec), Config: s.Extradata, IntraOnly: s.IntraOnly, Rotation: 90 * s.Quarters,
 	}
-	f.Extradata, f.Container = OutOfBand(s, s.Extradata)
+	_, f.Container = OutOfBand(s, nil)
 	return f
+}
+
+// inBand tells whether a codec's pictures say all that decoding needs.
+func inBand(codec ingest.Codec) bool {
+	switch codec {
+	case ingest.H264, ingest.H265, ingest.VP8, ingest.VP9, ingest.MJPEG:
+		return true
+	}
+	return false
 }
 
 // OutOfBand is what packets carry of a stream's configuration, which may have
 // changed from s to extra: nothing for codecs that say everything themselves.
 func OutOfBand(s libav.Stream, extra []byte) ([]byte, *ingest.Container) {
-	switch ingest.Codec(s.Codec) {
-	case ingest.H264, ingest.H265, ingest.VP8, ingest.VP9, ingest.MJPEG:
+	switch codec := ingest.Codec(s.Codec); {
+	case inBand(codec):
 		return nil, nil
-	case ingest.AV1:
+	case codec == ingest.AV1:
 		return extra, nil
 	}
 	return extra, &ingest.Container{

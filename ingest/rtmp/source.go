@@ -212,11 +212,7 @@ func (r *receiver) configure(p picture) error {
 	if r.live != nil {
 		return av.Fail(r.target.String(), ingest.ReasonEnded, errChanged)
 	}
-	format := av.Format{Codec: p.codec, Config: config}
-	if p.codec == ingest.AV1 {
-		format.Extradata = config
-	}
-	live, err := av.NewLive(r.stream, r.epoch, format)
+	live, err := av.NewLive(r.stream, r.epoch, av.Format{Codec: p.codec, Config: config})
 	if err != nil {
 		return av.Fail(r.target.String(), ingest.ReasonDamaged, err)
 	}
