@@ -12,7 +12,8 @@ import (
 	"sightline/ingest"
 )
 
-// Device is a camera and what it offers.
+// Device is a camera and what it offers. Its texts are printable, on one line and
+// of bounded length.
 type Device struct {
 	Manufacturer, Model, Firmware, Serial string
 	Ahead                                 time.Duration // the camera's clock minus ours
@@ -88,9 +89,9 @@ func (c *Client) information(ctx context.Context) (Device, error) {
 		} `xml:"Body>GetDeviceInformationResponse"`
 	}
 	err := c.call(ctx, c.device, `<GetDeviceInformation xmlns="`+nsDevice+`"/>`, &answer)
-	a, trim := answer.Device, strings.TrimSpace
+	a := answer.Device
 	return Device{
-		Manufacturer: trim(a.Manufacturer), Model: trim(a.Model), Firmware: trim(a.FirmwareVersion), Serial: trim(a.SerialNumber), Ahead: c.ahead,
+		Manufacturer: plain(a.Manufacturer), Model: plain(a.Model), Firmware: plain(a.FirmwareVersion), Serial: plain(a.SerialNumber), Ahead: c.ahead,
 	}, err
 }
 

@@ -149,8 +149,8 @@ func matches(text []byte) (list []Found) {
 func scope(scopes, kind string) string {
 	for s := range strings.FieldsSeq(scopes) {
 		if value, ok := strings.CutPrefix(s, "onvif://www.onvif.org/"+kind+"/"); ok {
-			if plain, err := url.PathUnescape(value); err == nil {
-				return plain
+			if text, err := url.PathUnescape(value); err == nil {
+				return plain(text)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func (c *Client) profiles(ctx context.Context, m media) ([]Profile, error) {
 			continue
 		}
 		one := Profile{
-			Token: p.Token, Name: strings.TrimSpace(p.Name), Codec: codecOf(e.Encoding), Width: int(e.Width), Height: int(e.Height),
+			Token: p.Token, Name: plain(p.Name), Codec: codecOf(e.Encoding), Width: int(e.Width), Height: int(e.Height),
 			FPS: float64(e.FPS), Bitrate: int(e.Bitrate) * 1000, GOP: int(cmp.Or(e.GOP, e.GOPOfH264, e.GOPOfMPEG)),
 		}
 		var err error
@@ -92,7 +92,7 @@ func (c *Client) uri(ctx context.Context, m media, action, setup, token string) 
 
 // codecOf names an encoding as our decoders do.
 func codecOf(encoding string) ingest.Codec {
-	switch e := strings.ToUpper(strings.TrimSpace(encoding)); e {
+	switch e := strings.ToUpper(plain(encoding)); e {
 	case "H264":
 		return ingest.H264
 	case "H265":

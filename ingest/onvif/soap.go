@@ -75,12 +75,12 @@ type fault struct {
 }
 
 func (f *fault) Error() string {
-	text := strings.TrimSpace(f.text)
+	text := plain(f.text)
 	if text == "" {
 		text = "no reason given"
 	}
 	if len(f.codes) > 0 {
-		text = f.codes[len(f.codes)-1] + ": " + text
+		text = plain(f.codes[len(f.codes)-1]) + ": " + text
 	}
 	return "the camera refuses: " + text
 }
