@@ -61,7 +61,7 @@ const (
 	SkipNone   Skip = "none"
 	SkipNonref Skip = "nonref" // pictures no other builds on
 	SkipNonkey Skip = "nonkey" // all but keyframes
-	SkipAuto   Skip = "auto"   // as much as the grid allows; nothing at pace fastest
+	SkipAuto   Skip = "auto"   // as much as the grid allows
 )
 
 // gridSampler keeps detect.fps on the stream's own time grid, decodes no more
@@ -83,7 +83,7 @@ type gridSampler struct {
 
 // newGridSampler takes fps 0 for every frame. A nil shedder ignores load.
 func newGridSampler(fps float64, skip Skip, shed *shedder) *gridSampler {
-	if skip == SkipAuto && (fps <= 0 || shed == nil) {
+	if skip == SkipAuto && fps <= 0 {
 		skip = SkipNone
 	}
 	s := &gridSampler{fps: fps, skip: skip, shed: shed}
@@ -98,7 +98,7 @@ func (s *gridSampler) Reset() {
 func (s *gridSampler) Packet(p PacketInfo) (Decision, string) {
 	p.Disposable = p.Disposable && !p.Keyframe
 	s.gop.see(p)
-	if s.shed == nil {
+	if s.shed == nil && s.skip != SkipAuto {
 		return s.simple(p)
 	}
 	keep := s.shed.Keep()

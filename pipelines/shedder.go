@@ -40,8 +40,12 @@ func newShedder(now func() time.Time, idle func() time.Duration) *shedder {
 	return &shedder{now: now, idle: idle, integral: 1, keep: 1, last: now()}
 }
 
-// Keep is the share of each group of pictures to decode, 1 without overload.
+// Keep is the share of each group of pictures to decode, 1 without overload and
+// for streams without a shedder.
 func (s *shedder) Keep() float64 {
+	if s == nil {
+		return 1
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.keep
@@ -49,6 +53,9 @@ func (s *shedder) Keep() float64 {
 
 // observe takes the lag of a packet that is about to be decoded.
 func (s *shedder) observe(lag time.Duration) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lag += lag

@@ -267,9 +267,17 @@ func TestToldWaysToSkip(t *testing.T) {
 			}
 		}
 	}
-	m := newModel(t, newGridSampler(5, SkipAuto, nil), 1)
-	m.play(packets)
-	if m.decoded != len(packets) {
-		t.Errorf("a lossless stream skips %v by itself", m.left)
+	lossless := newModel(t, newGridSampler(5, SkipAuto, nil), 1)
+	lossless.play(packets)
+	live := newModel(t, newGridSampler(5, SkipAuto, held(1)), 1)
+	live.play(packets)
+	if !slices.Equal(lossless.inferred, live.inferred) || lossless.decoded != live.decoded || lossless.decoded == len(packets) {
+		t.Errorf("a lossless stream decodes %d of %d for %d inferences, a live one %d for %d",
+			lossless.decoded, len(packets), len(lossless.inferred), live.decoded, len(live.inferred))
+	}
+	every := newModel(t, newGridSampler(0, SkipAuto, nil), 0)
+	every.play(packets)
+	if every.decoded != len(packets) || len(every.inferred) != len(packets) {
+		t.Errorf("every picture is wanted, but %v are left", every.left)
 	}
 }
