@@ -1,12 +1,9 @@
 package ingest
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 )
@@ -40,28 +37,4 @@ func Redacted(u *url.URL) string {
 		clean.User = url.User(u.User.Username())
 	}
 	return clean.String()
-}
-
-// TLS says whom to trust where an address speaks TLS. The zero value trusts the
-// system's authorities.
-type TLS struct {
-	CA       string `yaml:"ca"`       // a PEM file of authorities to trust instead
-	Insecure bool   `yaml:"insecure"` // take any certificate
-}
-
-// Client makes the configuration of a connection, reading CA anew.
-func (t TLS) Client() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.Insecure}
-	if t.CA == "" {
-		return config, nil
-	}
-	text, err := os.ReadFile(t.CA)
-	if err != nil {
-		return nil, fmt.Errorf("tls: ca: %w", err)
-	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("tls: ca: %s: holds no certificate in PEM form", t.CA)
-	}
-	return config, nil
 }

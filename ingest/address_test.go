@@ -2,8 +2,6 @@ package ingest
 
 import (
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -25,24 +23,5 @@ func TestParseURL(t *testing.T) {
 	}
 	if u, err = ParseURL("http://viewer:hunter2@h/", "guard", "s3cret", "http"); err != nil || *u.User != *url.UserPassword("guard", "s3cret") {
 		t.Errorf("%v, %v", u, err)
-	}
-}
-
-func TestTLSClient(t *testing.T) {
-	if c, err := (TLS{}).Client(); err != nil || c.InsecureSkipVerify || c.RootCAs != nil {
-		t.Errorf("%+v, %v", c, err)
-	}
-	if c, err := (TLS{Insecure: true}).Client(); err != nil || !c.InsecureSkipVerify {
-		t.Errorf("%+v, %v", c, err)
-	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if _, err := (TLS{CA: file}).Client(); err == nil || !strings.HasPrefix(err.Error(), "tls: ca: open ") {
-		t.Errorf("no file: %v", err)
-	}
-	if err := os.WriteFile(file, []byte("no certificate"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (TLS{CA: file}).Client(); err == nil || !strings.Contains(err.Error(), "holds no certificate") {
-		t.Errorf("no certificate: %v", err)
 	}
 }

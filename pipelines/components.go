@@ -37,7 +37,7 @@ func newSource(st *spec.Stream, ports *webrtc.Ports, log *slog.Logger) (ingest.S
 	case spec.RTSP:
 		c := rtsp.Defaults()
 		c.URL, c.Transport = st.URL, rtsp.Transport(st.Transport)
-		c.Username, c.Password, c.Timeout, c.TLS = st.Username, st.Password.Reveal(), st.Timeout, rtsp.TLS(trust(st))
+		c.Username, c.Password, c.Timeout, c.TLS = st.Username, st.Password.Reveal(), st.Timeout, trust(st)
 		return rtsp.New(c, st.Name, log), c.Validate()
 	case spec.WHIP:
 		c := webrtc.Defaults()

@@ -37,7 +37,7 @@ type fetcher struct {
 // newFetcher makes a fetcher that gives the user and password of target to its
 // server alone. The caller closes it.
 func newFetcher(target *url.URL, trust ingest.TLS, timeout time.Duration) (*fetcher, error) {
-	encryption, err := trust.Client()
+	encryption, err := trust.Client(target.Hostname())
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (s *Source) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, &ingest.Error{Reason: ingest.ReasonFailed, Permanent: true, Err: err}
 	}
-	encryption, err := s.config.TLS.Client()
+	encryption, err := s.config.TLS.Client(target.Hostname())
 	if err != nil {
 		return nil, &ingest.Error{Reason: ingest.ReasonFailed, Err: fmt.Errorf("%s: %w", ingest.Redacted(target), err)}
 	}

@@ -46,7 +46,7 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 	if err != nil {
 		return &ingest.Error{Reason: ingest.ReasonFailed, Permanent: true, Err: err}
 	}
-	trust, err := s.config.TLS.Client()
+	trust, err := s.config.TLS.Client(t.url.Hostname())
 	if err != nil {
 		return av.Fail(t.String(), ingest.ReasonFailed, err)
 	}

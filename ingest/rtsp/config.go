@@ -35,11 +35,11 @@ func (t Transport) tries() []Transport {
 
 // Config says which camera to read, and how.
 type Config struct {
-	URL       string    `yaml:"url"` // rtsp:// or rtsps://, may hold user and password
-	Transport Transport `yaml:"transport"`
-	Username  string    `yaml:"username"` // takes the place of the URL's user and password
-	Password  string    `yaml:"password"`
-	TLS       TLS       `yaml:"tls"` // of rtsps://
+	URL       string     `yaml:"url"` // rtsp:// or rtsps://, may hold user and password
+	Transport Transport  `yaml:"transport"`
+	Username  string     `yaml:"username"` // takes the place of the URL's user and password
+	Password  string     `yaml:"password"`
+	TLS       ingest.TLS `yaml:"tls"` // of rtsps://
 
 	// Timeout is how long it may take until the camera has agreed to play, from
 	// looking up its name on, and later how long it may stay silent.

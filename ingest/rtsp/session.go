@@ -66,7 +66,7 @@ func newSession(s *Source, target *url.URL, transport Transport) (*session, erro
 	}
 	c.answers = answers{target: target, lost: c.lose}
 	c.stage.Store(new("connect"))
-	secure, err := s.config.TLS.client()
+	secure, err := s.config.TLS.Client(target.Hostname())
 	if err != nil {
 		return nil, failure(target, "connect", ingest.ReasonFailed, err)
 	}

@@ -111,20 +111,20 @@ func TestCertificates(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		url    string
-		tls    rtsp.TLS
+		tls    ingest.TLS
 		reason ingest.Reason
 		says   string
 	}{
-		{"the authority that signed it", signed.URL("gate"), rtsp.TLS{CA: authority.file}, good, ""},
-		{"the certificate itself", alone.URL("gate"), rtsp.TLS{CA: own.file}, good, ""},
-		{"any", alone.URL("gate"), rtsp.TLS{Insecure: true}, good, ""},
-		{"the system's authorities", signed.URL("gate"), rtsp.TLS{}, ingest.ReasonUntrusted, "under tls: ca"},
-		{"another authority", signed.URL("gate"), rtsp.TLS{CA: other.file}, ingest.ReasonUntrusted, "unknown authority"},
-		{"another certificate", alone.URL("gate"), rtsp.TLS{CA: identify(t, "camera", nil).file}, ingest.ReasonUntrusted, "tls: insecure"},
-		{"for another host", elsewhere.URL("gate"), rtsp.TLS{CA: authority.file}, ingest.ReasonUntrusted, "127.0.0.1"},
-		{"a port without TLS", plain, rtsp.TLS{Insecure: true}, ingest.ReasonFailed, "does not speak TLS"},
-		{"no such file", signed.URL("gate"), rtsp.TLS{CA: noPEM + "x"}, ingest.ReasonFailed, "no such file"},
-		{"no certificate in the file", signed.URL("gate"), rtsp.TLS{CA: noPEM}, ingest.ReasonFailed, "no certificate"},
+		{"the authority that signed it", signed.URL("gate"), ingest.TLS{CA: authority.file}, good, ""},
+		{"the certificate itself", alone.URL("gate"), ingest.TLS{CA: own.file}, good, ""},
+		{"any", alone.URL("gate"), ingest.TLS{Insecure: true}, good, ""},
+		{"the system's authorities", signed.URL("gate"), ingest.TLS{}, ingest.ReasonUntrusted, "under tls: ca"},
+		{"another authority", signed.URL("gate"), ingest.TLS{CA: other.file}, ingest.ReasonUntrusted, "unknown authority"},
+		{"another certificate", alone.URL("gate"), ingest.TLS{CA: identify(t, "camera", nil).file}, ingest.ReasonUntrusted, "tls: insecure"},
+		{"for another host", elsewhere.URL("gate"), ingest.TLS{CA: authority.file}, ingest.ReasonUntrusted, "127.0.0.1"},
+		{"a port without TLS", plain, ingest.TLS{Insecure: true}, ingest.ReasonFailed, "does not speak TLS"},
+		{"no such file", signed.URL("gate"), ingest.TLS{CA: noPEM + "x"}, ingest.ReasonFailed, "no such file"},
+		{"no certificate in the file", signed.URL("gate"), ingest.TLS{CA: noPEM}, ingest.ReasonFailed, "no certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := configFor(c.url)

@@ -50,7 +50,7 @@ func newWHEP(config PullConfig) (*whep, error) {
 		return nil, err
 	}
 	w := &whep{config: config, endpoint: endpoint}
-	trust, err := config.TLS.Client()
+	trust, err := config.TLS.Client(endpoint.Hostname())
 	if err != nil {
 		return nil, w.failure("connect", ingest.ReasonFailed, err)
 	}

@@ -94,7 +94,7 @@ type StreamDefaults struct {
 
 // StreamTLS is whom to trust.
 type StreamTLS struct {
-	// CA is a PEM file of authorities to trust instead of the system's.
+	// CA is a PEM file of authorities to trust instead of the system's, or of the sender's own certificate, which is then trusted whatever names and dates it bears.
 	CA string `yaml:"ca" path:"yes"`
 	// Insecure takes any certificate: what is sent, passwords too, may be read by whoever is in between.
 	Insecure bool `yaml:"insecure"`

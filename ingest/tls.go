@@ -1,6 +1,7 @@
-package rtsp
+package ingest
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -10,19 +11,22 @@ import (
 	"slices"
 )
 
-// TLS says which certificate a camera must show where the URL is rtsps://. The
-// zero value trusts the system's authorities.
+// TLS says whom to trust where an address speaks TLS. The zero value trusts the
+// system's authorities.
 type TLS struct {
-	// CA is a PEM file of the authorities to trust instead, or of the camera's own
-	// certificate, which is then trusted whatever names and dates it bears.
+	// CA is a PEM file of the authorities to trust instead, or of the peer's own
+	// certificate, which is then trusted whatever names and dates it bears: cameras
+	// bring along certificates that name nothing.
 	CA string `yaml:"ca"`
-	// Insecure takes any certificate: nobody can listen, but anybody can pose as
-	// the camera.
+	// Insecure takes any certificate: who only listens learns nothing, but anybody
+	// can pose as the peer.
 	Insecure bool `yaml:"insecure"`
 }
 
-// client makes the configuration of one connection, reading CA anew.
-func (t TLS) client() (*tls.Config, error) {
+// Client makes the configuration of connections to host, reading CA anew. Where
+// CA is given, a peer on the way of a redirect from one bare address to another is
+// held to the name of host.
+func (t TLS) Client(host string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.Insecure}
 	if t.CA == "" || t.Insecure {
 		return config, nil
@@ -33,8 +37,8 @@ func (t TLS) client() (*tls.Config, error) {
 	}
 	config.InsecureSkipVerify = true // because VerifyConnection does all of it
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		// The state's own ServerName is empty where the host is an address.
-		return verify(state.PeerCertificates, known, config.ServerName)
+		// The state names no host that is an address.
+		return verify(state.PeerCertificates, known, cmp.Or(state.ServerName, config.ServerName, host))
 	}
 	return config, nil
 }
