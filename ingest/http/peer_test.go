@@ -1,14 +1,11 @@
 package http_test
 
 import (
-	"bufio"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"sightline/ingest"
 	"sightline/ingest/http"
@@ -28,31 +25,7 @@ func peer(t *testing.T, args ...string) string {
 	if err := os.WriteFile(filepath.Join(folder, "still.jpg"), picture(t, 160), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	camera := exec.Command(python, append([]string{"testdata/camera.py", "--folder", folder}, args...)...)
-	camera.Stderr = os.Stderr
-	stdin, err := camera.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := camera.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := camera.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		end := time.AfterFunc(5*time.Second, func() { camera.Process.Kill() })
-		camera.Wait()
-		end.Stop()
-	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the camera does not start: %v", err)
-	}
-	go io.Copy(io.Discard, stdout)
-	return strings.TrimSpace(line)
+	return testkit.Peer(t, exec.Command(python, append([]string{"testdata/camera.py", "--folder", folder}, args...)...))
 }
 
 func TestContract(t *testing.T) {

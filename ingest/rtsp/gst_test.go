@@ -1,9 +1,7 @@
 package rtsp_test
 
 import (
-	"bufio"
 	"context"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,31 +22,7 @@ func gstCamera(t *testing.T, args ...string) string {
 	probe := `import gi; gi.require_version("GstRtspServer", "1.0")`
 	testkit.Require(t, "gst", exec.Command(python, "-c", probe).Run() == nil,
 		"run `make setup` (gst-rtsp-server for Debian's Python)")
-	camera := exec.Command(python, append([]string{"testdata/gst_camera.py"}, args...)...)
-	camera.Stderr = os.Stderr
-	stdin, err := camera.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := camera.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := camera.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		end := time.AfterFunc(5*time.Second, func() { camera.Process.Kill() })
-		camera.Wait()
-		end.Stop()
-	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the camera does not start: %v", err)
-	}
-	go io.Copy(io.Discard, stdout)
-	return strings.TrimSpace(line)
+	return testkit.Peer(t, exec.Command(python, append([]string{"testdata/gst_camera.py"}, args...)...))
 }
 
 func TestGstContract(t *testing.T) {

@@ -1,12 +1,9 @@
 package srt
 
 import (
-	"bufio"
 	"context"
-	"io"
 	"log/slog"
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -26,31 +23,7 @@ func sender(t *testing.T, args ...string) string {
 	const python = "/usr/bin/python3" // Debian's: it has the GObject bindings
 	probe := `import gi; gi.require_version("Gst", "1.0"); from gi.repository import Gst; Gst.init(None); assert Gst.ElementFactory.find("srtsink")`
 	testkit.Require(t, "gst", exec.Command(python, "-c", probe).Run() == nil, "run `make setup-test` (GStreamer with srtsink)")
-	c := exec.Command(python, append([]string{"testdata/gst_srt.py"}, args...)...)
-	c.Stderr = os.Stderr
-	stdin, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		end := time.AfterFunc(5*time.Second, func() { c.Process.Kill() })
-		c.Wait()
-		end.Stop()
-	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the sender does not start: %v", err)
-	}
-	go io.Copy(io.Discard, stdout)
-	return strings.TrimSpace(line)
+	return testkit.Peer(t, exec.Command(python, append([]string{"testdata/gst_srt.py"}, args...)...))
 }
 
 // freePort is a UDP port of this machine that nobody has.

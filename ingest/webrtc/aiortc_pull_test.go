@@ -1,8 +1,6 @@
 package webrtc_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -36,31 +34,7 @@ func serveClip(t *testing.T, args ...string) string {
 	testkit.Require(t, "aiortc", exec.Command(python, "-c", "import aiohttp, aiortc").Run() == nil,
 		"run `make setup-test` (aiortc in .deps/venv)")
 	clip := testkit.Dep(t, "media/vtest.mp4")
-	command := exec.Command(python, append([]string{"testdata/whep_serve.py", clip}, args...)...)
-	var log bytes.Buffer
-	command.Stderr = &log
-	in, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		end := time.AfterFunc(10*time.Second, func() { command.Process.Kill() })
-		defer end.Stop()
-		command.Wait() // what matters was seen by the player
-	})
-	port, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the server does not start: %v\n%s", err, log.String())
-	}
-	return "127.0.0.1:" + strings.TrimSpace(port)
+	return "127.0.0.1:" + testkit.Peer(t, exec.Command(python, append([]string{"testdata/whep_serve.py", clip}, args...)...))
 }
 
 func newPuller(url string, change func(*webrtc.PullConfig)) *webrtc.Puller {
