@@ -121,7 +121,7 @@ func printStream(w io.Writer, s pipelines.StreamStatus) {
 		fmt.Fprintf(w, "  %s\n", pictureText(s))
 	}
 	if c := s.Clock; c != nil {
-		fmt.Fprintf(w, "  clock %s, offset %.1f ms ± %.1f, drift %.1f ppm\n", c.Source, c.OffsetMs, c.UncertaintyMs, c.DriftPPM)
+		fmt.Fprintf(w, "  clock %s%s\n", c.Source, clockText(*c))
 	}
 	if n := s.Input.Losses; n != nil && *n != (ingest.Losses{}) {
 		fmt.Fprintf(w, "  packets lost %d, late %d, repeated %d, malformed %d; the sender began anew %d times\n",
@@ -163,4 +163,18 @@ func pictureText(s pipelines.StreamStatus) string {
 		return text + ", nothing is detected"
 	}
 	return fmt.Sprintf("%s, %s on %s %s", text, s.Model.Name, s.Model.Engine, s.Model.Precision)
+}
+
+// clockText is what is known of a clock; 0 is unknown.
+func clockText(c pipelines.ClockStatus) (text string) {
+	if c.OffsetMs != 0 {
+		text += fmt.Sprintf(", offset %.1f ms", c.OffsetMs)
+	}
+	if c.UncertaintyMs != 0 {
+		text += fmt.Sprintf(", within %.1f ms", c.UncertaintyMs)
+	}
+	if c.DriftPPM != 0 {
+		text += fmt.Sprintf(", drift %.1f ppm", c.DriftPPM)
+	}
+	return text
 }
