@@ -52,7 +52,8 @@ type stream struct {
 	keyframe keyframeWish
 	unused   bool // nobody needed the last packet: the next that is decoded is a keyframe
 	warnings warnings
-	useless  error // a file that ended well gave no picture at all
+	reminded time.Time // when the log last said that the stream is away
+	useless  error     // a file that ended well gave no picture at all
 }
 
 // epoch is one connection, or one pass over a file.
@@ -123,8 +124,10 @@ func (s *stream) offline(reason detect.ReasonInfo) {
 		}
 	}
 	if !s.status.offline(reason) {
+		s.remind(reason)
 		return
 	}
+	s.reminded = time.Now()
 	if reason.Code == shutdown || reason.Code == idle || !s.live && reason.Code == string(ingest.ReasonEnded) {
 		s.log.Info("stream ended", slog.String("reason", reason.Code))
 	} else {
@@ -135,6 +138,17 @@ func (s *stream) offline(reason detect.ReasonInfo) {
 		c.at = time.Now().UTC()
 	}
 	s.analyst.control(s.lane.next(), c)
+}
+
+// remindEvery is how often the log says that a stream is still away.
+const remindEvery = 10 * time.Minute
+
+func (s *stream) remind(reason detect.ReasonInfo) {
+	if time.Since(s.reminded) < remindEvery {
+		return
+	}
+	s.reminded = time.Now()
+	s.log.Warn("stream is still offline", slog.String("reason", reason.Code), slog.String("error", reason.Message), slog.Int("attempt", reason.Attempt))
 }
 
 // trouble tells that a source is connected and yet delivers nothing.

@@ -1,8 +1,15 @@
 package pipelines
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"sightline/ingest"
 )
 
 func TestBackoff(t *testing.T) {
@@ -24,4 +31,25 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("backoff(%d, %v, %v) = %v, want %v", c.n, c.offlineFor, c.jitter, got, c.want)
 		}
 	}
+}
+
+// TestTheLogReminds says every ten minutes that a camera is still away, and not
+// each time it is tried.
+func TestTheLogReminds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := runFunc(func(context.Context, func(ingest.Packet) error) error {
+			return &ingest.Error{Reason: ingest.ReasonRefused, Err: errors.New("nobody listens")}
+		})
+		s, _ := newTestStream(t, true, away, &fakeDecoder{})
+		var text strings.Builder
+		s.log = slog.New(slog.NewTextHandler(&text, nil))
+		ctx, cancel := context.WithTimeout(t.Context(), 35*time.Minute)
+		defer cancel()
+		if err := s.run(ctx); err != nil {
+			t.Error(err)
+		}
+		if first, again := strings.Count(text.String(), `"stream is offline"`), strings.Count(text.String(), `"stream is still offline"`); first != 1 || again != 3 {
+			t.Errorf("told once and again 3 times is wanted, not %d and %d:\n%s", first, again, text.String())
+		}
+	})
 }
