@@ -150,6 +150,9 @@ func (a *Address) takeCredentials() error {
 	if u.Hostname() == "" && !(a.Kind == SRT && u.Query().Get("mode") == "listener") {
 		return errors.New("an address without a host")
 	}
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return errors.New("port " + u.Port() + " is not in 1 to 65535")
+	}
 	if a.Kind == SRT {
 		return a.takePassphrase(u)
 	}
