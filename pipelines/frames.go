@@ -31,17 +31,20 @@ func (s *stream) frame(f *decode.Frame) {
 		s.inspect(f)
 	}
 	withheld := f.Damaged && s.hold
-	if f.Damaged {
+	harmed := f.Damaged && f.PTS >= s.epoch.leads // by others, not by what was passed over here
+	if harmed {
 		s.keyframe.need(s.pull.requestKeyframe)
 	}
-	if l := &s.epoch.losses; l.picture(f.PTS, withheld) || l.bad {
+	if l := &s.epoch.losses; l.picture(f.PTS, withheld && harmed) || l.bad {
 		s.tellLosses(f.PTS, f.Captured)
 	}
 	switch {
 	case !s.analyze:
 		s.ledger.skip(noConsumer)
-	case withheld:
+	case withheld && harmed:
 		s.ledger.skip(damaged)
+	case withheld:
+		s.ledger.skip(sampled)
 	case !s.sampler.Frame(f.PTS, s.epoch.step):
 		s.ledger.skip(sampled)
 	default:

@@ -71,6 +71,7 @@ func (s *stream) needed(p ingest.Packet) bool {
 // pass goes past a packet without decoding it.
 func (s *stream) pass(p ingest.Packet, reason string) {
 	s.decoder.Skip(p)
+	s.epoch.passed = s.epoch.passed || !p.Disposable
 	s.ledger.undecode(reason, 1)
 }
 
@@ -81,6 +82,7 @@ func (s *stream) giveUp(u unit) {
 	for range u.lost {
 		s.decoder.Skip(u.packet)
 	}
+	s.epoch.passed = true
 	s.keyframe.need(s.pull.requestKeyframe)
 }
 
@@ -144,6 +146,9 @@ func (s *stream) decodeAfterHeld(p ingest.Packet) {
 // decode decodes one packet and looks at the pictures that come out.
 func (s *stream) decode(p ingest.Packet) {
 	s.epoch.given++
+	if p.Keyframe && s.epoch.passed {
+		s.epoch.passed, s.epoch.leads = false, p.PTS
+	}
 	if p.Duration > 0 {
 		s.epoch.step = p.Duration
 	}

@@ -37,6 +37,8 @@ type decoded struct {
 	inferred []inferredFrame
 	pictures uint64
 	cpu      time.Duration
+	status   StreamStatus
+	asked    bool // for a keyframe
 }
 
 // decodeClip hands a clip's packets, one after the other and as fast as it can, to
@@ -79,7 +81,9 @@ func decodeWith(t testing.TB, config decode.Config, path string, seed maphash.Se
 	}
 	s.finishEpoch()
 	s.shapes.compiling.Wait()
-	return decoded{h.written, s.ledger.pictures(), time.Duration(s.spent.Load())}
+	status := s.status.snapshot()
+	status.Ledger = s.ledger.snapshot()
+	return decoded{h.written, s.ledger.pictures(), time.Duration(s.spent.Load()), status, !s.keyframe.asked.IsZero()}
 }
 
 // TestSkippingChangesNoPicture: what is inferred of a real stream is sample by
@@ -123,6 +127,30 @@ func TestSkippingChangesNoPicture(t *testing.T) {
 				t.Errorf("%d of %d pictures were decoded", auto.pictures, none.pictures)
 			}
 		})
+	}
+}
+
+// TestSkippingIsNoDamage: pictures shown before a keyframe of an open group lack
+// those that were passed over. They are withheld, and nobody is told of a loss.
+func TestSkippingIsNoDamage(t *testing.T) {
+	path := structured(t, "open-gop=1:bframes=3:b-adapt=0:b-pyramid=normal:keyint=50:min-keyint=50", 320, 240, 500)
+	seed := maphash.MakeSeed()
+	at := map[time.Duration]uint64{}
+	for _, f := range decodeClip(t, path, seed, 0, SkipNone).inferred {
+		at[f.pts] = f.sum
+	}
+	got := decodeClip(t, path, seed, 0.5, SkipAuto)
+	for _, f := range got.inferred {
+		if at[f.pts] != f.sum {
+			t.Errorf("the picture shown at %v is another with pictures skipped", f.pts)
+		}
+	}
+	l := got.status.Ledger
+	if len(got.inferred) != 10 || l.Undecoded[skippedNonkey] < 400 {
+		t.Errorf("%d inferred, undecoded %v", len(got.inferred), l.Undecoded)
+	}
+	if got.status.LostSeconds > 0 || got.status.Degraded != nil || l.Skipped[damaged] > 0 || got.asked {
+		t.Errorf("lost %.1f s, degraded %v, skipped %v, keyframe asked for: %v", got.status.LostSeconds, got.status.Degraded, l.Skipped, got.asked)
 	}
 }
 

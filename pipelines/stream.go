@@ -64,6 +64,9 @@ type epoch struct {
 	step   time.Duration // of the last packet that told
 	err    *ingest.Error // the decoder's last
 	losses losses
+
+	passed bool          // over a picture that others may build on
+	leads  time.Duration // of the keyframe after such: what is shown before it may lack them
 }
 
 // run works until the source is done or ctx ends, and everything it gave rise to
