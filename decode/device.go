@@ -106,11 +106,11 @@ func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err er
 	for _, f := range frames {
 		f.Free()
 	}
-	d.av.Close()
-	d.av = nil
+	failed := d.av
 	if openErr := d.openSoftware(p); openErr != nil {
 		return nil, openErr
 	}
+	failed.Close()
 	frames, softErr := d.av.Decode(p.Data, int64(id), d.frames[:0])
 	if softErr == nil {
 		d.giveUpDevices(p, device+": "+err.Error())

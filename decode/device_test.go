@@ -147,6 +147,34 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
+// TestDeviceFailsAlone has a device fail on a codec that nothing else decodes: each
+// packet is told to be unsupported.
+func TestDeviceFailsAlone(t *testing.T) {
+	list := clip(t, "clip.mp4", "testsrc2=size=160x120:rate=25", 3, "-c:v", "libx264", "-bf", "0")
+	made, err := New(Config{Threads: 1, Live: true, HWAccel: "vaapi"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := made.(*decoder)
+	closed := 0
+	d.openAV = func(o libav.DecoderOptions) (avDecoder, error) {
+		if o.Device == "" {
+			return nil, libav.ErrNoDecoder
+		}
+		o.Device = ""
+		av, err := libav.OpenDecoder(o)
+		return &device{avDecoder: av, fails: errors.New("no surfaces"), closed: &closed}, err
+	}
+	for _, p := range []ingest.Packet{list[0], list[0]} {
+		if err := d.Decode(p, func(f *Frame) error { f.Release(); return nil }); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if d.Close(); closed == 0 || d.Pending() > 0 {
+		t.Errorf("closed %d times, %d packets are inside", closed, d.Pending())
+	}
+}
+
 func TestHWAccelWord(t *testing.T) {
 	if _, err := New(Config{Threads: 1, HWAccel: "gpu"}); err == nil || err.Error() != `decoder: hwaccel: "gpu" is none of none, auto, vaapi, qsv, cuda` {
 		t.Errorf("error %v", err)
