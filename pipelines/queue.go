@@ -185,8 +185,8 @@ func lost(p ingest.Packet) unit {
 }
 
 // compact bounds what is remembered of what was given up while nobody takes
-// anything, however long: rows of packets are joined, and connections of which
-// nothing is left end with the last one.
+// anything, however long: rows of packets are joined, to one that as much may build
+// on, and connections of which nothing is left end with the last one.
 func (q *packetQueue) compact() {
 	if len(q.units) < queueTraces {
 		return
@@ -195,7 +195,10 @@ func (q *packetQueue) compact() {
 	for _, u := range q.units {
 		last := len(kept) - 1
 		if u.lost > 0 && last >= 0 && kept[last].lost > 0 && kept[last].packet.Epoch == u.packet.Epoch {
+			before := kept[last].packet
 			u.lost += kept[last].lost
+			u.packet.Disposable = u.packet.Disposable && before.Disposable
+			u.packet.Break = u.packet.Break || before.Break
 			kept[last] = u
 			continue
 		}
@@ -203,8 +206,9 @@ func (q *packetQueue) compact() {
 			for last >= 0 && kept[last].lost > 0 {
 				last--
 			}
-			if last >= 0 && kept[last].end != nil {
+			for last >= 0 && kept[last].end != nil && (kept[last].lasts || !u.lasts) {
 				kept = kept[:last]
+				last--
 			}
 		}
 		kept = append(kept, u)

@@ -93,6 +93,36 @@ func TestQueueKeepsNewsOfTheEnd(t *testing.T) {
 	}
 }
 
+// TestQueueJoinsWhatWasGivenUp without forgetting that pictures may build on it, nor
+// that a connection ended before another one brought no keyframe.
+func TestQueueJoinsWhatWasGivenUp(t *testing.T) {
+	q := newPacketQueue(false, func(ingest.Packet, string) {})
+	q.put(t.Context(), packetAt(0, true))
+	q.end(detect.ReasonInfo{Code: "timeout"})
+	for range 2 * queueTraces {
+		q.trouble(detect.ReasonInfo{Code: "no_keyframe"})
+	}
+	q.abandon("shutdown")
+	var news []string
+	for _, u := range q.units {
+		news = append(news, u.end.Code)
+	}
+	if len(news) < 2 || len(news) > queueTraces || news[0] != "timeout" || news[1] != "no_keyframe" {
+		t.Errorf("%d news are left, beginning with %q", len(news), news[:min(len(news), 2)])
+	}
+
+	q = newPacketQueue(false, func(ingest.Packet, string) {})
+	for k := range queueTraces {
+		p := packetAt(k, k == 0)
+		p.Disposable = k > 1
+		q.put(t.Context(), p)
+	}
+	u, _ := q.take()
+	if u.lost < queueTraces/2 || u.packet.Disposable {
+		t.Errorf("%d packets are joined, and nothing builds on them: %v", u.lost, u.packet.Disposable)
+	}
+}
+
 func TestLosslessQueueWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newPacketQueue(true, func(_ ingest.Packet, reason string) {
