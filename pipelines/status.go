@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -79,6 +80,7 @@ type state struct {
 	mu    sync.Mutex
 	s     StreamStatus
 	clock ingest.Clock // of the last packet
+	told  []string     // reasons why it is away, since it was there
 }
 
 func (st *state) packet(p ingest.Packet) {
@@ -101,7 +103,7 @@ func (st *state) packets() uint64 {
 func (st *state) online(epoch string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.s.State, st.s.Reason, st.s.Epoch = "online", nil, epoch
+	st.s.State, st.s.Reason, st.s.Epoch, st.told = "online", nil, epoch, nil
 }
 
 func (st *state) size(width, height int) {
@@ -120,12 +122,25 @@ func (st *state) inferred(at time.Time) {
 func (st *state) offline(r detect.ReasonInfo) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	news := st.s.State != "offline" && st.s.State != idle || st.s.Reason == nil || st.s.Reason.Code != r.Code
-	st.s.State, st.s.Reason = "offline", &r
+	before, now := st.s.State, "offline"
 	if r.Code == idle {
-		st.s.State = idle
+		now = idle
 	}
-	return news
+	if now != before && (now == idle || before != idle) { // it went away; or whoever watches next is told anew
+		st.told = nil
+	}
+	st.s.State, st.s.Reason = now, &r
+	return st.news(r.Code)
+}
+
+// news tells whether a reason has not been told since the stream was there: several
+// addresses may fail in turn, each for its own.
+func (st *state) news(reason string) bool {
+	if slices.Contains(st.told, reason) {
+		return false
+	}
+	st.told = append(st.told, reason)
+	return true
 }
 
 // trouble notes why a stream that is not online is not, although its source is
@@ -133,9 +148,8 @@ func (st *state) offline(r detect.ReasonInfo) bool {
 func (st *state) trouble(r detect.ReasonInfo) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	news := st.s.Reason == nil || st.s.Reason.Code != r.Code
 	st.s.Reason = &r
-	return news
+	return st.news(r.Code)
 }
 
 func (st *state) ended() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,27 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("backoff(%d, %v, %v) = %v, want %v", c.n, c.offlineFor, c.jitter, got, c.want)
 		}
 	}
+}
+
+// TestEachReasonIsToldOnce however the addresses of a stream take turns.
+func TestEachReasonIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		away := runFunc(func(context.Context, func(ingest.Packet) error) error {
+			tries++
+			reason := []ingest.Reason{ingest.ReasonRefused, ingest.ReasonNotFound}[tries%2]
+			return &ingest.Error{Reason: reason, Err: errors.New("no pictures here")}
+		})
+		s, fake := newTestStream(t, true, away, &fakeDecoder{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.run(ctx); err != nil {
+			t.Error(err)
+		}
+		if got, want := news(fake), []string{"offline not_found", "offline refused", "offline shutdown"}; tries < 60 || !slices.Equal(got, want) {
+			t.Errorf("tried %d times, told %q, want %q", tries, got, want)
+		}
+	})
 }
 
 // TestTheLogReminds says every ten minutes that a camera is still away, and not
