@@ -46,7 +46,9 @@ func TestAccountsAreRight(t *testing.T) {
 	p := build(t, fmt.Sprintf(`version: 1
 name: accounts
 detect: { engine: onnxruntime, fps: 5 }
+decode: { skip: none }
 streams:
+  skipping: { url: 'file:%[1]s', pace: fastest, decode: { skip: auto } }
   whole: { url: 'file:%[1]s', pace: fastest }
   threads: { url: 'file:%[1]s', pace: fastest, decode: { threads: 4 } }
   damaged: { url: 'file:%[2]s', pace: fastest }
@@ -74,8 +76,12 @@ sinks: [{ kind: jsonl, path: '%[3]s', types: [%[4]s] }]
 			if e.Data.Inferred != inferred[name] {
 				t.Errorf("%s: %d inferred and %d detections events", name, e.Data.Inferred, inferred[name])
 			}
-			if want := packetsOf(t, reordered); !strings.HasPrefix(name, "damaged") && (e.Data.Received != want || e.Data.Decoded != want || want != 45) {
+			want := packetsOf(t, reordered)
+			if decoded := e.Data.Decoded + e.Data.Undecoded[skippedNonref]; !strings.HasPrefix(name, "damaged") && (e.Data.Received != want || decoded != want || want != 45) {
 				t.Errorf("%s: received %d and decoded %d of %d", name, e.Data.Received, e.Data.Decoded, want)
+			}
+			if skipped := e.Data.Undecoded[skippedNonref]; (skipped > 0) != (name == "skipping") {
+				t.Errorf("%s: %d were passed over", name, skipped)
 			}
 			if s := e.Data.Sinks["jsonl"]; s.Made != s.Acknowledged || s.Made == 0 {
 				t.Errorf("%s: %+v", name, s)
@@ -83,7 +89,7 @@ sinks: [{ kind: jsonl, path: '%[3]s', types: [%[4]s] }]
 			t.Logf("%s: received %d, decoded %d, undecoded %v, inferred %d", name, e.Data.Received, e.Data.Decoded, e.Data.Undecoded, e.Data.Inferred)
 		}
 	}
-	for _, name := range []string{"whole", "threads"} {
+	for _, name := range []string{"whole", "threads", "skipping"} {
 		if inferred[name] < 22 || index[name] < 43 {
 			t.Errorf("%s: %d of 45 frames inferred at half their rate, the last number %d", name, inferred[name], index[name])
 		}
