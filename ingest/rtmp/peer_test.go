@@ -26,7 +26,7 @@ func freePort(t *testing.T) string {
 }
 
 // start runs a program until the test ends.
-func start(t *testing.T, name string, args ...string) {
+func start(t *testing.T, name string, args ...string) *os.Process {
 	t.Helper()
 	c := exec.Command(name, args...)
 	c.Stderr = os.Stderr
@@ -37,6 +37,7 @@ func start(t *testing.T, name string, args ...string) {
 		c.Process.Kill()
 		c.Wait()
 	})
+	return c.Process
 }
 
 // nginx starts nginx's RTMP server and returns its address.
@@ -77,13 +78,13 @@ func ffmpeg(t *testing.T) string {
 }
 
 // publish sends 25 pictures a second, a keyframe each second, and a tone.
-func publish(t *testing.T, url string, args ...string) {
+func publish(t *testing.T, url string, args ...string) *os.Process {
 	t.Helper()
 	all := []string{
 		"-v", "fatal", "-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25", "-f", "lavfi", "-i", "sine",
 		"-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac",
 	}
-	start(t, ffmpeg(t), append(append(all, args...), "-f", "flv", url)...)
+	return start(t, ffmpeg(t), append(append(all, args...), "-f", "flv", url)...)
 }
 
 func source(url string) *Source {

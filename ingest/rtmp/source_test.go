@@ -215,12 +215,18 @@ func TestFailures(t *testing.T) {
 // TestPublisherLeaves ends when nothing comes any more.
 func TestPublisherLeaves(t *testing.T) {
 	url := "rtmp://" + nginx(t) + "/live/cam"
-	publish(t, url, "-t", "3")
-	s := source(url)
-	s.config.ReadTimeout = 2 * time.Second
-	packets, err := ingesttest.Read(t, s, 0)
-	if reason := ingest.ReasonOf(err); len(packets) < 10 || reason != ingest.ReasonEnded && reason != ingest.ReasonTimeout {
-		t.Errorf("%d packets, %v is %s", len(packets), err, reason)
+	publisher := publish(t, url)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	packets := 0
+	err := source(url).Run(ctx, func(ingest.Packet) error {
+		if packets++; packets == 10 {
+			return publisher.Kill()
+		}
+		return nil
+	})
+	if reason := ingest.ReasonOf(err); packets < 10 || reason != ingest.ReasonEnded && reason != ingest.ReasonTimeout {
+		t.Errorf("%d packets, %v is %s", packets, err, reason)
 	}
 }
 
