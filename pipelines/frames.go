@@ -30,20 +30,20 @@ func (s *stream) frame(f *decode.Frame) {
 	if !f.Damaged {
 		s.inspect(f)
 	}
-	withheld := f.Damaged && s.hold
-	harmed := f.Damaged && f.PTS >= s.epoch.leads // by others, not by what was passed over here
-	if harmed {
+	lacking := f.Damaged && f.PTS < s.epoch.leads // what was passed over here: nobody's fault, and of no use
+	withheld := f.Damaged && !lacking && s.hold
+	if f.Damaged && !lacking {
 		s.keyframe.need(s.pull.requestKeyframe)
 	}
-	if l := &s.epoch.losses; l.picture(f.PTS, withheld && harmed) || l.bad {
+	if l := &s.epoch.losses; l.picture(f.PTS, withheld) || l.bad {
 		s.tellLosses(f.PTS, f.Captured)
 	}
 	switch {
 	case !s.analyze:
 		s.ledger.skip(noConsumer)
-	case withheld && harmed:
-		s.ledger.skip(damaged)
 	case withheld:
+		s.ledger.skip(damaged)
+	case lacking:
 		s.ledger.skip(sampled)
 	case !s.sampler.Frame(f.PTS, s.epoch.step):
 		s.ledger.skip(sampled)
