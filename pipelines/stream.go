@@ -147,7 +147,7 @@ func (s *stream) offline(reason detect.ReasonInfo) {
 const remindEvery = 10 * time.Minute
 
 func (s *stream) remind(reason detect.ReasonInfo) {
-	if time.Since(s.reminded) < remindEvery {
+	if reason.Code == idle || time.Since(s.reminded) < remindEvery {
 		return
 	}
 	s.reminded = time.Now()
