@@ -133,6 +133,7 @@ func (p *Pipeline) Close() error {
 	if p.ports != nil {
 		errs = append(errs, p.ports.Close())
 	}
+	decode.Trim() // what networks took, tens of megabytes
 	return errors.Join(errs...)
 }
 

@@ -41,7 +41,7 @@ func TestShutdown(t *testing.T) {
 			},
 		},
 		{
-			name: "engine is busy", streams: files, sinks: "[]", within: drain,
+			name: "engine is busy", streams: files, sinks: "[]", within: drain + 2*time.Second, // what runs completes
 			ready: func(p *Pipeline) bool { return p.Summary().Inferred > 10 },
 		},
 		{
