@@ -32,12 +32,12 @@ func TestViewersShareThePipelinesPort(t *testing.T) {
 	t.Cleanup(func() { p.ports.Close() })
 	feedVP8(t, p, time.UnixMicro(1_760_000_000_123_457))
 	s := serve(t, p)
-	for range 2 {
+	for i := range 2 {
 		peer, _, packets := reader(t, s)
 		select {
 		case <-packets:
 		case <-time.After(10 * time.Second):
-			t.Fatal("nothing arrives")
+			t.Fatalf("nothing arrives at viewer %d: %v", i, peer.ICEConnectionState())
 		}
 		pair, err := peer.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
 		if err != nil || int(pair.Remote.Port) != port {

@@ -76,6 +76,7 @@ func reader(t *testing.T, s *Server) (peer *webrtc.PeerConnection, location stri
 
 // feedVP8 gives a keyframe and then others, 100 a second, until the test ends;
 // the nth was captured n·10 ms after begin.
+// Viewers of the fake share its packets, and keyframes fall to each of two in turn.
 func feedVP8(t *testing.T, p *fake, begin time.Time) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -86,7 +87,7 @@ func feedVP8(t *testing.T, p *fake, begin time.Time) {
 		for n := 0; ; n++ {
 			at := time.Duration(n) * 10 * time.Millisecond
 			packet := ingest.Packet{
-				Codec: ingest.VP8, Epoch: "1", PTS: at, Captured: begin.Add(at), Keyframe: n%50 == 0, Data: []byte{byte(n), byte(n >> 8), 1, 2},
+				Codec: ingest.VP8, Epoch: "1", PTS: at, Captured: begin.Add(at), Keyframe: n%51 == 0, Data: []byte{byte(n), byte(n >> 8), 1, 2},
 			}
 			select {
 			case p.packets <- packet:
