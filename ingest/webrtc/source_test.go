@@ -268,7 +268,7 @@ func TestPublisherLeaves(t *testing.T) {
 }
 
 func TestPublisherFallsSilent(t *testing.T) {
-	source := newSource(func(c *webrtc.Config) { c.Timeout = time.Second })
+	source := newSource(func(c *webrtc.Config) { c.Timeout = 4 * time.Second })
 	p := newPublisher(endpoint(t, source), h264)
 	packets, ended := runInBackground(t, source)
 	var track *pion.TrackLocalStaticSample
