@@ -57,7 +57,6 @@ type Pipeline struct {
 	ports     *webrtc.Ports    // of WebRTC's media; nil without a page
 	hard      context.Context
 	running   atomic.Bool
-	ended     chan struct{} // closed when no stream is left
 }
 
 // detector is one network with the batches its streams share.
@@ -81,7 +80,7 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 	}
 	p := &Pipeline{
 		spec: sp, log: o.Logger, gate: newGate(o.Cores, 1, threadTime),
-		detectors: map[string]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(), ended: make(chan struct{}),
+		detectors: map[string]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(),
 	}
 	p.shed = newShedder(time.Now, p.gate.idled)
 	var errs []error

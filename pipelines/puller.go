@@ -30,7 +30,6 @@ var (
 	errUnwatched = errors.New("nobody watches")
 	errAbandoned = errors.New("the source was left behind")
 	errHung      = errors.New("earlier connections have not ended yet")
-	errKeyless   = errors.New("pictures come, but none that decoding can start with")
 	errSilent    = errors.New("the source is silent beyond its time-out")
 )
 
@@ -134,7 +133,7 @@ func (p *puller) connect(ctx context.Context, n, attempt int) error {
 
 	in, d, done := p.inputs[n], &door{receive: p.receive}, make(chan error, 1)
 	d.keyless = func() {
-		p.trouble(p.describe(&ingest.Error{Reason: ingest.ReasonNoKeyframe, Err: errKeyless}, attempt))
+		p.trouble(p.describe(&ingest.Error{Reason: ingest.ReasonNoKeyframe, Err: ingest.ErrNoKeyframe}, attempt))
 	}
 	source := in.current()
 	go func() {

@@ -41,7 +41,8 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			workers.Go(d.batcher.work)
 		}
 	}
-	workers.Go(func() { tidy(hard, p.ended) })
+	working, idle := context.WithCancel(hard)
+	workers.Go(func() { tidy(working) })
 	p.running.Store(true)
 	failures := make([]error, len(p.streams))
 	for i, s := range p.streams {
@@ -52,7 +53,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		})
 	}
 	streams.Wait()
-	close(p.ended)
+	idle()
 	p.running.Store(false)
 	for _, d := range p.detectors {
 		d.batcher.close()
@@ -69,15 +70,13 @@ func (p *Pipeline) Run(ctx context.Context) error {
 // otherwise add up to megabytes an hour.
 const tidyEvery = time.Minute
 
-func tidy(ctx context.Context, ended <-chan struct{}) {
+func tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
 			decode.Trim()
-		case <-ended:
-			return
 		case <-ctx.Done():
 			return
 		}

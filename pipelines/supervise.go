@@ -130,14 +130,7 @@ func describe(err error, attempt int) detect.ReasonInfo {
 
 // pause waits d and returns false when ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return ingest.Pause(ctx, d) == nil
 }
 
 // receive takes one packet from the stream's source.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"sightline/ingest"
@@ -19,10 +18,9 @@ import (
 const maxErrors = 1000
 
 var (
-	errNoKeyframe = errors.New("pictures come, but none that decoding can start with")
-	errNoVideo    = errors.New("no picture comes")
-	errDamage     = errors.New("nothing but damage")
-	errEnded      = errors.New("the sender ended the stream")
+	errNoVideo = errors.New("no picture comes")
+	errDamage  = errors.New("nothing but damage")
+	errEnded   = errors.New("the sender ended the stream")
 )
 
 // Pull reads live video through FFmpeg, which holds at most 32 MiB of a picture
@@ -64,7 +62,7 @@ func (p Pull) Run(ctx context.Context, emit func(ingest.Packet) error) error {
 	}
 	defer d.Close()
 	d.SetTimeout(p.ReadTimeout)
-	c := &connection{Pull: p, demuxer: d, epoch: Epoch(), chosen: -1, began: time.Now()}
+	c := &connection{Pull: p, demuxer: d, epoch: ingest.LiveEpoch(), chosen: -1, began: time.Now()}
 	c.seen = c.began
 	defer func() {
 		if c.live != nil {
@@ -77,9 +75,6 @@ func (p Pull) Run(ctx context.Context, emit func(ingest.Packet) error) error {
 		}
 	}
 }
-
-// Epoch names a live epoch that begins now: microseconds since 1970.
-func Epoch() string { return strconv.FormatInt(time.Now().UnixMicro(), 10) }
 
 // connection is one Run of a Pull.
 type connection struct {
@@ -120,7 +115,7 @@ func (c *connection) step(ctx context.Context, emit func(ingest.Packet) error) e
 		return nil
 	}
 	if !c.live.Running() && now.Sub(c.began) > c.KeyframeTimeout {
-		return Fail(c.Where, ingest.ReasonNoKeyframe, errNoKeyframe)
+		return Fail(c.Where, ingest.ReasonNoKeyframe, ingest.ErrNoKeyframe)
 	}
 	if in.Extradata != nil && c.live.Configure(bytes.Clone(in.Extradata)) != nil {
 		c.lost = true

@@ -133,14 +133,7 @@ func (p *pacer) wait(ctx context.Context, dts time.Duration) error {
 	if left <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return ingest.Pause(ctx, left)
 }
 
 // at is when dts is due.

@@ -30,9 +30,8 @@ const (
 )
 
 var (
-	errNoKeyframe = errors.New("pictures come, but none that decoding can start with")
-	errNoVideo    = errors.New("there is no video in the segments")
-	errChanged    = errors.New("the stream's codec changed")
+	errNoVideo = errors.New("there is no video in the segments")
+	errChanged = errors.New("the stream's codec changed")
 )
 
 // player turns segments into packets.
@@ -199,7 +198,7 @@ func (p *player) push(ctx context.Context, u av.Unit, s piece, into time.Duratio
 	u.Lost = u.Lost || p.lost
 	p.lost = false
 	if !p.live.Running() && time.Since(p.began) > p.keyframeTimeout {
-		return av.Fail(p.where, ingest.ReasonNoKeyframe, errNoKeyframe)
+		return av.Fail(p.where, ingest.ReasonNoKeyframe, ingest.ErrNoKeyframe)
 	}
 	if err := p.live.Push(u, p.emit); err != nil {
 		return err
@@ -228,13 +227,5 @@ func (p *player) pace(ctx context.Context, dts time.Duration, live bool) error {
 	if now.Sub(p.due) > maxLate {
 		p.due = now
 	}
-	if left := p.due.Sub(now); left > 0 {
-		timer := time.NewTimer(left)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-	}
-	return ctx.Err()
+	return ingest.Pause(ctx, p.due.Sub(now))
 }

@@ -64,7 +64,7 @@ func (s *Source) run(parent context.Context, f *fetcher, target *url.URL, emit f
 		}
 	})
 	p := &player{
-		stream: s.stream, where: ingest.Redacted(target), log: s.log, epoch: av.Epoch(),
+		stream: s.stream, where: ingest.Redacted(target), log: s.log, epoch: ingest.LiveEpoch(),
 		keyframeTimeout: s.config.KeyframeTimeout, emit: emit, waiting: func() bool { return len(pieces) > 0 },
 	}
 	for piece := range pieces {

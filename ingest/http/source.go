@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"sightline/ingest"
@@ -46,7 +45,7 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 		return err
 	}
 	defer c.close()
-	c.epoch = strconv.FormatInt(time.Now().UnixMicro(), 10)
+	c.epoch = ingest.LiveEpoch()
 	response, err := c.get(http.Header{})
 	if err != nil {
 		return err

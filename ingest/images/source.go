@@ -140,14 +140,7 @@ func (p *pass) wait(ctx context.Context, at time.Duration) error {
 	if left <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return ingest.Pause(ctx, left)
 }
 
 // load reads a picture with room for padding behind it.

@@ -47,7 +47,7 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 			i += int64(late.Seconds() * s.config.FPS) // a camera does not wait either
 			at = s.at(i)
 		}
-		if err := wait(ctx, time.Until(start.Add(at))); err != nil {
+		if err := ingest.Pause(ctx, time.Until(start.Add(at))); err != nil {
 			return err
 		}
 		err := emit(ingest.Packet{
@@ -63,19 +63,4 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 // at is the time of picture i.
 func (s *Source) at(i int64) time.Duration {
 	return time.Duration(float64(i) / s.config.FPS * float64(time.Second))
-}
-
-// wait blocks for d, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -13,10 +13,9 @@ import (
 )
 
 var (
-	errNoKeyframe = errors.New("pictures come, but none that decoding can start with")
-	errNoVideo    = errors.New("no picture comes; perhaps nobody publishes the stream")
-	errChanged    = errors.New("the stream's codec changed")
-	errHungUp     = errors.New("the server hangs up before the first picture; it may not know the stream, or not let us see it")
+	errNoVideo = errors.New("no picture comes; perhaps nobody publishes the stream")
+	errChanged = errors.New("the stream's codec changed")
+	errHungUp  = errors.New("the server hangs up before the first picture; it may not know the stream, or not let us see it")
 )
 
 // maxLogins is how often a server may ask who we are.
@@ -90,7 +89,7 @@ func (s *Source) connect(ctx context.Context, t target, trust *tls.Config, query
 	if err != nil {
 		return "", s.failure(ctx, t, "connect", err)
 	}
-	r := &receiver{Source: s, client: c, target: t, epoch: av.Epoch(), began: time.Now(), emit: emit}
+	r := &receiver{Source: s, client: c, target: t, epoch: ingest.LiveEpoch(), began: time.Now(), emit: emit}
 	r.seen = r.began
 	return "", r.run(ctx)
 }
@@ -191,7 +190,7 @@ func (r *receiver) video(ctx context.Context, m message) error {
 func (r *receiver) keyless(ctx context.Context) error {
 	r.seen = time.Now()
 	if r.seen.Sub(r.began) > r.config.KeyframeTimeout {
-		return av.Fail(r.target.String(), ingest.ReasonNoKeyframe, errNoKeyframe)
+		return av.Fail(r.target.String(), ingest.ReasonNoKeyframe, ingest.ErrNoKeyframe)
 	}
 	ingest.Withheld(ctx)
 	return nil

@@ -13,14 +13,13 @@ import (
 )
 
 var (
-	errNoKeyframe = errors.New("pictures come, but none that decoding can start with")
-	errNoPicture  = errors.New("packets come, but no picture is whole")
-	errNoAnswer   = errors.New("the camera does not answer in time")
-	errSilent     = errors.New("the camera sends nothing")
-	errGoodbye    = errors.New("the camera ended the stream")
-	errRestarted  = errors.New("the camera began its stream anew")
-	errForgotten  = errors.New("the camera no longer knows the session")
-	errStopped    = errors.New("session ended")
+	errNoPicture = errors.New("packets come, but no picture is whole")
+	errNoAnswer  = errors.New("the camera does not answer in time")
+	errSilent    = errors.New("the camera sends nothing")
+	errGoodbye   = errors.New("the camera ended the stream")
+	errRestarted = errors.New("the camera began its stream anew")
+	errForgotten = errors.New("the camera no longer knows the session")
+	errStopped   = errors.New("session ended")
 )
 
 // failure wraps a cause with what was being done, where, and the reason that

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -60,7 +59,7 @@ type session struct {
 func newSession(s *Source, target *url.URL, transport Transport) (*session, error) {
 	c := &session{
 		source: s, target: target, transport: transport,
-		epoch:   strconv.FormatInt(time.Now().UnixMicro(), 10),
+		epoch:   ingest.LiveEpoch(),
 		packets: make(chan ingest.Packet), closing: make(chan struct{}),
 		opened: make(chan error, 1), ended: make(chan error, 1), over: make(chan error, 1),
 	}

@@ -153,7 +153,7 @@ func (c *session) pump(ctx context.Context, emit func(ingest.Packet) error) erro
 			}
 		case <-keyframe:
 			if c.receiver.Withheld() > 0 {
-				return failure(c.target, "read", ingest.ReasonNoKeyframe, errNoKeyframe)
+				return failure(c.target, "read", ingest.ReasonNoKeyframe, ingest.ErrNoKeyframe)
 			}
 		case cause := <-c.over:
 			return failure(c.target, "read", ingest.ReasonEnded, cause)
@@ -176,7 +176,7 @@ func (c *session) silent(seen bool, latest time.Time) error {
 	case time.Since(latest) < max(config.Timeout, config.KeyframeTimeout):
 		return nil
 	case !seen && c.receiver.Withheld() > 0:
-		return failure(c.target, "read", ingest.ReasonNoKeyframe, errNoKeyframe)
+		return failure(c.target, "read", ingest.ReasonNoKeyframe, ingest.ErrNoKeyframe)
 	}
 	return failure(c.target, "read", ingest.ReasonDamaged, errNoPicture)
 }

@@ -49,16 +49,8 @@ func newPuller(url string, change func(*webrtc.PullConfig)) *webrtc.Puller {
 // pull runs a puller until so many packets came.
 func pull(t *testing.T, p *webrtc.Puller, n int) []ingest.Packet {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	var packets []ingest.Packet
-	err := p.Run(ctx, func(p ingest.Packet) error {
-		if packets = append(packets, p); len(packets) >= n {
-			return errEnough
-		}
-		return nil
-	})
-	if err != errEnough {
+	packets, err := ingesttest.Read(t, p, n)
+	if err != nil || len(packets) < n {
 		t.Fatalf("%v after %d packets", err, len(packets))
 	}
 	return packets

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"strconv"
-	"sync"
 	"time"
 
 	pion "github.com/pion/webrtc/v3"
@@ -81,11 +79,8 @@ type Puller struct {
 	stream string
 	log    *slog.Logger
 
-	mu      sync.Mutex
-	running bool
-	current *session
-	lost    ingest.Losses // in sessions before it
-	notYet  time.Time     // the server asked not to be asked before
+	runs
+	notYet time.Time // the server asked not to be asked before
 }
 
 // NewPuller makes the source of the stream with that name. It opens nothing.
@@ -115,7 +110,7 @@ func (p *Puller) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 		return err
 	}
 	defer client.close()
-	epoch := strconv.FormatInt(time.Now().UnixMicro(), 10)
+	epoch := ingest.LiveEpoch()
 	session, err := p.connect(ctx, client, epoch)
 	if err != nil {
 		return p.explain(ctx, client, err)
@@ -214,44 +209,4 @@ func (p *Puller) patience(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// RequestKeyframe implements ingest.KeyframeRequester.
-func (p *Puller) RequestKeyframe() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.current != nil {
-		p.current.keys.wantNow()
-	}
-}
-
-func (p *Puller) begin() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.running {
-		return false
-	}
-	p.running = true
-	return true
-}
-
-func (p *Puller) finish() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running = false
-}
-
-func (p *Puller) set(current *session) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.lost = p.lost.Plus(p.current.losses())
-	p.current = current
-}
-
-// Losses implements ingest.LossReporter. What was sent again in time counts for
-// nothing.
-func (p *Puller) Losses() ingest.Losses {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.lost.Plus(p.current.losses())
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"sync"
 	"time"
 
 	"sightline/ingest"
@@ -45,10 +43,7 @@ type Source struct {
 	turn    chan struct{} // room for one: the handler whose offer is next
 	waiting chan struct{} // room for those who want a turn
 
-	mu      sync.Mutex
-	running bool
-	current *session      // the publisher's, nil while Run waits
-	lost    ingest.Losses // in sessions before it
+	runs
 }
 
 // asked is an offer on its way to Run.
@@ -104,7 +99,7 @@ func (s *Source) Run(ctx context.Context, emit func(ingest.Packet) error) error 
 // serve answers an offer and reads the session that follows. It returns
 // errNeverCame when there was none.
 func (s *Source) serve(ctx context.Context, o asked, emit func(ingest.Packet) error) error {
-	epoch := strconv.FormatInt(time.Now().UnixMicro(), 10)
+	epoch := ingest.LiveEpoch()
 	session, answer, err := s.accept(ctx, epoch, o.offer)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -141,13 +136,6 @@ func (s *Source) accept(ctx context.Context, epoch string, o offer) (*session, s
 		return nil, "", err
 	}
 	return c, s.config.Ports.Announce(text), nil
-}
-
-// RequestKeyframe implements ingest.KeyframeRequester.
-func (s *Source) RequestKeyframe() {
-	if c := s.session(); c != nil {
-		c.keys.wantNow()
-	}
 }
 
 // publish gives an offer to the Run in progress and returns its answer. Whoever
@@ -187,42 +175,4 @@ func (s *Source) find(id string) *session {
 		return c
 	}
 	return nil
-}
-
-func (s *Source) session() *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.current
-}
-
-// begin says whether there is no other Run.
-func (s *Source) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running {
-		return false
-	}
-	s.running = true
-	return true
-}
-
-func (s *Source) finish() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running = false
-}
-
-func (s *Source) set(current *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lost = s.lost.Plus(s.current.losses())
-	s.current = current
-}
-
-// Losses implements ingest.LossReporter. What was sent again in time counts for
-// nothing.
-func (s *Source) Losses() ingest.Losses {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lost.Plus(s.current.losses())
 }
