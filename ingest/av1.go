@@ -27,7 +27,8 @@ type AV1Headers struct {
 // Disposable tells whether no other picture depends on a temporal unit (a
 // sequence of OBUs with size fields): none of its frames refreshes a reference,
 // through which everything goes that AV1 keeps from frame to frame. It remembers
-// a sequence header inside; without any it knows of nothing disposable.
+// a sequence header inside; without any, and after one that is not understood,
+// it knows of nothing disposable.
 func (h *AV1Headers) Disposable(unit []byte) bool {
 	frames, kept := 0, 0
 	for len(unit) > 0 {
@@ -46,7 +47,7 @@ func (h *AV1Headers) Disposable(unit []byte) bool {
 			}
 		}
 	}
-	return frames > 0 && kept == 0
+	return h.known && frames > 0 && kept == 0
 }
 
 // av1OBU cuts the first OBU off (5.3).
