@@ -64,11 +64,7 @@ bench-media: ## make the benchmark's clips (1080p25, 720p15, 576p10)
 	@internal/setup/setup.sh bench
 
 fuzz: setup-test ## every fuzz target for FUZZTIME (10s) each, one after the other
-	@for folder in $$(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u); do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$folder/*_test.go); do \
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./$$folder; \
-		done; \
-	done
+	@internal/setup/fuzz.sh $(FUZZTIME)
 
 soak: setup-test ## the long tests: hours of reconnects, churn and broker failures
 	go test -tags soak -run Soak -timeout 12h ./...
