@@ -47,6 +47,7 @@ type Event struct {
 	Time         time.Time
 	Severity     Severity
 	Recorded     time.Time // when it was made here; zero at pace fastest
+	DataRef      string    // URI of what belongs to the event and is kept elsewhere, such as a snapshot
 	Data         Data
 }
 

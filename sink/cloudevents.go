@@ -27,6 +27,9 @@ type Header struct {
 // feed: CloudEvents attributes at the top in a fixed order, then data. The same
 // record always gives the same bytes. On an error dst is returned as it was.
 func AppendStructured(dst []byte, r Record) ([]byte, error) {
+	if r.JSON != nil {
+		return append(dst, r.JSON...), nil
+	}
 	start := len(dst)
 	var scratch [64]byte
 	dst = append(dst, '{')
@@ -52,7 +55,11 @@ func AppendStructured(dst []byte, r Record) ([]byte, error) {
 // AppendData appends the event's data to dst as one JSON object. On an error dst
 // is returned as it was.
 func AppendData(dst []byte, r Record) ([]byte, error) {
-	data, err := json.Marshal(&r.Event.Data)
+	ev, err := r.Full()
+	if err != nil {
+		return dst, err
+	}
+	data, err := json.Marshal(&ev.Data)
 	if err != nil {
 		return dst, fmt.Errorf("encode event %s of type %s: %w", r.Event.ID, r.Event.Type, err)
 	}
@@ -62,7 +69,7 @@ func AppendData(dst []byte, r Record) ([]byte, error) {
 // Attributes returns the event's attributes in the order of AppendStructured, for
 // destinations that carry them beside the data. The caller owns them.
 func Attributes(r Record) []Header {
-	headers := make([]Header, 0, 13)
+	headers := make([]Header, 0, 14)
 	arena := make([]byte, 0, 320)
 	visitAttributes(r, nil, func(key string, value []byte) {
 		from := len(arena)
@@ -104,7 +111,7 @@ func visitAttributes(r Record, buf []byte, visit func(key string, value []byte))
 	at("ce_time", ev.Time)
 	text("ce_datacontenttype", DataType)
 	text("ce_dataschema", "urn:sightline:", string(ev.Type), ":1")
-	text("ce_partitionkey", ev.Site, "/", ev.Stream)
+	text("ce_partitionkey", r.PartitionKey())
 	if r.Sequence != 0 { // 0: for no destination
 		buf = appendPadded(buf[:0], r.Sequence)
 		visit("ce_sequence", buf)
@@ -115,6 +122,7 @@ func visitAttributes(r Record, buf []byte, visit func(key string, value []byte))
 		visit(keySeverityNumber, buf)
 	}
 	at("ce_recordedtime", ev.Recorded)
+	text("ce_dataref", ev.DataRef)
 }
 
 func severityText(s detect.Severity) string {

@@ -23,11 +23,37 @@ type Sink interface {
 	Close(ctx context.Context) error
 }
 
-// Record is an event on its way to one destination: encoded once, numbered for
-// that destination.
+// Record is an event on its way to one destination: addressed and numbered for it.
 type Record struct {
-	Event    *detect.Event
-	Sequence uint64 // per destination and partition key, from 1, after the types filter
+	// Event has the attributes always, its Data only where the record was not read
+	// back from bytes: a kind that needs more than the JSON calls Full.
+	Event *detect.Event
+	Route
+	Sequence uint64 // per destination and route, from 1, after the types filter; 0: none
+	JSON     []byte // what AppendStructured makes of the record, where that was done before; read-only
+
+	bare bool // Event lacks its Data
+}
+
+// Route is where inside its destination an event goes.
+type Route struct {
+	Topic string // of Kafka or MQTT; "" where a destination is but one
+	Key   string // order is kept among events of one topic and key; "" is the event's own PartitionKey
+}
+
+// Router is a Sink that has several topics or keys. Route is asked once for each
+// event, before it is numbered, from any goroutine; it does not block. The answer
+// stays with the event over restarts, so it may depend on nothing else.
+type Router interface {
+	Route(ev *detect.Event) Route
+}
+
+// PartitionKey is the key among whose records order is kept.
+func (r Record) PartitionKey() string {
+	if r.Key != "" {
+		return r.Key
+	}
+	return r.Event.PartitionKey()
 }
 
 // PartialError says which of the events given to Publish were not accepted. To
