@@ -10,6 +10,7 @@ type node struct {
 	text  string // scalar, variables substituted
 	raw   string // the same as written, to be shown in messages
 	plain bool   // scalar without quotes
+	parts []part // scalar that a file is part of: what text was joined from
 
 	items   []*node // list
 	entries []entry // map, in the order of the file

@@ -3,6 +3,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -175,12 +176,15 @@ func (f *file) node(v ast.Node, path string) *node {
 
 func (f *file) scalar(n *node, text string, plain bool) {
 	n.kind, n.raw, n.plain = scalarNode, text, plain
-	value, err := expand(text, f.dir, f.env)
+	parts, err := expand(text, f.dir, f.env)
 	if err != nil {
 		n.kind, n.problem = brokenNode, err.Error()
 		return
 	}
-	n.text = value
+	n.text = whole(parts)
+	if slices.ContainsFunc(parts, fromFile) {
+		n.parts = parts
+	}
 }
 
 // mapping fills n; what `<<` brings in comes first and gives way to the map's

@@ -143,6 +143,9 @@ func (d *decoder) text(n *node, v reflect.Value, f *field, path string) {
 		return
 	}
 	err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.text))
+	if secret, ok := v.Addr().Interface().(*Secret); ok && n.parts != nil {
+		secret.from(n.parts)
+	}
 	if err == nil {
 		return
 	}

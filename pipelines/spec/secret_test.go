@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -41,7 +43,7 @@ sinks:
 	for name, text := range map[string]string{
 		"render": rendered.String(), "slog": log.String(), "json": string(asJSON),
 		"%v": fmt.Sprintf("%v %+v %#v", p.Sinks[0].Kafka.SASL, p.Web.Auth, *p.Web.Auth),
-		"%s": fmt.Sprintf("%s %q %x %d", secret, secret, secret, secret), "unexported": fmt.Sprintf("%v %+v %#v", hidden, hidden, hidden),
+		"%s": fmt.Sprintf("%s %q %x %d", []any{secret, secret, secret, secret}...), "unexported": fmt.Sprintf("%v %+v %#v", hidden, hidden, hidden),
 		"safe url":  p.Streams[0].SafeURL() + p.Streams[2].SafeURL() + p.Streams[3].SafeURL(),
 		"addresses": fmt.Sprintf("%v %+v %#v %v", p.Streams[4].Fallback, p.Streams[5].URLs, *p.Streams[5].URLs, p.Streams[5].Analyzed()),
 	} {
@@ -54,6 +56,47 @@ sinks:
 	}
 	if got := p.Streams[0].SafeURL(); got != "rtsp://h/1?user=admin&password=***&channel=1" {
 		t.Errorf("safe url %s", got)
+	}
+}
+
+// TestCurrentReadsFilesAgain changes what ${file:…} names after the pipeline was
+// loaded.
+func TestCurrentReadsFilesAgain(t *testing.T) {
+	dir := t.TempDir()
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "pw"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first\n")
+	text := "version: 1\nname: x\ndefaults: { password: 'a-${file:pw}-${V}' }\nstreams: { a: { url: 'rtsp://h/1', username: u }, b: { url: 'rtsp://h/1', username: u, password: '${V}' } }\n"
+	p, err := Parse(filepath.Join(dir, "x.yaml"), []byte(text), nil, func(string) (string, bool) { return "v", true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, variable := p.Streams[0].Password, p.Streams[1].Password
+	for _, step := range []struct{ write, want string }{
+		{"second\n", "a-second-v"}, {strings.Repeat("x", maxSecretFile+1), "a-second-v"}, {"", "a-second-v"}, {"third", "a-third-v"},
+	} {
+		write(step.write)
+		if got := file.Current(); got != step.want {
+			t.Errorf("got %.30q, want %q", got, step.want)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "pw")); err != nil {
+		t.Fatal(err)
+	}
+	if got := file.Current(); got != "a-third-v" {
+		t.Errorf("without the file: %q", got)
+	}
+	if file.Reveal() != "a-first-v" || variable.Current() != "v" || (Secret{}).Current() != "" {
+		t.Errorf("reveal %q, without a file %q, without a secret %q", file.Reveal(), variable.Current(), Secret{}.Current())
+	}
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v", file, &file, file), fmt.Sprint(struct{ s *Secret }{&file})} {
+		if strings.Contains(text, "third") || strings.Contains(text, "first") {
+			t.Errorf("the secret shows: %s", text)
+		}
 	}
 }
 

@@ -3,57 +3,10 @@ package spec
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"strconv"
 	"strings"
 )
-
-// Secret is a password or token. It prints as ***; Reveal gives it away.
-type Secret struct{ value *string }
-
-const mask = "***"
-
-// NewSecret wraps s; an empty one is no secret.
-func NewSecret(s string) Secret {
-	if s == "" {
-		return Secret{}
-	}
-	return Secret{&s}
-}
-
-// Reveal returns the secret itself, "" when there is none.
-func (s Secret) Reveal() string {
-	if s.value == nil {
-		return ""
-	}
-	return *s.value
-}
-
-func (s Secret) String() string {
-	if s.value == nil {
-		return ""
-	}
-	return mask
-}
-
-// GoString keeps %#v from showing the secret.
-func (s Secret) GoString() string { return strconv.Quote(s.String()) }
-
-// MarshalText writes the mask.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// LogValue keeps the secret out of logs.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// IsZero tells whether there is no secret.
-func (s Secret) IsZero() bool { return s.value == nil }
-
-// UnmarshalText takes the secret.
-func (s *Secret) UnmarshalText(text []byte) error {
-	*s = NewSecret(string(text))
-	return nil
-}
 
 // FPS is inferences a second and stream; AllFrames is every frame.
 type FPS float64

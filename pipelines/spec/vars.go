@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -16,56 +17,94 @@ type Env func(name string) (string, bool)
 
 const maxSecretFile = 64 << 10
 
+// part is a piece of a scalar after substitution: text, or what a file had in it.
+type part struct {
+	text string
+	file string // "" for text that no file gave
+}
+
 // expand substitutes ${VAR}, ${VAR:-default} and ${file:PATH} in a scalar; $${
 // stands for ${. What was substituted is not looked at again. Paths start from
 // dir.
-func expand(text, dir string, env Env) (string, error) {
-	if !strings.Contains(text, "${") {
-		return text, nil
-	}
-	var out strings.Builder
+func expand(text, dir string, env Env) ([]part, error) {
+	var out []part
 	for {
 		i := strings.Index(text, "${")
 		if i < 0 {
-			out.WriteString(text)
-			return out.String(), nil
+			return append(out, part{text: text}), nil
 		}
 		if i > 0 && text[i-1] == '$' {
-			out.WriteString(text[:i-1] + "${")
+			out = append(out, part{text: text[:i-1] + "${"})
 			text = text[i+2:]
 			continue
 		}
-		out.WriteString(text[:i])
+		out = append(out, part{text: text[:i]})
 		end := strings.IndexByte(text[i:], '}')
 		if end < 0 {
-			return "", errors.New("`${` without `}` (write `$${` for a literal one)")
+			return nil, errors.New("`${` without `}` (write `$${` for a literal one)")
 		}
 		value, err := lookup(text[i+2:i+end], dir, env)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		out.WriteString(value)
+		out = append(out, value)
 		text = text[i+end+1:]
 	}
 }
 
+// whole joins the parts.
+func whole(parts []part) string {
+	if len(parts) == 1 {
+		return parts[0].text
+	}
+	var out strings.Builder
+	for _, p := range parts {
+		out.WriteString(p.text)
+	}
+	return out.String()
+}
+
+// reread reads the files among the parts anew. An empty file is an error: it is one
+// being written. It changes nothing.
+func reread(parts []part) (string, error) {
+	now := slices.Clone(parts)
+	for i := range now {
+		if now[i].file == "" {
+			continue
+		}
+		text, err := readSecret(now[i].file)
+		if err == nil && text == "" {
+			err = errors.New("the file is empty")
+		}
+		if err != nil {
+			return "", err
+		}
+		now[i].text = text
+	}
+	return whole(now), nil
+}
+
+func fromFile(p part) bool { return p.file != "" }
+
 // lookup resolves what stands between ${ and }.
-func lookup(ref, dir string, env Env) (string, error) {
+func lookup(ref, dir string, env Env) (part, error) {
 	if path, ok := strings.CutPrefix(ref, "file:"); ok {
-		return readSecret(resolve(dir, path))
+		path = resolve(dir, path)
+		text, err := readSecret(path)
+		return part{text, path}, err
 	}
 	name, fallback, hasFallback := strings.Cut(ref, ":-")
 	if !variableName().MatchString(name) {
-		return "", errors.New("want ${VAR}, ${VAR:-default} or ${file:PATH} (write `$${` for a literal `${`)")
+		return part{}, errors.New("want ${VAR}, ${VAR:-default} or ${file:PATH} (write `$${` for a literal `${`)")
 	}
 	value, ok := env(name)
 	if hasFallback && (!ok || value == "") {
-		return fallback, nil
+		return part{text: fallback}, nil
 	}
 	if !ok {
-		return "", fmt.Errorf("variable %s is not set; set it, or write ${%s:-default}", name, name)
+		return part{}, fmt.Errorf("variable %s is not set; set it, or write ${%s:-default}", name, name)
 	}
-	return value, nil
+	return part{text: value}, nil
 }
 
 func variableName() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) }
