@@ -218,4 +218,5 @@ type SinkLedger struct {
 	DeadLettered uint64            `json:"dead_lettered"`
 	Expired      uint64            `json:"expired"`
 	Dropped      map[string]uint64 `json:"dropped"`
+	Recovered    uint64            `json:"recovered,omitempty"` // of made: read back from the spool of an earlier run
 }

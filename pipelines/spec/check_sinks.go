@@ -3,7 +3,6 @@ package spec
 import (
 	"net"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +11,7 @@ import (
 )
 
 func (c *checker) sinks() {
-	names, files := map[string]bool{}, map[string]string{}
+	names, taken := map[string]bool{}, newClaims()
 	for i := range c.p.Sinks {
 		s := &c.p.Sinks[i]
 		if s.Name == "" {
@@ -25,19 +24,13 @@ func (c *checker) sinks() {
 		}
 		names[s.Name] = true
 		c.types(s, path)
-		if s.Spool != nil {
-			c.bad(path+".spool", "not available in this version: events wait in memory, bounded by `buffer`")
-		}
 		if s.Kafka != nil {
 			c.kafka(s.Kafka, path)
 		}
 		if s.JSONL != nil && s.JSONL.Path != "" {
-			file := filepath.Clean(s.JSONL.Path)
-			if other, taken := files[file]; taken {
-				c.bad(path+".path", "sink %s already writes this file", other)
-			}
-			files[file] = s.Name
+			taken.file(c, s.JSONL.Path, s.Name, path+".path")
 		}
+		c.spool(s, i, path, taken)
 	}
 }
 

@@ -57,7 +57,7 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		"StreamDefaults": reflect.TypeFor[StreamDefaults](), "StreamDetect": reflect.TypeFor[StreamDetect](),
 		"Zone": reflect.TypeFor[Zone](), "Line": reflect.TypeFor[Line](), "Rule": reflect.TypeFor[Rule](),
 		"Sink": reflect.TypeFor[Sink](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
-		"Spool": reflect.TypeFor[Spool](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
+		"Spool": reflect.TypeFor[Spool](), "DeadLetter": reflect.TypeFor[DeadLetter](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
 		"Media": reflect.TypeFor[Media](), "Quality": reflect.TypeFor[Quality](), "URLs": reflect.TypeFor[URLs](),
 		"ICEServer": reflect.TypeFor[ICEServer](), "StreamTLS": reflect.TypeFor[StreamTLS](),
 	} {
