@@ -117,18 +117,23 @@ func (f *field) hint() string {
 
 // known reports keys that do not exist, or not for this kind.
 func (d *decoder) known(e entry, fields []field, kind, phrase, path string) {
-	var keys []string
+	var keys, others []string // what this kind has, and who else has this key
 	for i := range fields {
 		f := &fields[i]
-		if f.key == e.key {
-			if !f.fits(kind) && !e.value.inherited && e.value.kind != nullNode {
-				d.report.add(e.at, path, "a key of %s %ss only; this one is %s", strings.Join(f.kinds, ", "), phrase, kind)
-			}
+		switch {
+		case f.key == e.key && f.fits(kind):
 			return
-		}
-		if f.fits(kind) {
+		case f.key == e.key:
+			others = append(others, f.kinds...)
+		case f.fits(kind):
 			keys = append(keys, f.key)
 		}
+	}
+	if others != nil {
+		if !e.value.inherited && e.value.kind != nullNode {
+			d.report.add(e.at, path, "a key of %s %ss only; this one is %s", strings.Join(others, ", "), phrase, kind)
+		}
+		return
 	}
 	if near := nearest(e.key, keys); near != "" {
 		d.report.suggest(e.at, path, near, "unknown key")

@@ -44,7 +44,7 @@ func (r *renderer) line(indent int, lead, key, value, path string) {
 func (r *renderer) fields(v reflect.Value, path string, indent int, lead string) {
 	kind := renderKind(v)
 	for _, f := range fieldsOf(v.Type()) {
-		if !f.fits(kind) || f.key == "defaults" && path == "" || f.key == "url" && !v.FieldByName("URLs").IsNil() {
+		if !f.fits(kind) || f.key == "defaults" && path == "" || hasURLs(v) && f.key == "url" {
 			continue
 		}
 		if f.inlinedPtr != nil && v.FieldByIndex(f.inlinedPtr).IsNil() {
@@ -54,6 +54,12 @@ func (r *renderer) fields(v reflect.Value, path string, indent int, lead string)
 			indent, lead = indent+1, ""
 		}
 	}
+}
+
+// hasURLs tells whether v is a stream that says its address under urls.
+func hasURLs(v reflect.Value) bool {
+	s, ok := v.Interface().(Stream)
+	return ok && s.URLs != nil
 }
 
 func renderKind(v reflect.Value) string {
@@ -132,7 +138,9 @@ func (r *renderer) labels(v reflect.Value, path string, indent int) {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		r.line(indent, "", quote(k), quote(v.MapIndex(reflect.ValueOf(k)).String()), join(path, k))
+		if text, _ := scalarText(v.MapIndex(reflect.ValueOf(k))); text != "" {
+			r.line(indent, "", quote(k), text, join(path, k))
+		}
 	}
 }
 

@@ -68,8 +68,9 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		inlineSchemas(s, def)
 		finishProperties(def, typ)
 	}
-	delete(s.Definitions, "Kafka")
-	delete(s.Definitions, "JSONL")
+	for _, name := range inlinedKinds() {
+		delete(s.Definitions, name)
+	}
 	return s
 }
 
@@ -94,15 +95,22 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 	return nil
 }
 
-// inlineSchemas moves the keys of inlined kinds into def.
+// inlinedKinds are the structs of kinds of sink: their keys are the sink's.
+func inlinedKinds() []string { return []string{"Kafka", "JSONL"} }
+
+// inlineSchemas moves the keys of inlined kinds into def. What several kinds have
+// is described for each.
 func inlineSchemas(root, def *jsonschema.Schema) {
-	for _, name := range []string{"Kafka", "JSONL"} {
+	for _, name := range inlinedKinds() {
 		if _, ok := def.Properties.Get(name); !ok {
 			continue
 		}
 		def.Properties.Delete(name)
 		part := root.Definitions[name]
 		for p := part.Properties.Oldest(); p != nil; p = p.Next() {
+			if other, ok := def.Properties.Get(p.Key); ok && other.Description != p.Value.Description {
+				p.Value.Description = other.Description + "\n" + p.Value.Description
+			}
 			def.Properties.Set(p.Key, p.Value)
 		}
 	}
@@ -111,16 +119,21 @@ func inlineSchemas(root, def *jsonschema.Schema) {
 // finishProperties rewrites def's properties by what typ's tags say.
 func finishProperties(def *jsonschema.Schema, typ reflect.Type) {
 	var kinds []string
+	done := map[string]bool{}
 	for _, f := range fieldsOf(typ) {
+		if f.kinds != nil {
+			def.Required = slices.DeleteFunc(def.Required, func(r string) bool { return r == f.key })
+		}
+		if done[f.key] {
+			continue
+		}
+		done[f.key] = true
 		p, ok := def.Properties.Get(f.key)
 		if !ok {
 			panic("no property " + f.key)
 		}
 		if f.key == "kind" {
 			kinds = f.enum
-		}
-		if f.kinds != nil {
-			def.Required = slices.DeleteFunc(def.Required, func(r string) bool { return r == f.key })
 		}
 		if f.isName {
 			p.Pattern = namePattern
@@ -149,11 +162,14 @@ func kindSchema(typ reflect.Type, kind string) *jsonschema.Schema {
 		If:   &jsonschema.Schema{Properties: is, Required: []string{"kind"}},
 		Then: &jsonschema.Schema{Properties: then},
 	}
-	for _, f := range fieldsOf(typ) {
+	fields := fieldsOf(typ)
+	for _, f := range fields {
 		switch {
 		case f.kinds == nil:
 		case !f.fits(kind):
-			then.Set(f.key, jsonschema.FalseSchema)
+			if !slices.ContainsFunc(fields, func(o field) bool { return o.key == f.key && o.fits(kind) }) {
+				then.Set(f.key, jsonschema.FalseSchema)
+			}
 		case f.required:
 			out.Then.Required = append(out.Then.Required, f.key)
 		}
