@@ -23,6 +23,7 @@ test() {
   step "model variants for the tests" models/testing "" testmodels testmodels.py coco.py tfjs2onnx.py python.txt
   step "Python packages for the tests" venv/.tests "$OFFLINE" venv_tests python.txt python-test.txt
   step "nginx with RTMP" nginx/nginx "$OFFLINE" nginx
+  step "mosquitto" mosquitto/mosquitto "$OFFLINE" mosquitto
   step "playwright-core $PLAYWRIGHT_VERSION" node/node_modules/playwright-core "$OFFLINE" playwright
   step "Apache Kafka $KAFKA_VERSION" kafka "$OFFLINE" kafka kafka.xml
 }
@@ -232,6 +233,20 @@ nginx() {
   mkdir "$new/nginx"
   mv "$new/all/usr/sbin/nginx" "$new/all/usr/lib/nginx/modules/ngx_rtmp_module.so" "$new/all/usr/share/doc/nginx/copyright" "$new/nginx/"
   replace "$new/nginx" "$DEPS/nginx"
+  rm -rf "$new"
+}
+
+# mosquitto is taken out of Debian's packages in the same way, with the libraries it
+# alone needs and its clients.
+mosquitto() {
+  local new=$CACHE/mosquitto file
+  rm -rf "$new" && mkdir -p "$new/all" "$new/mosquitto"
+  apt-cache show mosquitto >/dev/null 2>&1 || apt update
+  (cd "$new" && apt-get -q -o APT::Sandbox::User=root download mosquitto mosquitto-clients libmosquitto1 libdlt2 libwrap0 libcjson1)
+  for file in "$new"/*.deb; do dpkg-deb -x "$file" "$new/all"; done
+  mv "$new"/all/usr/sbin/mosquitto "$new"/all/usr/bin/mosquitto_{sub,pub,passwd} "$new"/all/usr/share/doc/mosquitto/copyright "$new/mosquitto/"
+  find "$new/all" \( -name 'libmosquitto.so*' -o -name 'libdlt.so*' -o -name 'libwrap.so*' -o -name 'libcjson.so*' \) -exec mv {} "$new/mosquitto/" \;
+  replace "$new/mosquitto" "$DEPS/mosquitto"
   rm -rf "$new"
 }
 
