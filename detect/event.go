@@ -188,8 +188,22 @@ func (m Model) LogValue() slog.Value {
 
 // Media points to pictures kept elsewhere.
 type Media struct {
-	Snapshot string `json:"snapshot,omitempty"`
-	Clip     string `json:"clip,omitempty"`
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	Clip     string    `json:"clip,omitempty"`
+}
+
+// Snapshot is a JPEG of an event's object. Whoever fetches it can tell by its
+// digest that it is the one.
+type Snapshot struct {
+	URI     string    `json:"uri"`    // the event's dataref: s3://BUCKET/KEY, or relative to the folder of snapshots, as below /api/v1/snapshots/
+	SHA256  string    `json:"sha256"` // of the JPEG, in hexadecimal
+	Bytes   int       `json:"bytes"`
+	Width   int       `json:"width"` // in pixels; at most as many as the frame has there
+	Height  int       `json:"height"`
+	Region  Rect      `json:"region"`            // the part of the frame that it shows
+	Frame   uint64    `json:"frame"`             // index of the frame it shows
+	Time    time.Time `json:"time"`              // when that was captured
+	Blurred []string  `json:"blurred,omitempty"` // classes that were made unrecognizable wherever they were seen
 }
 
 // Ledger is the sums of a pipeline.accounting event: of a stream (in access

@@ -104,6 +104,15 @@ func (w Window) MarshalJSON() ([]byte, error) {
 	}{stamp(w.Start), stamp(w.End), round(w.CoveredS, milliDecimals)})
 }
 
+// MarshalJSON writes the time as events do.
+func (s Snapshot) MarshalJSON() ([]byte, error) {
+	type plain Snapshot
+	return json.Marshal(struct {
+		plain
+		Time stamp `json:"time"`
+	}{plain(s), stamp(s.Time)})
+}
+
 // MarshalJSON rounds to microseconds.
 func (f FrameInfo) MarshalJSON() ([]byte, error) {
 	type plain FrameInfo

@@ -29,7 +29,11 @@ func sample() []detect.Event {
 		},
 		detect.ObjectStarted: func(d *detect.Data) { d.Object = object },
 		detect.ObjectUpdated: func(d *detect.Data) { d.Object, d.Changed = object, []string{"state"} },
-		detect.ObjectEnded:   func(d *detect.Data) { d.Object, d.EndReason = object, "left" },
+		detect.ObjectEnded: func(d *detect.Data) {
+			d.Object, d.EndReason = object, "left"
+			d.Media = &detect.Media{Snapshot: &detect.Snapshot{URI: "2026-01-31/gate/1.jpg", SHA256: "00", Bytes: 9, Width: 3, Height: 4,
+				Region: detect.Rect{X: .1, Y: .2, W: .3, H: .4}, Frame: 6, Time: at, Blurred: []string{"person"}}}
+		},
 		detect.LineCrossed: func(d *detect.Data) {
 			d.Object, d.Rule, d.Line = object, rule, &detect.LineInfo{Name: "kerb", Direction: "forward", CrossedAt: &at, Point: &detect.Point{X: .5, Y: .6}}
 		},
