@@ -16,10 +16,26 @@ import (
 
 // Head is the output of a NanoDet network for one stride, of one picture. Scores
 // holds the class scores cell by cell, Bins four distributions (left, top, right,
-// bottom) for each cell.
+// bottom) for each cell. With Planar set both lie the other way round, a plane of
+// all cells for each value, and the scores lack their sigmoid: what the last
+// convolution gives.
 type Head struct {
 	Scores, Bins          []float32
 	Columns, Rows, Stride int
+	Planar                bool
+}
+
+// native is the head for C; first is the anchor of its first cell.
+func (h *Head) native(classes, bins, first int) C.va_head {
+	n := C.va_head{
+		scores: (*C.float)(unsafe.SliceData(h.Scores)), bins: (*C.float)(unsafe.SliceData(h.Bins)),
+		columns: C.int(h.Columns), rows: C.int(h.Rows), stride: C.int(h.Stride), first: C.int(first),
+		score_step: C.longlong(classes), bin_step: C.longlong(4 * bins), plane: 1,
+	}
+	if h.Planar {
+		n.score_step, n.bin_step, n.plane, n.logits = 1, 1, C.longlong(h.Columns*h.Rows), 1
+	}
+	return n
 }
 
 // DecodeNanoDet appends to dst the boxes of heads whose best class scores at
@@ -46,13 +62,9 @@ func decodeNanoDet(l level, heads []Head, classes, bins int, wanted []bool, thre
 			return dst, fmt.Errorf("decoding boxes: output %d holds %d scores and %d bins, not %d×%d cells of %d classes and 4×%d bins",
 				i, len(h.Scores), len(h.Bins), h.Columns, h.Rows, classes, bins)
 		}
-		scores, distribution := unsafe.SliceData(h.Scores), unsafe.SliceData(h.Bins)
-		pin.Pin(scores)
-		pin.Pin(distribution)
-		native = append(native, C.va_head{
-			scores: (*C.float)(scores), bins: (*C.float)(distribution),
-			columns: C.int(h.Columns), rows: C.int(h.Rows), stride: C.int(h.Stride), first: C.int(first),
-		})
+		pin.Pin(unsafe.SliceData(h.Scores))
+		pin.Pin(unsafe.SliceData(h.Bins))
+		native = append(native, h.native(classes, bins, first))
 		first += cells
 	}
 	return collect(dst, func(out *C.va_box, room C.int) C.int {

@@ -127,6 +127,32 @@ func randomHeads(rng *rand.Rand, classes, bins int) []Head {
 	return heads
 }
 
+// planar makes heads whose scores are logits, as planes, and what is in them.
+func planar(heads []Head, classes, bins int, wanted []bool, threshold float32) ([]Head, []plainBox) {
+	plain, out := slices.Clone(heads), slices.Clone(heads)
+	for i, h := range heads {
+		logits := make([]float32, len(h.Scores))
+		plain[i].Scores = make([]float32, len(h.Scores))
+		for k, v := range h.Scores {
+			logits[k] = float32(math.Log(float64(v) / (1 - float64(v)))) // of what is no score: not a number
+			plain[i].Scores[k] = float32(1 / (1 + math.Exp(-float64(logits[k]))))
+		}
+		out[i].Scores, out[i].Bins, out[i].Planar = planes(logits, classes), planes(h.Bins, 4*bins), true
+	}
+	return out, plainNanoDet(plain, classes, bins, wanted, threshold)
+}
+
+// planes turns rows of width values into width planes.
+func planes(rows []float32, width int) []float32 {
+	out := make([]float32, 0, len(rows))
+	for k := range width {
+		for i := k; i < len(rows); i += width {
+			out = append(out, rows[i])
+		}
+	}
+	return out
+}
+
 // boxLevels is the levels and the oracle, which is 0.
 func boxLevels() []level { return append([]level{0}, levels()...) }
 
@@ -136,6 +162,9 @@ func TestDecodeNanoDet(t *testing.T) {
 		classes, bins := 1+rng.IntN(100), 2+rng.IntN(16)
 		heads, wanted, threshold := randomHeads(rng, classes, bins), someClasses(rng, classes), rng.Float32()
 		want := plainNanoDet(heads, classes, bins, wanted, threshold)
+		if rng.IntN(2) == 0 {
+			heads, want = planar(heads, classes, bins, wanted, threshold)
+		}
 		var first []Box
 		for _, l := range boxLevels() {
 			got, err := decodeNanoDet(l, heads, classes, bins, wanted, threshold, nil)

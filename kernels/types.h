@@ -29,11 +29,13 @@ typedef struct {
   int cls, anchor, reserved;
 } va_box;
 
-/* One NanoDet output: scores [rows*columns][classes], bins [rows*columns][4*bins].
+/* One NanoDet output. Score k of cell c lies at scores[c*score_step + k*plane], bin
+ * k at bins[c*bin_step + k*plane]. With logits set the scores lack their sigmoid.
  * first is the anchor index of its first cell. */
 typedef struct {
   const float *scores, *bins;
-  int columns, rows, stride, first;
+  long long score_step, bin_step, plane;
+  int columns, rows, stride, first, logits, reserved;
 } va_head;
 
 /* One YOLO output. Value k of anchor a lies at in[a*anchor_step + k*value_step]:

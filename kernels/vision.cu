@@ -103,6 +103,8 @@ VA_FN int va_best(const float* scores, long long step, int classes, const unsign
   return cls;
 }
 
+VA_FN float va_sigmoid(float x) { return 1.f / (1.f + va_exp(-x)); }
+
 VA_FN bool va_finite(float v) { return (va_bits(v) & 0x7f800000) != 0x7f800000; }
 
 // Whether a box is one: finite and not empty.
@@ -113,11 +115,11 @@ VA_FN bool va_valid(const va_box* b) {
 
 // Distance from the cell's center to one side, in cells: the mean of the
 // distribution over the bins (Generalized Focal Loss, Li et al. 2020).
-VA_FN float va_side(const float* bins, int n) {
+VA_FN float va_side(const float* bins, long long step, int n) {
   float top = bins[0], sum = 0.f, mean = 0.f;
-  for (int i = 1; i < n; i++) top = va_max(bins[i], top);
+  for (int i = 1; i < n; i++) top = va_max(bins[i * step], top);
   for (int i = 0; i < n; i++) {
-    float e = va_exp(bins[i] - top);
+    float e = va_exp(bins[i * step] - top);
     sum = sum + e;
     mean = va_fma((float)i, e, mean);
   }
@@ -127,15 +129,17 @@ VA_FN float va_side(const float* bins, int n) {
 // One cell of a NanoDet output; false when there is no box in it.
 VA_FN bool va_nanodet_cell(const va_head* h, int cell, int classes, int bins, const unsigned char* wanted,
                            float threshold, va_box* b) {
-  b->cls = va_best(h->scores + (long long)cell * classes, 1, classes, wanted, &b->score);
+  b->cls = va_best(h->scores + cell * h->score_step, h->plane, classes, wanted, &b->score);
+  if (h->logits) b->score = va_sigmoid(b->score);
   if (b->cls < 0 || !(b->score >= threshold)) return false;
-  const float* d = h->bins + (long long)cell * 4 * bins;
+  const float* d = h->bins + cell * h->bin_step;
+  long long k = h->plane;
   float s = (float)h->stride;
   float cx = ((float)(cell % h->columns) + 0.5f) * s, cy = ((float)(cell / h->columns) + 0.5f) * s;
-  b->x1 = va_fma(-s, va_side(d, bins), cx);
-  b->y1 = va_fma(-s, va_side(d + bins, bins), cy);
-  b->x2 = va_fma(s, va_side(d + 2 * bins, bins), cx);
-  b->y2 = va_fma(s, va_side(d + 3 * bins, bins), cy);
+  b->x1 = va_fma(-s, va_side(d, k, bins), cx);
+  b->y1 = va_fma(-s, va_side(d + bins * k, k, bins), cy);
+  b->x2 = va_fma(s, va_side(d + 2 * bins * k, k, bins), cx);
+  b->y2 = va_fma(s, va_side(d + 3 * bins * k, k, bins), cy);
   b->anchor = h->first + cell, b->reserved = 0;
   return va_valid(b);
 }

@@ -49,26 +49,14 @@ struct Boxes {
   }
 };
 
-int nanodet(int heads, const va_head* head, int classes, int bins, const unsigned char* wanted, float threshold,
-            va_box* out, int room) {
-  Boxes boxes = {out, room, 0};
-  Range r = wanted_range(wanted, classes);
-  for (const va_head* h = head; h < head + heads; h++)
-    for (int i = 0; i < h->columns * h->rows; i++) {
-      va_box b;
-      if (any_reaches(h->scores + (long long)i * classes + r.from, r.to - r.from, threshold) &&
-          va_nanodet_cell(h, i, classes, bins, wanted, threshold, &b))
-        boxes.add(b);
-    }
-  return boxes.count;
-}
+constexpr int chunk = 512;  // cells or anchors whose best scores are kept at a time
 
-// Scores of one class lie side by side: n anchors at once, their best in most.
-SL_INLINE void best_of_classes(const va_yolo& y, int anchor, int n, const unsigned char* wanted, Range r, float* most) {
+// Scores of one class lie side by side: n of each, their best in most.
+SL_INLINE void best_of_classes(const float* scores, long long plane, int n, const unsigned char* wanted, Range r, float* most) {
   for (int i = 0; i < n; i++) most[i] = -__builtin_inff();
   for (int c = r.from; c < r.to; c++) {
     if (wanted && !wanted[c]) continue;
-    const float* p = y.in + (4 + c) * y.value_step + anchor;
+    const float* p = scores + c * plane;
     int i = 0;
     for (; i + lanes <= n; i += lanes) {
       F v = Isa::larger(floats(p + i), floats(most + i));
@@ -78,15 +66,55 @@ SL_INLINE void best_of_classes(const va_yolo& y, int anchor, int n, const unsign
   }
 }
 
+// Below this score of the network nothing reaches the threshold: for logits its
+// inverse sigmoid, less far more than va_sigmoid errs.
+SL_INLINE float lowest_score(const va_head& h, float threshold) {
+  if (!h.logits) return threshold;
+  if (!(threshold > 0.f)) return -__builtin_inff();
+  return threshold < 1.f ? __builtin_logf(threshold / (1.f - threshold)) - 1e-3f : 15.f;
+}
+
+// The cells from..from+n of a head whose scores lie class by class.
+SL_INLINE void planar_cells(const va_head& h, int from, int n, int classes, int bins, const unsigned char* wanted, Range r,
+                            float threshold, Boxes* boxes) {
+  float most[chunk], lowest = lowest_score(h, threshold);
+  best_of_classes(h.scores + from, h.plane, n, wanted, r, most);
+  for (int i = 0; i < n; i++) {
+    va_box b;
+    if (most[i] >= lowest && va_nanodet_cell(&h, from + i, classes, bins, wanted, threshold, &b)) boxes->add(b);
+  }
+}
+
+int nanodet(int heads, const va_head* head, int classes, int bins, const unsigned char* wanted, float threshold,
+            va_box* out, int room) {
+  Boxes boxes = {out, room, 0};
+  Range r = wanted_range(wanted, classes);
+  for (const va_head* h = head; h < head + heads; h++) {
+    int cells = h->columns * h->rows;
+    if (h->score_step == 1 && cells > 1) {
+      for (int from = 0; from < cells; from += chunk)
+        planar_cells(*h, from, cells - from < chunk ? cells - from : chunk, classes, bins, wanted, r, threshold, &boxes);
+      continue;
+    }
+    float lowest = lowest_score(*h, threshold);
+    for (int i = 0; i < cells; i++) {
+      va_box b;
+      if (any_reaches(h->scores + i * h->score_step + r.from, r.to - r.from, lowest) &&
+          va_nanodet_cell(h, i, classes, bins, wanted, threshold, &b))
+        boxes.add(b);
+    }
+  }
+  return boxes.count;
+}
+
 int yolo(const va_yolo& y, const unsigned char* wanted, float threshold, va_box* out, int room) {
-  constexpr int chunk = 512;
   Boxes boxes = {out, room, 0};
   Range r = wanted_range(wanted, y.classes);
   bool planar = y.anchor_step == 1 && !y.objectness;
   for (int from = 0; from < y.anchors; from += chunk) {
     int n = y.anchors - from < chunk ? y.anchors - from : chunk;
     float most[chunk];
-    if (planar) best_of_classes(y, from, n, wanted, r, most);
+    if (planar) best_of_classes(y.in + 4 * y.value_step + from, y.value_step, n, wanted, r, most);
     for (int i = 0; i < n; i++) {
       va_box b;
       if ((!planar || most[i] >= threshold) && va_yolo_anchor(&y, from + i, wanted, threshold, &b)) boxes.add(b);
