@@ -35,6 +35,7 @@ func (c *checker) run() {
 	}
 	c.rules()
 	c.sinks()
+	c.snapshots()
 	c.web()
 }
 

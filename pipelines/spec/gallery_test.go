@@ -129,6 +129,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"url-and-urls", "urls-without-main", "urls-unknown-key", "urls-a-list", "detect-from-unknown", "detect-enabled-a-word", "fallback-a-word",
 		"tls-unknown-key", "decode-damage-unknown", "decode-skip-unknown", "decode-hwaccel-unknown", "quality-watch-unknown",
 		"quality-for-without-unit", "media-port-too-high", "media-unknown-key",
+		"snapshots-type-without-object", "snapshots-s3-without-secret", "snapshots-margin-in-percent",
 		"spool-key-unknown", "spool-when-full-unknown", "dead-letter-tries",
 	} {
 		if validate(t, schema, filepath.Join(bad, name+".yaml")) == nil {

@@ -60,6 +60,7 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		"Spool": reflect.TypeFor[Spool](), "DeadLetter": reflect.TypeFor[DeadLetter](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
 		"Media": reflect.TypeFor[Media](), "Quality": reflect.TypeFor[Quality](), "URLs": reflect.TypeFor[URLs](),
 		"ICEServer": reflect.TypeFor[ICEServer](), "StreamTLS": reflect.TypeFor[StreamTLS](),
+		"Snapshots": reflect.TypeFor[Snapshots](), "S3": reflect.TypeFor[S3](),
 	} {
 		def := s.Definitions[name]
 		if def == nil {

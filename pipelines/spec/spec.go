@@ -38,6 +38,8 @@ type Pipeline struct {
 	Rules []Rule `yaml:"rules"`
 	// Sinks are where events go.
 	Sinks []Sink `yaml:"sinks"`
+	// Snapshots keeps a picture of the objects of some events; without it none is kept.
+	Snapshots *Snapshots `yaml:"snapshots"`
 	// Web is the page and the API; without it nothing listens.
 	Web *Web `yaml:"web"`
 
