@@ -132,6 +132,10 @@ func TestRecognize(t *testing.T) {
 			two, nanodet{classes: 2, bins: 8, strides: []int{8, 16}, scores: []string{"cls_pred_stride_8", "cls_pred_stride_16"},
 				boxes: []string{"dis_pred_stride_8", "dis_pred_stride_16"}},
 		},
+		"nanodet, last convolutions": {
+			graph{inputs: []port{f32("data", 0, 3, 0, 0)}, outputs: []port{f32("head16", 0, 34, 0, 0), f32("head8", 0, 34, 0, 0)}},
+			two, nanodet{classes: 2, bins: 8, strides: []int{8, 16}, heads: []string{"head8", "head16"}},
+		},
 		"nanodet-plus, joined": {
 			graph{inputs: []port{f32("data", 1, 3, 416, 416)}, outputs: []port{f32("output", 1, 3598, 34)}},
 			two, nanodet{classes: 2, bins: 8, strides: []int{8, 16, 32, 64}, joined: "output"},
@@ -184,7 +188,7 @@ func equal(a, b family) bool {
 		return !ok && !also && a == b
 	}
 	return n.classes == m.classes && n.bins == m.bins && n.joined == m.joined && slices.Equal(n.strides, m.strides) &&
-		slices.Equal(n.scores, m.scores) && slices.Equal(n.boxes, m.boxes)
+		slices.Equal(n.scores, m.scores) && slices.Equal(n.boxes, m.boxes) && slices.Equal(n.heads, m.heads)
 }
 
 // TestRefused is the gallery of model files that cannot be used.

@@ -1,25 +1,32 @@
 package onnx
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sightline/kernels"
 )
 
-// nanodet has two outputs for each stride: class scores, the sigmoid applied,
-// and for each side of the box a distribution over distances in strides.
+// nanodet has, for each stride, class scores and for each side of the box a
+// distribution over distances in strides: in two outputs, the sigmoid applied to
+// the scores, or in one for all, or as its last convolutions give them.
 type nanodet struct {
 	classes, bins int
 	strides       []int
 	scores, boxes []string // names of the outputs, by stride
 	joined        string   // name of the only output, which holds all strides' scores and bins side by side
+	heads         []string // names of the last convolutions, by stride: planes of scores without sigmoid, then of bins
 }
 
 // matchNanoDet looks for pairs named cls8 and reg8, or cls_pred_stride_8 and
 // dis_pred_stride_8, or for one output as wide as the known classes and bins.
 func matchNanoDet(g *graph, h hints) (family, int) {
+	if f := matchHeads(g.outputs, h); f != nil {
+		return *f, f.classes
+	}
 	if len(g.outputs) == 1 {
 		return matchJoined(g.outputs[0], h)
 	}
@@ -68,6 +75,32 @@ func pairs(scores, boxes map[int]port) (family, int) {
 	return f, f.classes
 }
 
+// matchHeads looks for outputs named head8, head16 and so on, which need the labels
+// as well. It is how `sightline optimize` leaves NanoDet.
+func matchHeads(outputs []port, h hints) *nanodet {
+	f := nanodet{classes: h.classes}
+	named := map[int]string{}
+	for _, p := range outputs {
+		stride, err := strconv.Atoi(strings.TrimPrefix(p.name, "head"))
+		if err != nil || stride < 1 || stride > 256 || p.elem != elemFloat32 || len(p.dims) != 4 {
+			return nil
+		}
+		bins := (p.dims[1] - h.classes) / 4
+		if h.classes == 0 || bins < 1 || p.dims[1] != h.classes+4*bins || f.bins != 0 && bins != f.bins {
+			return nil
+		}
+		f.bins, named[stride] = bins, p.name
+	}
+	f.strides = slices.Sorted(maps.Keys(named))
+	for _, stride := range f.strides {
+		f.heads = append(f.heads, named[stride])
+	}
+	if len(f.heads) == 0 || len(f.heads) != len(outputs) {
+		return nil
+	}
+	return &f
+}
+
 // matchJoined needs the labels: nothing else tells scores from bins.
 func matchJoined(p port, h hints) (family, int) {
 	if h.classes == 0 || p.elem != elemFloat32 || len(p.dims) != 3 {
@@ -95,6 +128,12 @@ func (f nanodet) outputs(s Shape) []output {
 		return []output{{f.joined, []int{cells(s, f.strides), f.classes + 4*f.bins}}}
 	}
 	var out []output
+	for i, name := range f.heads {
+		out = append(out, output{name, []int{f.classes + 4*f.bins, steps(s.Height, f.strides[i]), steps(s.Width, f.strides[i])}})
+	}
+	if out != nil {
+		return out
+	}
 	for i, stride := range f.strides {
 		n := cells(s, []int{stride})
 		out = append(out, output{f.scores[i], []int{n, f.classes}}, output{f.boxes[i], []int{n, 4 * f.bins}})
@@ -108,10 +147,14 @@ func (f nanodet) decode(values [][]float32, s Shape, wanted []bool, threshold fl
 	}
 	heads := make([]kernels.Head, 0, 4)
 	for i, stride := range f.strides {
-		heads = append(heads, kernels.Head{
-			Scores: values[2*i], Bins: values[2*i+1],
-			Columns: steps(s.Width, stride), Rows: steps(s.Height, stride), Stride: stride,
-		})
+		h := kernels.Head{Columns: steps(s.Width, stride), Rows: steps(s.Height, stride), Stride: stride, Planar: f.heads != nil}
+		if h.Planar {
+			n := f.classes * h.Columns * h.Rows
+			h.Scores, h.Bins = values[i][:n], values[i][n:]
+		} else {
+			h.Scores, h.Bins = values[2*i], values[2*i+1]
+		}
+		heads = append(heads, h)
 	}
 	had := len(dst)
 	dst, err := kernels.DecodeNanoDet(heads, f.classes, f.bins, wanted, threshold, dst)
