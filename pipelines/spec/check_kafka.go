@@ -21,6 +21,9 @@ func (c *checker) kafka(k *Kafka, path string) {
 	if k.TLS != nil && (k.TLS.Cert == "") != (k.TLS.Key == "") {
 		c.bad(path+".tls", "want cert and key together")
 	}
+	if k.Mode == "binary" && k.Format != "cloudevents" {
+		c.bad(path+".mode", "binary is a mode of cloudevents, the format is %s", k.Format)
+	}
 	if k.Embedded() && k.TLS != nil {
 		c.bad(path+".tls", "the embedded broker has no TLS")
 	}

@@ -26,6 +26,7 @@ func (c *checker) sinks() {
 		c.types(s, path)
 		if s.Kafka != nil {
 			c.kafka(s.Kafka, path)
+			c.format(s, s.Kafka.Format, s.Kafka.Topic, s.Kafka.Registry, path)
 		}
 		if s.JSONL != nil && s.JSONL.Path != "" {
 			taken.file(c, s.JSONL.Path, s.Name, path+".path")

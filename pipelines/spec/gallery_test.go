@@ -130,7 +130,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"tls-unknown-key", "decode-damage-unknown", "decode-skip-unknown", "decode-hwaccel-unknown", "quality-watch-unknown",
 		"quality-for-without-unit", "media-port-too-high", "media-unknown-key",
 		"snapshots-type-without-object", "snapshots-s3-without-secret", "snapshots-margin-in-percent",
-		"spool-key-unknown", "spool-when-full-unknown", "dead-letter-tries",
+		"spool-key-unknown", "spool-when-full-unknown", "dead-letter-tries", "format-unknown",
 	} {
 		if validate(t, schema, filepath.Join(bad, name+".yaml")) == nil {
 			t.Errorf("the JSON Schema accepts %s.yaml", name)

@@ -56,7 +56,7 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		"Track": reflect.TypeFor[Track](), "Decode": reflect.TypeFor[Decode](), "Stream": reflect.TypeFor[Stream](),
 		"StreamDefaults": reflect.TypeFor[StreamDefaults](), "StreamDetect": reflect.TypeFor[StreamDetect](),
 		"Zone": reflect.TypeFor[Zone](), "Line": reflect.TypeFor[Line](), "Rule": reflect.TypeFor[Rule](),
-		"Sink": reflect.TypeFor[Sink](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
+		"Sink": reflect.TypeFor[Sink](), "Registry": reflect.TypeFor[Registry](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
 		"Spool": reflect.TypeFor[Spool](), "DeadLetter": reflect.TypeFor[DeadLetter](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
 		"Media": reflect.TypeFor[Media](), "Quality": reflect.TypeFor[Quality](), "URLs": reflect.TypeFor[URLs](),
 		"ICEServer": reflect.TypeFor[ICEServer](), "StreamTLS": reflect.TypeFor[StreamTLS](),

@@ -12,6 +12,10 @@ type Kafka struct {
 	Mode string `yaml:"mode" jsonschema:"enum=structured,enum=binary,default=structured"`
 	// Timestamp of a message: when it is sent, or the event's own time.
 	Timestamp string `yaml:"timestamp" jsonschema:"enum=send,enum=event,default=send"`
+	// Format of the messages: CloudEvents in JSON, Avro or Protobuf with a schema registry, or the shape of another system.
+	Format string `yaml:"format" jsonschema:"enum=cloudevents,enum=avro,enum=protobuf,enum=deepstream,enum=dlstreamer,enum=frigate,default=cloudevents"`
+	// Registry of the schemas of avro and protobuf.
+	Registry *Registry `yaml:"registry"`
 	// TLS turns encryption on; {} uses the system's authorities.
 	TLS *TLS `yaml:"tls"`
 	// SASL logs in.
