@@ -71,6 +71,7 @@ type Data struct {
 	Media      *Media      `json:"media,omitempty"`
 	Accounting *Ledger     `json:"-"` // pipeline.accounting: its fields are marshaled beside stream
 	Watermark  *time.Time  `json:"watermark,omitempty"`
+	Truncated  []string    `json:"truncated,omitempty"` // members left out because the event was too large for its destination, such as object.path
 }
 
 // StreamInfo says which stream an event is about.

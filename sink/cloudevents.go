@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -33,7 +34,7 @@ func AppendStructured(dst []byte, r Record) ([]byte, error) {
 	start := len(dst)
 	var scratch [64]byte
 	dst = append(dst, '{')
-	visitAttributes(r, scratch[:0], func(key string, value []byte) {
+	VisitAttributes(r, scratch[:0], func(key string, value []byte) {
 		dst = append(dst, '"')
 		dst = append(dst, key[len(keyPrefix):]...)
 		dst = append(dst, '"', ':')
@@ -55,6 +56,10 @@ func AppendStructured(dst []byte, r Record) ([]byte, error) {
 // AppendData appends the event's data to dst as one JSON object. On an error dst
 // is returned as it was.
 func AppendData(dst []byte, r Record) ([]byte, error) {
+	// In a string the quotes would be escaped.
+	if _, data, ok := bytes.Cut(r.JSON, []byte(`,"data":`)); ok && len(data) > 0 {
+		return append(dst, data[:len(data)-1]...), nil
+	}
 	ev, err := r.Full()
 	if err != nil {
 		return dst, err
@@ -71,7 +76,7 @@ func AppendData(dst []byte, r Record) ([]byte, error) {
 func Attributes(r Record) []Header {
 	headers := make([]Header, 0, 14)
 	arena := make([]byte, 0, 320)
-	visitAttributes(r, nil, func(key string, value []byte) {
+	VisitAttributes(r, nil, func(key string, value []byte) {
 		from := len(arena)
 		arena = append(arena, value...)
 		headers = append(headers, Header{Key: key, Value: arena[from:len(arena):len(arena)]})
@@ -84,9 +89,10 @@ const (
 	keySeverityNumber = keyPrefix + "severitynumber"
 )
 
-// visitAttributes calls visit for each attribute that applies, in order. The value
-// is valid during the call only; buf is room to write it in.
-func visitAttributes(r Record, buf []byte, visit func(key string, value []byte)) {
+// VisitAttributes is Attributes without a copy: it calls visit for each attribute
+// that applies, in order. The value is valid during the call only; buf is room to
+// write it in, and may be nil.
+func VisitAttributes(r Record, buf []byte, visit func(key string, value []byte)) {
 	ev := r.Event
 	text := func(key string, parts ...string) {
 		buf = buf[:0]

@@ -15,6 +15,15 @@ func stored(t testing.TB, r Record) []byte {
 	return b
 }
 
+func data(t *testing.T, r Record) []byte {
+	t.Helper()
+	b, err := AppendData(nil, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func TestRecordReadBackIsTheSame(t *testing.T) {
 	r := crossing()
 	r.Route = Route{Topic: "sightline.hq", Key: "hq/gate/17-1"}
@@ -28,6 +37,9 @@ func TestRecordReadBackIsTheSame(t *testing.T) {
 	}
 	if diff := cmp.Diff(Attributes(r), Attributes(back)); diff != "" {
 		t.Errorf("attributes differ:\n%s", diff)
+	}
+	if got, want := data(t, back), data(t, r); string(got) != string(want) {
+		t.Errorf("data:\n got %s\nwant %s", got, want)
 	}
 	whole, err := back.Full()
 	if err != nil {

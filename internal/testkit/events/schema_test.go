@@ -50,8 +50,8 @@ type envelope struct {
 	Time            string      `json:"time" jsonschema:"required" jsonschema_description:"Capture time of the deciding frame, UTC."`
 	DataContentType string      `json:"datacontenttype" jsonschema:"required,enum=application/json"`
 	DataSchema      string      `json:"dataschema" jsonschema:"required,pattern=^urn:sightline:.+:[0-9]+$"`
-	PartitionKey    string      `json:"partitionkey" jsonschema:"required,pattern=^[^/]+/[^/]+$" jsonschema_description:"SITE/STREAM"`
-	Sequence        string      `json:"sequence" jsonschema:"required,pattern=^[0-9]{20}$" jsonschema_description:"Gap-free per destination and partition key."`
+	PartitionKey    string      `json:"partitionkey" jsonschema:"required,minLength=1" jsonschema_description:"What order is kept among: SITE/STREAM unless the sink has a key of its own."`
+	Sequence        string      `json:"sequence" jsonschema:"required,pattern=^[0-9]{20}$" jsonschema_description:"Gap-free per destination, topic and partition key."`
 	SeverityText    string      `json:"severitytext" jsonschema:"enum=INFO,enum=WARN,enum=ERROR"`
 	SeverityNumber  int         `json:"severitynumber" jsonschema:"enum=9,enum=13,enum=17"`
 	RecordedTime    string      `json:"recordedtime" jsonschema_description:"When the event was made; absent for files at pace fastest."`
