@@ -82,3 +82,4 @@ VA_FN float va_exp(float x) {
   p = va_fma(p, r, 1.f);
   return p * va_float((unsigned)((int)n + 127) << 23);
 }
+VA_FN float va_sigmoid(float x) { return 1.f / (1.f + va_exp(-x)); }

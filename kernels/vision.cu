@@ -103,8 +103,6 @@ VA_FN int va_best(const float* scores, long long step, int classes, const unsign
   return cls;
 }
 
-VA_FN float va_sigmoid(float x) { return 1.f / (1.f + va_exp(-x)); }
-
 VA_FN bool va_finite(float v) { return (va_bits(v) & 0x7f800000) != 0x7f800000; }
 
 // Whether a box is one: finite and not empty.
@@ -134,8 +132,7 @@ VA_FN bool va_nanodet_cell(const va_head* h, int cell, int classes, int bins, co
   if (b->cls < 0 || !(b->score >= threshold)) return false;
   const float* d = h->bins + cell * h->bin_step;
   long long k = h->plane;
-  float s = (float)h->stride;
-  float cx = ((float)(cell % h->columns) + 0.5f) * s, cy = ((float)(cell / h->columns) + 0.5f) * s;
+  float s = (float)h->stride, cx = ((float)(cell % h->columns) + 0.5f) * s, cy = ((float)(cell / h->columns) + 0.5f) * s;
   b->x1 = va_fma(-s, va_side(d, k, bins), cx);
   b->y1 = va_fma(-s, va_side(d + bins * k, k, bins), cy);
   b->x2 = va_fma(s, va_side(d + 2 * bins * k, k, bins), cx);
