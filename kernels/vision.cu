@@ -131,12 +131,11 @@ VA_FN bool va_nanodet_cell(const va_head* h, int cell, int classes, int bins, co
   if (h->logits) b->score = va_sigmoid(b->score);
   if (b->cls < 0 || !(b->score >= threshold)) return false;
   const float* d = h->bins + cell * h->bin_step;
-  long long k = h->plane;
   float s = (float)h->stride, cx = ((float)(cell % h->columns) + 0.5f) * s, cy = ((float)(cell / h->columns) + 0.5f) * s;
-  b->x1 = va_fma(-s, va_side(d, k, bins), cx);
-  b->y1 = va_fma(-s, va_side(d + bins * k, k, bins), cy);
-  b->x2 = va_fma(s, va_side(d + 2 * bins * k, k, bins), cx);
-  b->y2 = va_fma(s, va_side(d + 3 * bins * k, k, bins), cy);
+  b->x1 = va_fma(-s, va_side(d, h->plane, bins), cx);
+  b->y1 = va_fma(-s, va_side(d + bins * h->plane, h->plane, bins), cy);
+  b->x2 = va_fma(s, va_side(d + 2 * bins * h->plane, h->plane, bins), cx);
+  b->y2 = va_fma(s, va_side(d + 3 * bins * h->plane, h->plane, bins), cy);
   b->anchor = h->first + cell, b->reserved = 0;
   return va_valid(b);
 }
