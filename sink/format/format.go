@@ -51,16 +51,22 @@ type Config struct {
 // It opens nothing.
 func (c Config) Validate() error {
 	switch c.Kind {
-	case "", CloudEvents, DeepStream, DLStreamer, Frigate:
+	case "", CloudEvents:
 		return nil
+	case Avro:
+		return c.Registry.validate()
 	}
-	return fmt.Errorf("format: %q is none of cloudevents, deepstream, dlstreamer, frigate", c.Kind)
+	return fmt.Errorf("format: %q is none of cloudevents, avro", c.Kind)
 }
 
 // New makes the format of a valid c. It opens no connection.
 func New(c Config) (Format, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
+	}
+	switch c.Kind {
+	case Avro:
+		return newAvro(c.Registry)
 	}
 	return cloudEvents{}, nil
 }

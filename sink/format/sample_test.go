@@ -81,8 +81,8 @@ func samples() []sink.Record {
 	return out
 }
 
-// bare is a record with as little as there can be.
-func bare() sink.Record {
+// barest is a record with as little as there can be.
+func barest() sink.Record {
 	return sink.Record{Sequence: 1, Event: &detect.Event{
 		Site: "hq", Stream: "gate", Type: detect.StreamOnline, ID: "5f1d7e2a-6f0c-5b1e-9d9c-1f2e3d4c5b6a", Subject: "stream/gate",
 		Time: time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC), Data: detect.Data{Stream: detect.StreamInfo{Site: "hq", Name: "gate"}},
