@@ -1,0 +1,233 @@
+package journal
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+// maxDamage is how many pieces of damage are remembered one by one.
+const maxDamage = 1000
+
+// Damage is a place where a file is not as it was written.
+type Damage struct {
+	File    string // inside the folder
+	Offset  int64  // bytes from its beginning
+	Entries uint64 // lost there, at least
+	Why     string
+	Tail    bool // the end of what was written last: a crash before Sync leaves that too
+}
+
+// Stats tells how a journal is. It is empty where First is greater than Last.
+type Stats struct {
+	First, Last uint64 // indices of the oldest and the newest entry; entries between may be lost
+	Bytes       int64  // of all files, and of what is not yet written
+	Files       int
+	Damage      []Damage // found since Open, at most 1000 pieces
+}
+
+// Open opens the journal and makes its folder where it is missing. It locks the
+// folder until Close (ErrLocked) and reads every file once: damage is reported by
+// Stats and in the log, and leaves the other entries readable. Nothing is written
+// before the first Append. ErrKey: entries were sealed with another key.
+func Open(cfg Config, log *slog.Logger) (*Journal, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if err := cfg.FS.Mkdir(cfg.Path); err != nil {
+		return nil, fmt.Errorf("journal %s: make the folder: %w", cfg.Path, err)
+	}
+	lock, err := cfg.FS.Lock(cfg.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open a journal: %w", err)
+	}
+	j := &Journal{cfg: cfg, fs: cfg.FS, log: log, lock: lock, next: 1}
+	j.idle = sync.NewCond(&j.mu)
+	if err := j.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal %s: %w", cfg.Path, err), lock.Close())
+	}
+	for _, d := range j.damage {
+		log.Warn("a journal's file is damaged", "path", cfg.Path, "file", d.File, "offset", d.Offset, "entries", d.Entries, "why", d.Why, "tail", d.Tail)
+	}
+	return j, nil
+}
+
+// load takes over what is in the folder.
+func (j *Journal) load() error {
+	l, err := loadAll(j.cfg, true)
+	if err != nil {
+		return err
+	}
+	j.damage = l.damage
+	if len(l.segments) == 0 {
+		return nil
+	}
+	j.segments = l.segments
+	last := j.last()
+	j.next, j.seq = last.end(), last.id.seq
+	j.synced = j.next - 1
+	// What a killed process wrote may be in memory only, and looks as if it were on disk.
+	if err := j.syncFile(last); err != nil {
+		j.log.Warn("the newest file of a journal cannot be synced", "path", j.cfg.Path, "error", j.fail("sync", err))
+		return nil
+	}
+	if err := j.prune(); err != nil {
+		j.log.Warn("old files of a journal stay", "path", j.cfg.Path, "error", err)
+	}
+	return nil
+}
+
+func (j *Journal) syncFile(s *segment) error {
+	f, err := j.fs.Open(filepath.Join(j.cfg.Path, s.id.name()))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), j.fs.SyncDir(j.cfg.Path))
+}
+
+// loaded is what is in a folder.
+type loaded struct {
+	segments  []*segment
+	damage    []Damage
+	encrypted bool
+}
+
+// loadAll reads all files of a folder. Where it is not the owner who asks, files may
+// vanish and grow meanwhile, and a missing key is no error.
+func loadAll(cfg Config, owner bool) (loaded, error) {
+	names, err := cfg.FS.Names(cfg.Path)
+	if err != nil {
+		return loaded{}, err
+	}
+	var ids []fileID
+	for _, name := range names {
+		if id, ok := parseName(name); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b fileID) int {
+		return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.first, b.first), cmp.Compare(a.salt, b.salt))
+	})
+	limits := make([]uint64, len(ids)) // entries from here on are void
+	limit := uint64(math.MaxUint64)
+	for i := len(ids) - 1; i >= 0; i-- {
+		limits[i] = limit
+		limit = min(limit, ids[i].first)
+	}
+	l := loaded{}
+	for i, id := range ids {
+		err := l.add(cfg, id, limits[i], owner)
+		if errors.Is(err, fs.ErrNotExist) && !owner {
+			continue
+		}
+		if err != nil {
+			return loaded{}, fmt.Errorf("%s: %w", id.name(), err)
+		}
+	}
+	return l, nil
+}
+
+// add reads one file, the next one.
+func (l *loaded) add(cfg Config, id fileID, limit uint64, owner bool) error {
+	f, err := cfg.FS.Open(filepath.Join(cfg.Path, id.name()))
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	keys, err := keysOf(cfg.Key, id)
+	if err != nil {
+		return err
+	}
+	s := &segment{id: id, seed: id.seed(), keys: keys, size: size}
+	whole, err := l.header(f, s, cfg, owner)
+	if err != nil {
+		return err
+	}
+	if !whole {
+		l.damage = append(l.damage, Damage{File: id.name(), Why: "the header is damaged", Tail: limit == math.MaxUint64})
+	}
+	fd := walk(f, size, id, limit)
+	if !whole && fd.sealed && cfg.Key == nil && owner {
+		return fmt.Errorf("%w: it is encrypted and no key is given", ErrKey)
+	}
+	return l.take(s, fd, limit, f)
+}
+
+// header reads the header of a file and compares it with the key; false where it is
+// damaged.
+func (l *loaded) header(f File, s *segment, cfg Config, owner bool) (whole bool, err error) {
+	if s.size == 0 {
+		return true, nil // made, and not written to
+	}
+	b := make([]byte, headerSize)
+	if n, err := f.ReadAt(b, 0); n < headerSize {
+		if err == io.EOF {
+			err = nil
+		}
+		return false, err
+	}
+	whole, err = checkHeader(b, s.seed, s.keys)
+	if !owner && cfg.Key == nil && errors.Is(err, ErrKey) {
+		err = nil
+	}
+	l.encrypted = l.encrypted || whole && [16]byte(b[8:24]) != [16]byte{}
+	return whole, err
+}
+
+// take takes over what a walk through the next file has found.
+func (l *loaded) take(s *segment, fd found, limit uint64, f File) error {
+	newest := limit == math.MaxUint64
+	if newest && fd.err != nil {
+		return fd.err // the next file would make void what cannot be read now
+	}
+	if s.id.first > limit {
+		return nil // somebody else's doing
+	}
+	s.offsets = fd.offsets
+	l.segments = append(l.segments, s)
+	l.damage = append(l.damage, fd.bad...)
+	l.encrypted = l.encrypted || fd.sealed
+	switch w := (&window{file: f, size: s.size}); {
+	case newest && fd.tail < s.size && !w.nothing(fd.tail):
+		l.damage = append(l.damage, Damage{File: s.id.name(), Offset: fd.tail, Entries: max(1, fd.next-s.end()), Why: "the last entry is not whole", Tail: true})
+	case !newest && s.end() < limit:
+		l.damage = append(l.damage, Damage{File: s.id.name(), Offset: fd.tail, Entries: limit - s.end(), Why: "the end is damaged, or files are gone"})
+	}
+	return nil
+}
+
+// Stats tells how the journal is.
+func (j *Journal) Stats() Stats {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	st := Stats{First: j.first(), Last: j.next - 1, Files: len(j.segments), Damage: slices.Clone(j.damage)}
+	for _, s := range j.segments {
+		st.Bytes += s.size
+	}
+	st.Bytes += int64(len(j.buf))
+	return st
+}
+
+// note remembers damage that was not known.
+func (j *Journal) note(d Damage) {
+	j.mu.Lock()
+	known := len(j.damage) >= maxDamage || slices.ContainsFunc(j.damage, func(k Damage) bool { return k.File == d.File && k.Offset == d.Offset })
+	if !known {
+		j.damage = append(j.damage, d)
+	}
+	j.mu.Unlock()
+	if !known {
+		j.log.Warn("a journal's file is damaged", "path", j.cfg.Path, "file", d.File, "offset", d.Offset, "entries", d.Entries, "why", d.Why)
+	}
+}
