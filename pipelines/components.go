@@ -162,20 +162,27 @@ func newTracker(t spec.Track) (func() detect.Tracker, error) {
 func newSink(sp *spec.Sink, brokers []string, stdout io.Writer, log *slog.Logger) (sink.Sink, error) {
 	switch sp.Kind {
 	case "kafka":
-		c := kafka.Defaults()
-		c.Brokers, c.Topic = brokers, sp.Kafka.Topic
-		c.Compression, c.Mode, c.Timestamp = sp.Kafka.Compression, sp.Kafka.Mode, sp.Kafka.Timestamp
-		if t := sp.Kafka.TLS; t != nil {
-			c.TLS = &kafka.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}
-		}
-		if s := sp.Kafka.SASL; s != nil {
-			c.SASL = &kafka.SASL{Mechanism: s.Mechanism, Username: s.Username, Password: s.Password.Reveal()}
-		}
-		return kafka.New(c, log)
+		return newKafka(sp.Kafka, brokers, log)
 	case "jsonl":
 		c := jsonl.Defaults()
 		c.Path, c.Stdout = sp.JSONL.Path, stdout
 		return jsonl.New(c, log)
 	}
 	return nil, fmt.Errorf("no sink of kind %q", sp.Kind)
+}
+
+func newKafka(sp *spec.Kafka, brokers []string, log *slog.Logger) (sink.Sink, error) {
+	c := kafka.Defaults()
+	c.Brokers, c.Topic, c.Key, c.PartitionBy = brokers, sp.Topic, sp.Key, sp.PartitionBy
+	c.Compression, c.Mode, c.Timestamp, c.MaxMessage = sp.Compression, sp.Mode, sp.Timestamp, int(sp.MaxMessage)
+	if m := sp.CreateTopic; m != nil {
+		c.Create = &kafka.Create{Partitions: m.Partitions, Replication: m.Replication, Config: m.Config}
+	}
+	if t := sp.TLS; t != nil {
+		c.TLS = &kafka.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}
+	}
+	if s := sp.SASL; s != nil {
+		c.SASL = &kafka.SASL{Mechanism: s.Mechanism, Username: s.Username, Password: s.Password.Current, Token: s.Token.Current}
+	}
+	return kafka.New(c, log)
 }

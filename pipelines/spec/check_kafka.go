@@ -1,6 +1,9 @@
 package spec
 
-import "regexp"
+import (
+	"sightline/sink"
+	"sightline/sink/kafka"
+)
 
 func (c *checker) kafka(k *Kafka, path string) {
 	for i, b := range k.Brokers {
@@ -15,14 +18,18 @@ func (c *checker) kafka(k *Kafka, path string) {
 			c.bad(at, "want HOST:PORT, such as localhost:9092")
 		}
 	}
-	if k.Topic != "" && (!topicName().MatchString(k.Topic) || k.Topic == "." || k.Topic == "..") {
-		c.bad(path+".topic", "not a topic's name: want letters, digits, `.`, `_` and `-`, 249 at most")
+	c.kafkaTemplates(k, path)
+	if k.MaxMessage < leastMessage {
+		c.bad(path+".max_message", "want at least 4KiB: smaller ones hold no event")
 	}
 	if k.TLS != nil && (k.TLS.Cert == "") != (k.TLS.Key == "") {
 		c.bad(path+".tls", "want cert and key together")
 	}
 	if k.Mode == "binary" && k.Format != "cloudevents" {
 		c.bad(path+".mode", "binary is a mode of cloudevents, the format is %s", k.Format)
+	}
+	if k.SASL != nil && k.SASL.Mechanism != "" {
+		c.kafkaLogin(k.SASL, path+".sasl")
 	}
 	if k.Embedded() && k.TLS != nil {
 		c.bad(path+".tls", "the embedded broker has no TLS")
@@ -32,4 +39,36 @@ func (c *checker) kafka(k *Kafka, path string) {
 	}
 }
 
-func topicName() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,249}$`) }
+// leastMessage is the least max_message.
+const leastMessage = 4096
+
+func (c *checker) kafkaTemplates(k *Kafka, path string) {
+	if k.Topic != "" {
+		if _, err := kafka.ParseTopic(k.Topic); err != nil {
+			c.bad(path+".topic", "%v", err)
+		}
+	}
+	if _, err := sink.ParseTemplate(k.Key); err != nil {
+		c.bad(path+".key", "%v", err)
+	}
+	if k.Key != "" && k.PartitionBy != "" {
+		c.bad(path+".partition_by", "goes without key: one of them says it")
+	}
+}
+
+func (c *checker) kafkaLogin(s *SASL, path string) {
+	missing := func(is bool, key string) {
+		if is {
+			c.bad(path, "%s needs %s", s.Mechanism, key)
+		}
+	}
+	missing(s.Bearer() && s.Token.IsZero(), "token")
+	missing(!s.Bearer() && s.Username == "", "username")
+	missing(!s.Bearer() && s.Password.IsZero(), "password")
+	if s.Bearer() && (s.Username != "" || !s.Password.IsZero()) {
+		c.bad(path, "OAUTHBEARER takes a token, not username and password")
+	}
+	if !s.Bearer() && !s.Token.IsZero() {
+		c.bad(path+".token", "a key of OAUTHBEARER only")
+	}
+}

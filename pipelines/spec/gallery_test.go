@@ -125,7 +125,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"confidence-out-of-range", "fps-zero", "engine-unknown", "device-unknown", "input-unknown", "batch-not-whole",
 		"duration-without-unit", "zone-two-corners", "zone-in-pixels", "line-three-points", "rule-kind-unknown",
 		"rule-zone-for-a-line", "rule-dwell-without-for", "sink-kind-unknown", "sink-key-of-another-kind",
-		"sink-buffer-without-unit", "kafka-without-brokers", "kafka-sasl-without-password", "jsonl-without-path",
+		"sink-buffer-without-unit", "kafka-without-brokers", "kafka-sasl-without-password", "kafka-create-topic-misspelt", "kafka-create-topic-none", "jsonl-without-path",
 		"url-and-urls", "urls-without-main", "urls-unknown-key", "urls-a-list", "detect-from-unknown", "detect-enabled-a-word", "fallback-a-word",
 		"tls-unknown-key", "decode-damage-unknown", "decode-skip-unknown", "decode-hwaccel-unknown", "quality-watch-unknown",
 		"quality-for-without-unit", "media-port-too-high", "media-unknown-key",

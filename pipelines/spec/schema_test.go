@@ -57,6 +57,7 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		"StreamDefaults": reflect.TypeFor[StreamDefaults](), "StreamDetect": reflect.TypeFor[StreamDetect](),
 		"Zone": reflect.TypeFor[Zone](), "Line": reflect.TypeFor[Line](), "Rule": reflect.TypeFor[Rule](),
 		"Sink": reflect.TypeFor[Sink](), "Registry": reflect.TypeFor[Registry](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
+		"CreateTopic": reflect.TypeFor[CreateTopic](),
 		"Spool": reflect.TypeFor[Spool](), "DeadLetter": reflect.TypeFor[DeadLetter](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
 		"Media": reflect.TypeFor[Media](), "Quality": reflect.TypeFor[Quality](), "URLs": reflect.TypeFor[URLs](),
 		"ICEServer": reflect.TypeFor[ICEServer](), "StreamTLS": reflect.TypeFor[StreamTLS](),
@@ -147,6 +148,9 @@ func finishProperties(def *jsonschema.Schema, typ reflect.Type) {
 	}
 	if typ == reflect.TypeFor[Stream]() {
 		def.OneOf = []*jsonschema.Schema{{Required: []string{"url"}}, {Required: []string{"urls"}}}
+	}
+	if typ == reflect.TypeFor[SASL]() {
+		def.OneOf = []*jsonschema.Schema{{Required: []string{"username", "password"}}, {Required: []string{"token"}}}
 	}
 	if typ == reflect.TypeFor[Rule]() || typ == reflect.TypeFor[Sink]() {
 		for _, kind := range kinds {

@@ -27,7 +27,7 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 	bad := Config{
 		Brokers: []string{"localhost", "a:0", "ok:9092", ":9092"}, Topic: "no spaces", Compression: "rar",
 		Mode: "nested", Timestamp: "never", BatchBytes: 10,
-		TLS: &TLS{Cert: "only.pem"}, SASL: &SASL{Mechanism: "GSSAPI", Password: ""},
+		TLS: &TLS{Cert: "only.pem"}, SASL: &SASL{Mechanism: "GSSAPI", Password: nil},
 	}
 	err := bad.Validate()
 	if err == nil {

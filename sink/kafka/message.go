@@ -1,94 +1,138 @@
 package kafka
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
-	kafkago "github.com/segmentio/kafka-go"
-
 	"sightline/sink"
+	"sightline/sink/format"
 )
 
-// maxArena is the largest buffer of encoded values kept for the next Publish.
+// maxArena is the largest buffer kept for the next Publish.
 const maxArena = 4 << 20
 
 // message is one event ready to be sent.
 type message struct {
 	index   int // in the events given to Publish
-	id      string
-	key     []byte
-	value   []byte // part of the sink's arena
-	headers []kafkago.Header
-	time    time.Time // zero: when it is sent
+	record  sink.Record
+	topic   string
+	key     string
+	headers []byte // as they stand in a batch, their number first; part of the sink's arena
+	value   []byte // the record's JSON, or part of the sink's arena
+	size    int    // in a batch before compression, or a little more
 }
 
-// encode turns events into messages whose values share the sink's buffer: they are
-// valid until the next call. Events that cannot be encoded go to result.
-func (s *Sink) encode(events []sink.Record, result *outcome) []message {
+// errTooLarge is why an event is refused that no broker was asked about.
+var errTooLarge = errors.New("larger than max_message")
+
+// encode turns events into messages whose values are the events' own JSON or share
+// the sink's buffer: they are valid until the next call. What cannot be encoded goes
+// to result; where that may pass, so do the events behind it in its topic and key.
+func (s *Sink) encode(ctx context.Context, events []sink.Record, result *outcome) []message {
+	s.messages = s.messages[:0]
 	arena := s.values[:0]
-	messages := make([]message, 0, len(events))
-	ends := make([]int, 0, len(events))
+	var held map[sink.Route]error
 	for i, r := range events {
-		m := message{index: i, id: r.Event.ID, key: []byte(r.Event.PartitionKey())}
-		var err error
-		content := sink.DataType
-		if s.cfg.Mode == Structured {
-			content = sink.StructuredType
-			arena, err = sink.AppendStructured(arena, r)
-		} else {
-			arena, err = sink.AppendData(arena, r)
+		m := message{index: i, record: r, topic: r.Topic, key: r.PartitionKey()}
+		if m.topic == "" {
+			m.topic = s.Route(r.Event).Topic
 		}
-		if err != nil {
+		at := sink.Route{Topic: m.topic, Key: m.key}
+		err := held[at]
+		if err == nil {
+			arena, err = s.value(ctx, arena, &m)
+		}
+		switch {
+		case err == nil:
+			s.messages = append(s.messages, m)
+		case held[at] != nil || s.cfg.Format != nil && format.Temporary(err):
+			if held == nil {
+				held = map[sink.Route]error{}
+			}
+			held[at] = err
+			result.fail([]message{m}, err)
+		default:
 			result.refuse(m, err)
-			continue
 		}
-		m.headers = headers(r, content)
-		if s.cfg.Timestamp == EventTime {
-			m.time = r.Event.Time
-		}
-		messages = append(messages, m)
-		ends = append(ends, len(arena))
-	}
-	from := 0
-	for i, end := range ends { // only now, because the arena may have moved while it grew
-		messages[i].value = arena[from:end:end]
-		from = end
 	}
 	if s.values = arena; cap(arena) > maxArena {
 		s.values = nil
 	}
-	return messages
+	return s.messages
 }
 
-func headers(r sink.Record, content string) []kafkago.Header {
-	attributes := sink.Attributes(r)
-	out := make([]kafkago.Header, 0, len(attributes)+1)
-	out = append(out, kafkago.Header{Key: "content-type", Value: []byte(content)})
-	for _, a := range attributes {
-		if a.Key != "ce_datacontenttype" || content == sink.StructuredType { // else it is content-type
-			out = append(out, kafkago.Header(a))
+// value fills in the message's headers and value, of a shrunk event where the whole one is too
+// large. It returns the arena, which may have moved: values in it stay what they are.
+func (s *Sink) value(ctx context.Context, arena []byte, m *message) ([]byte, error) {
+	for {
+		start := len(arena)
+		arena = appendHeaders(arena, m.record, s.content())
+		from := len(arena)
+		m.headers = arena[start:from:from]
+		var err error
+		switch {
+		case s.cfg.Format != nil:
+			arena, err = s.cfg.Format.Append(ctx, arena, m.record)
+		case s.cfg.Mode == Binary:
+			arena, err = sink.AppendData(arena, m.record)
+		case m.record.JSON != nil:
+			m.value = m.record.JSON
+		default:
+			arena, err = sink.AppendStructured(arena, m.record)
+		}
+		if err != nil {
+			return arena[:start], err
+		}
+		if len(arena) > from {
+			m.value = arena[from:len(arena):len(arena)]
+		}
+		m.size = overhead + len(m.key) + len(m.headers) + len(m.value)
+		if m.size <= s.cfg.MaxMessage {
+			return arena, nil
+		}
+		if !m.shrink() {
+			return arena[:start], fmt.Errorf("%w of %d bytes", errTooLarge, s.cfg.MaxMessage)
 		}
 	}
-	return out
 }
 
-// fitting is how many of the first messages make a batch of at most limit bytes;
-// at least one.
-func fitting(lane []message, limit int) int {
-	size := 0
-	for i, m := range lane {
-		size += m.size()
-		if size > limit && i > 0 {
-			return i
-		}
+// overhead bounds what a message has besides key, headers and value: lengths and
+// times.
+const overhead = 32
+
+// shrink takes the path out of the message's event, which says so then. The value
+// is to be made again. It is false when there is nothing left to take out.
+func (m *message) shrink() bool {
+	full, err := m.record.Full()
+	if err != nil || full.Data.Object == nil || len(full.Data.Object.Path) == 0 {
+		return false
 	}
-	return len(lane)
+	ev, object := *full, *full.Data.Object
+	object.Path = nil
+	ev.Data.Object = &object
+	ev.Data.Truncated = append(slices.Clone(ev.Data.Truncated), "object.path")
+	m.record = sink.Record{Event: &ev, Route: m.record.Route, Sequence: m.record.Sequence}
+	return true
 }
 
-// size is what the message takes on the wire, or a little more.
-func (m message) size() int {
-	n := 32 + len(m.key) + len(m.value)
-	for _, h := range m.headers {
-		n += 8 + len(h.Key) + len(h.Value)
+// content is the media type of the values.
+func (s *Sink) content() string {
+	switch {
+	case s.cfg.Format != nil:
+		return s.cfg.Format.ContentType()
+	case s.cfg.Mode == Binary:
+		return sink.DataType
 	}
-	return n
+	return sink.StructuredType
+}
+
+// stamp is the message's own time stamp.
+func (s *Sink) stamp(m *message, now time.Time) time.Time {
+	if s.cfg.Timestamp == EventTime {
+		return m.record.Event.Time
+	}
+	return now
 }
