@@ -22,6 +22,9 @@ type Config struct {
 	// which takes up to half a GB.
 	Window int
 	Faults int // how many are told in full; 0: 100. All are counted
+	// Told, when set, is called with every fault as it is found; what is missing is
+	// found at the end.
+	Told func(Fault)
 }
 
 // Topic is what is known of a topic.

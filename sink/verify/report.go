@@ -74,6 +74,9 @@ func (c *Checker) fault(kind Kind, m Message, ev event, format string, args ...a
 }
 
 func (c *Checker) tell(f Fault) {
+	if c.cfg.Told != nil {
+		c.cfg.Told(f)
+	}
 	if len(c.report.Faults) < c.cfg.Faults {
 		c.report.Faults = append(c.report.Faults, f)
 	}
