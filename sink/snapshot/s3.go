@@ -123,8 +123,7 @@ func (b *Bucket) Put(ctx context.Context, name string, jpeg []byte) error {
 	req.Header.Set("Content-Type", "image/jpeg")
 	req.Header.Set("X-Amz-Content-Sha256", digest)
 	req.Header.Set("X-Amz-Checksum-Sha256", base64.StdEncoding.EncodeToString(sum[:]))
-	secret := b.cfg.SecretKey()
-	who := aws.Credentials{AccessKeyID: b.cfg.AccessKey, SecretAccessKey: secret}
+	who := b.credentials()
 	err = b.signer.SignHTTP(ctx, who, req, digest, "s3", b.cfg.Region, b.now().UTC(), func(o *v4.SignerOptions) {
 		o.DisableURIPathEscaping = true // S3 escapes a key once
 	})
@@ -139,7 +138,12 @@ func (b *Bucket) Put(ctx context.Context, name string, jpeg []byte) error {
 	if res.StatusCode/100 == 2 {
 		return nil
 	}
-	return b.refusal(res, secret)
+	return b.refusal(res, who.SecretAccessKey)
+}
+
+// credentials are read anew each time: a secret in a file may be another now.
+func (b *Bucket) credentials() aws.Credentials {
+	return aws.Credentials{AccessKeyID: b.cfg.AccessKey, SecretAccessKey: b.cfg.SecretKey()}
 }
 
 // withoutURL is why a request failed, less the address it repeats.
