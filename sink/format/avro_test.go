@@ -161,7 +161,7 @@ func BenchmarkAppend(b *testing.B) {
 		b.Fatal(err)
 	}
 	r.JSON = text
-	for _, kind := range []string{CloudEvents, Avro} {
+	for _, kind := range []string{CloudEvents, Avro, Protobuf} {
 		b.Run(kind, func(b *testing.B) {
 			f, err := New(Config{Kind: kind, Registry: Registry{URL: server}})
 			if err != nil {

@@ -53,10 +53,10 @@ func (c Config) Validate() error {
 	switch c.Kind {
 	case "", CloudEvents:
 		return nil
-	case Avro:
+	case Avro, Protobuf:
 		return c.Registry.validate()
 	}
-	return fmt.Errorf("format: %q is none of cloudevents, avro", c.Kind)
+	return fmt.Errorf("format: %q is none of cloudevents, avro, protobuf", c.Kind)
 }
 
 // New makes the format of a valid c. It opens no connection.
@@ -67,6 +67,8 @@ func New(c Config) (Format, error) {
 	switch c.Kind {
 	case Avro:
 		return newAvro(c.Registry)
+	case Protobuf:
+		return newProtobuf(c.Registry)
 	}
 	return cloudEvents{}, nil
 }
