@@ -38,6 +38,15 @@ func aspect(base Shape, step, width, height int) Shape {
 	return Shape{short(height, width), long}
 }
 
+// Fitted is the size at which the network sees pictures of width × height in their
+// own aspect.
+func (in Input) Fitted(width, height int) Shape {
+	if in.Fixed {
+		return in.Base
+	}
+	return aspect(in.Base, in.Step, width, height)
+}
+
 // loss is how much of shape other a picture of shape's aspect would leave unused,
 // plus how much smaller it is: the measure of the next best shape. 0 is equal.
 func (s Shape) loss(other Shape) float64 {

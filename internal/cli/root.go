@@ -25,6 +25,7 @@ func commands(sh *shell) []*cobra.Command {
 		newBench(sh),
 		newProbe(sh),
 		newModels(sh),
+		newOptimize(sh),
 		newVerify(sh),
 		newStatus(sh),
 		newDoctor(sh),

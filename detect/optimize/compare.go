@@ -1,0 +1,80 @@
+package optimize
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"unsafe"
+
+	"sightline/decode"
+	"sightline/detect"
+)
+
+// compare looks at the pictures with both networks at the size that the optimized
+// one sees them at, and times it against the original at its own.
+func compare(ctx context.Context, c Config, engine, candidate string, frames []*decode.Frame, looked func(int), log *slog.Logger) (EngineReport, error) {
+	cfg := LookerConfig{Model: candidate, Engine: engine, Input: "model", Classes: c.Classes, LibDirs: c.LibDirs, Least: c.Least - Tolerance}
+	is, err := NewLooker(cfg, frames[0], log)
+	if err != nil {
+		return EngineReport{}, err
+	}
+	defer is.Close()
+	cfg.Model = c.Model
+	own, err := NewLooker(cfg, frames[0], log)
+	if err != nil {
+		return EngineReport{}, err
+	}
+	defer own.Close()
+	was := own
+	if own.Shape() != is.Shape() {
+		cfg.Input = is.Shape().String()
+		if was, err = NewLooker(cfg, frames[0], log); err != nil {
+			return EngineReport{}, err
+		}
+		defer was.Close()
+	}
+	info := is.Info()
+	r := EngineReport{Engine: info.Engine, Precision: info.Precision, Input: [2]string{own.Shape().String(), is.Shape().String()}}
+	before, after := make([][]detect.Detection, len(frames)), make([][]detect.Detection, len(frames))
+	for i, f := range frames {
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+		if before[i], _, err = was.Look(f); err == nil {
+			after[i], _, err = is.Look(f)
+		}
+		if err != nil {
+			return r, err
+		}
+		looked(i + 1)
+	}
+	r.Agreement = agreement(before, after, c.Least)
+	r.Race, err = NewRace(own, is, frames, rounds)
+	return r, err
+}
+
+// digest is the SHA-256 of the pictures' samples.
+func digest(frames []*decode.Frame) string {
+	h := sha256.New()
+	for _, f := range frames {
+		fmt.Fprintln(h, f.Width, f.Height, f.Format, f.Color)
+		for i, p := range f.Planes {
+			rows, width := f.Height, f.Width
+			if i > 0 {
+				rows, width = (rows+1)/2, (width+1)/2
+			}
+			if f.Format == decode.NV12 && i == 1 {
+				width *= 2
+			}
+			if p.Data == nil {
+				continue
+			}
+			for y := range rows {
+				h.Write(unsafe.Slice((*byte)(unsafe.Add(p.Data, y*p.Stride)), width))
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,125 @@
+package optimize
+
+import (
+	"math"
+	"testing"
+
+	"sightline/detect/optimize/graph"
+)
+
+// picture is a value in a network: c planes of h × w.
+type picture struct {
+	c, h, w int
+	v       []float64
+}
+
+// at is 0 outside, as convolutions pad.
+func (p picture) at(c, y, x int) float64 {
+	if y < 0 || x < 0 || y >= p.h || x >= p.w {
+		return 0
+	}
+	return p.v[(c*p.h+y)*p.w+x]
+}
+
+func (p picture) each(f func(c int, v float64) float64) picture {
+	out := picture{p.c, p.h, p.w, make([]float64, len(p.v))}
+	for i, v := range p.v {
+		out.v[i] = f(i/(p.h*p.w), v)
+	}
+	return out
+}
+
+// evaluate computes a network of few operators plainly, as the ONNX specification
+// words them, in 64-bit floats.
+func evaluate(t *testing.T, g *graph.Graph, in picture) picture {
+	t.Helper()
+	known := map[string]picture{g.Inputs[0].Name: in}
+	for _, n := range g.Nodes {
+		known[n.Outputs[0]] = operate(t, g, n, known)
+	}
+	return known[g.Outputs[len(g.Outputs)-1].Name]
+}
+
+func operate(t *testing.T, g *graph.Graph, n *graph.Node, known map[string]picture) picture {
+	x, there := known[n.Inputs[0]]
+	constant := func(i int) []float32 { return g.Tensors[n.Input(i)].Float32s() }
+	pick := func(v []float32, c int) float64 { return float64(v[c%len(v)]) }
+	switch n.Op {
+	case "Identity":
+		return x
+	case "Relu":
+		return x.each(func(_ int, v float64) float64 { return math.Max(v, 0) })
+	case "Mul", "Add":
+		k := constant(1)
+		if !there {
+			x, k = known[n.Inputs[1]], constant(0)
+		}
+		if n.Op == "Mul" {
+			return x.each(func(c int, v float64) float64 { return v * pick(k, c) })
+		}
+		return x.each(func(c int, v float64) float64 { return v + pick(k, c) })
+	case "Div":
+		return x.each(func(c int, v float64) float64 { return v / pick(constant(1), c) })
+	case "Sub":
+		return x.each(func(c int, v float64) float64 { return v - pick(constant(1), c) })
+	case "BatchNormalization":
+		s, o, m, q := constant(1), constant(2), constant(3), constant(4)
+		return x.each(func(c int, v float64) float64 {
+			return (v-pick(m, c))/math.Sqrt(pick(q, c)+1e-5)*pick(s, c) + pick(o, c)
+		})
+	case "Pad":
+		p := g.Tensors[n.Inputs[1]].Int64s()
+		return slide(x, x.c, 1, 1, [4]int{int(p[2]), int(p[3]), int(p[6]), int(p[7])}, func(k, c, _, _ int) float64 {
+			if k == c {
+				return 1
+			}
+			return 0
+		})
+	case "Conv":
+		return convolve(g, n, x)
+	}
+	t.Fatalf("operator %s is not evaluated here", n.Op)
+	return picture{}
+}
+
+func convolve(g *graph.Graph, n *graph.Node, x picture) picture {
+	w, weights := g.Tensors[n.Inputs[1]], g.Tensors[n.Inputs[1]].Float32s()
+	bias := g.Tensors[n.Input(2)].Float32s()
+	outs, depth, kh, kw := int(w.Dims[0]), int(w.Dims[1]), int(w.Dims[2]), int(w.Dims[3])
+	groups := x.c / depth
+	var pads [4]int
+	for i, p := range n.Ints("pads") {
+		pads[i] = int(p)
+	}
+	out := slide(x, outs, kh, kw, pads, func(k, c, dy, dx int) float64 {
+		if first := k / (outs / groups) * depth; c >= first && c < first+depth {
+			return float64(weights[((k*depth+c-first)*kh+dy)*kw+dx])
+		}
+		return 0
+	})
+	if bias == nil {
+		return out
+	}
+	return out.each(func(c int, v float64) float64 { return v + float64(bias[c]) })
+}
+
+// slide slides a window over a picture; pads are top, left, bottom, right.
+func slide(x picture, outs, kh, kw int, pads [4]int, weight func(k, c, dy, dx int) float64) picture {
+	out := picture{c: outs, h: x.h + pads[0] + pads[2] - kh + 1, w: x.w + pads[1] + pads[3] - kw + 1}
+	for k := range outs {
+		for y := range out.h {
+			for col := range out.w {
+				sum := 0.0
+				for c := range x.c {
+					for dy := range kh {
+						for dx := range kw {
+							sum += weight(k, c, dy, dx) * x.at(c, y+dy-pads[0], col+dx-pads[1])
+						}
+					}
+				}
+				out.v = append(out.v, sum)
+			}
+		}
+	}
+	return out
+}

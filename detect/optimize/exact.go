@@ -1,0 +1,122 @@
+// Package optimize makes a network smaller and faster for one deployment, and holds
+// what it made to an accuracy budget: nothing is written that does not keep it.
+//
+// A transformation changes a graph.Model in place and says what it did in Steps. Run
+// strings them together, looks at pictures with the original and the result side by
+// side, and measures both.
+package optimize
+
+import (
+	"fmt"
+
+	"sightline/detect/optimize/graph"
+)
+
+// Step is what one transformation did.
+type Step struct {
+	Name   string `json:"name"`
+	Detail string `json:"detail"` // in words, for people
+	Count  int    `json:"count"`  // how many places it changed
+}
+
+// Exact simplifies a network without changing what it computes, but for rounding:
+// constants, scales, offsets and paddings go into the convolutions beside them, the
+// tail that only rearranges numbers is left to the kernels, and of the classes only
+// those wanted stay (nil: all). It returns what it did, and what it left alone.
+func Exact(m *graph.Model, classes []string) ([]Step, error) {
+	g := m.Graph
+	var steps []Step
+	add := func(name string, n int, detail string) {
+		if n > 0 {
+			steps = append(steps, Step{Name: name, Count: n, Detail: detail})
+		}
+	}
+	add("constants", constants(g), "constant nodes became weights")
+	add("identities", identities(g), "nodes that pass their input on were removed")
+	add("paddings", paddings(g), "paddings went into the convolutions and pools behind them")
+	add("affine", affine(g), "normalizations, scales and offsets went into the convolutions beside them")
+	add("tail", tail(m), "sigmoid, reshape and transpose at the outputs were left to the kernels")
+	if classes != nil {
+		kept, had, err := sliceClasses(m, classes)
+		if err != nil {
+			return nil, err
+		}
+		add("classes", had-kept, fmt.Sprintf("%d of %d classes stay", kept, had))
+	}
+	add("unused", g.Sweep(), "nodes that no output needs were removed")
+	return steps, nil
+}
+
+// constants turns Constant nodes into tensors.
+func constants(g *graph.Graph) (n int) {
+	for _, node := range nodes(g, "Constant") {
+		t := constant(node)
+		if t == nil || len(node.Outputs) != 1 || g.IsOutput(node.Outputs[0]) {
+			continue
+		}
+		t.Name = node.Outputs[0]
+		g.Remove(node)
+		g.Tensors[t.Name] = t
+		n++
+	}
+	return n
+}
+
+// constant is the value of a Constant node, nil for kinds that no network here has.
+func constant(n *graph.Node) *graph.Tensor {
+	for _, a := range n.Attrs {
+		switch a.Name {
+		case "value":
+			if a.T != nil {
+				t := *a.T
+				return &t
+			}
+		case "value_float":
+			return graph.NewFloat32("", nil, []float32{a.F})
+		case "value_floats":
+			return graph.NewFloat32("", []int64{int64(len(a.Fs))}, a.Fs)
+		case "value_ints":
+			return graph.NewInt64("", a.Is...)
+		case "value_int":
+			t := graph.NewInt64("", a.I)
+			t.Dims = nil
+			return t
+		}
+	}
+	return nil
+}
+
+// identities removes nodes that only pass a value on.
+func identities(g *graph.Graph) (n int) {
+	for _, node := range append(nodes(g, "Identity"), nodes(g, "Dropout")...) {
+		trains := node.Op == "Dropout" && node.Input(2) != "" // training_mode
+		if trains || len(node.Inputs) == 0 || len(node.Outputs) > 1 && len(g.Users(node.Outputs[1])) > 0 || g.IsOutput(node.Outputs[0]) {
+			continue
+		}
+		g.Redirect(node.Outputs[0], node.Inputs[0])
+		g.Remove(node)
+		n++
+	}
+	return n
+}
+
+// nodes lists the standard operators of this kind, so that the graph may change
+// while they are looked at.
+func nodes(g *graph.Graph, op string) (out []*graph.Node) {
+	for _, n := range g.Nodes {
+		if n.Op == op && (n.Domain == "" || n.Domain == "ai.onnx") {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// own gives a node a constant of its own in place of one that others may share.
+func own(g *graph.Graph, n *graph.Node, input int, t *graph.Tensor, base string) {
+	t.Name = g.Fresh(base)
+	g.Tensors[t.Name] = t
+	for len(n.Inputs) <= input {
+		n.Inputs = append(n.Inputs, "")
+	}
+	n.Inputs[input] = t.Name
+}

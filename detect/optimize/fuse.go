@@ -1,0 +1,219 @@
+package optimize
+
+import (
+	"math"
+	"slices"
+
+	"sightline/detect/optimize/graph"
+)
+
+// conv is a convolution whose weights are constant 32-bit floats.
+type conv struct {
+	node    *graph.Node
+	weights *graph.Tensor // [out, in / groups, height, width]
+	out, in int           // channels; in is all groups'
+	groups  int
+}
+
+// convOf is nil where n is no such convolution.
+func convOf(g *graph.Graph, n *graph.Node) *conv {
+	if n == nil || n.Op != "Conv" || n.Domain != "" && n.Domain != "ai.onnx" {
+		return nil
+	}
+	w := g.Tensors[n.Input(1)]
+	bias := g.Tensors[n.Input(2)]
+	if w == nil || w.Type != graph.F32 || len(w.Dims) != 4 || w.Len() == 0 || n.Input(2) != "" && (bias == nil || bias.Type != graph.F32) {
+		return nil
+	}
+	c := &conv{node: n, weights: w, out: int(w.Dims[0]), groups: int(n.Int("group", 1))}
+	if c.groups < 1 || c.out%c.groups != 0 || bias != nil && bias.Len() != c.out {
+		return nil
+	}
+	c.in = int(w.Dims[1]) * c.groups
+	return c
+}
+
+// bias is the convolution's offsets, zeros where it has none.
+func (c *conv) bias(g *graph.Graph) []float32 {
+	if t := g.Tensors[c.node.Input(2)]; t != nil {
+		return t.Float32s()
+	}
+	return make([]float32, c.out)
+}
+
+// set gives the convolution new weights and offsets.
+func (c *conv) set(g *graph.Graph, dims []int64, weights, bias []float32) {
+	c.weights = graph.NewFloat32("", dims, weights)
+	own(g, c.node, 1, c.weights, c.node.Outputs[0]+".weight")
+	own(g, c.node, 2, graph.NewFloat32("", []int64{int64(len(bias))}, bias), c.node.Outputs[0]+".bias")
+}
+
+// affine folds scales and offsets by channel into the convolutions beside them.
+func affine(g *graph.Graph) (n int) {
+	for again := true; again; {
+		again = false
+		for _, node := range slices.Clone(g.Nodes) {
+			if foldBehind(g, node) || foldAhead(g, node) {
+				n++
+				again = true
+			}
+		}
+	}
+	return n
+}
+
+// foldBehind folds y = conv(x)·scale + offset, node being what scales.
+func foldBehind(g *graph.Graph, node *graph.Node) bool {
+	from, scale, offset := affineOf(g, node)
+	if scale == nil || g.IsOutput(from) {
+		return false
+	}
+	c := convOf(g, g.Maker(from))
+	if c == nil || !g.Alone(from) {
+		return false
+	}
+	s, o := spread(scale, c.out), spread(offset, c.out)
+	if s == nil || o == nil {
+		return false
+	}
+	weights, bias := c.weights.Float32s(), c.bias(g)
+	each := len(weights) / c.out
+	for k := range c.out {
+		for i := range each {
+			weights[k*each+i] = float32(float64(weights[k*each+i]) * s[k])
+		}
+		bias[k] = float32(float64(bias[k])*s[k] + o[k])
+	}
+	c.node.Outputs[0] = node.Outputs[0]
+	moveTo(g, c.node, node)
+	c.set(g, c.weights.Dims, weights, bias)
+	return true
+}
+
+// moveTo puts a node in another's place, behind all that is before that.
+func moveTo(g *graph.Graph, n, place *graph.Node) {
+	g.Remove(n)
+	g.Nodes[slices.Index(g.Nodes, place)] = n
+}
+
+// foldAhead folds y = conv(x·scale); an offset would be wrong at the borders, which
+// are padded with zeros behind it.
+func foldAhead(g *graph.Graph, node *graph.Node) bool {
+	from, scale, offset := affineOf(g, node)
+	if scale == nil || node.Op == "BatchNormalization" || slices.ContainsFunc(offset, func(v float64) bool { return v != 0 }) || !g.Alone(node.Outputs[0]) {
+		return false
+	}
+	c := convOf(g, g.Users(node.Outputs[0])[0])
+	if c == nil || c.node.Inputs[0] != node.Outputs[0] {
+		return false
+	}
+	s := spread(scale, c.in)
+	if s == nil {
+		return false
+	}
+	weights := c.weights.Float32s()
+	taps, depth := len(weights)/c.out/int(c.weights.Dims[1]), int(c.weights.Dims[1])
+	for i := range weights {
+		k, d := i/(taps*depth), i/taps%depth
+		channel := k/(c.out/c.groups)*depth + d
+		weights[i] = float32(float64(weights[i]) * s[channel])
+	}
+	c.node.Inputs[0] = from
+	g.Remove(node)
+	c.set(g, c.weights.Dims, weights, c.bias(g))
+	return true
+}
+
+// affineOf reads a node as from·scale + offset, by channel or the same for all;
+// scale is nil where it is nothing of the kind.
+func affineOf(g *graph.Graph, n *graph.Node) (from string, scale, offset []float64) {
+	if n.Domain != "" && n.Domain != "ai.onnx" || len(n.Outputs) == 0 {
+		return "", nil, nil
+	}
+	if n.Op == "BatchNormalization" {
+		scale, offset = normalization(g, n)
+		return n.Input(0), scale, offset
+	}
+	if len(n.Inputs) != 2 {
+		return "", nil, nil
+	}
+	from = n.Inputs[0]
+	values := channels(g.Tensors[n.Inputs[1]])
+	if swapped := channels(g.Tensors[from]); values == nil && swapped != nil && (n.Op == "Mul" || n.Op == "Add") {
+		from, values = n.Inputs[1], swapped
+	}
+	if values == nil || g.Tensors[from] != nil {
+		return "", nil, nil
+	}
+	one, zero := []float64{1}, []float64{0}
+	switch n.Op {
+	case "Mul":
+		return from, values, zero
+	case "Div":
+		return from, apply(values, func(v float64) float64 { return 1 / v }), zero
+	case "Add":
+		return from, one, values
+	case "Sub":
+		return from, one, apply(values, func(v float64) float64 { return -v })
+	}
+	return "", nil, nil
+}
+
+// normalization reads a BatchNormalization as it is at run time.
+func normalization(g *graph.Graph, n *graph.Node) (scale, offset []float64) {
+	var v [4][]float32 // scale, offset, mean, variance
+	for i := range v {
+		v[i] = g.Tensors[n.Input(i+1)].Float32s()
+		if len(v[i]) == 0 || len(v[i]) != len(v[0]) {
+			return nil, nil
+		}
+	}
+	if len(n.Outputs) > 1 || n.Int("training_mode", 0) != 0 {
+		return nil, nil
+	}
+	epsilon := float64(n.Float("epsilon", 1e-5))
+	for i := range v[0] {
+		s := float64(v[0][i]) / math.Sqrt(float64(v[3][i])+epsilon)
+		scale = append(scale, s)
+		offset = append(offset, float64(v[1][i])-float64(v[2][i])*s)
+	}
+	return scale, offset
+}
+
+// channels reads a constant that broadcasts over [N, C, H, W] by channel, or is one
+// number.
+func channels(t *graph.Tensor) []float64 {
+	if t == nil || t.Type != graph.F32 || t.Len() == 0 || len(t.Dims) > 4 {
+		return nil
+	}
+	at := len(t.Dims) - 3 // where the channel is
+	for i, d := range t.Dims {
+		if i != at && d != 1 {
+			return nil
+		}
+	}
+	return apply(t.Float32s(), func(v float32) float64 { return float64(v) })
+}
+
+func apply[A any](in []A, f func(A) float64) []float64 {
+	out := make([]float64, len(in))
+	for i, v := range in {
+		out[i] = f(v)
+	}
+	return out
+}
+
+// spread makes n values of one or n; nil of any other number, or where one is not
+// finite.
+func spread(v []float64, n int) []float64 {
+	if slices.ContainsFunc(v, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }) {
+		return nil
+	}
+	switch len(v) {
+	case n:
+		return v
+	case 1:
+		return slices.Repeat(v, n)
+	}
+	return nil
+}

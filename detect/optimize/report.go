@@ -1,0 +1,66 @@
+package optimize
+
+import "fmt"
+
+// Report is what was done to a network and what came of it.
+type Report struct {
+	Source       string         `json:"source"`
+	SourceDigest string         `json:"source_digest"` // SHA-256
+	Out          string         `json:"out,omitempty"`
+	Digest       string         `json:"digest"` // of the file that was written, or would be
+	Mode         string         `json:"mode"`
+	Classes      []string       `json:"classes"`
+	Calibration  string         `json:"calibration_digest"` // of the pictures' samples
+	Pictures     int            `json:"pictures"`
+	Least        float64        `json:"least_score"` // boxes are compared from it on
+	Steps        []Step         `json:"steps"`
+	Before       Size           `json:"before"`
+	After        Size           `json:"after"`
+	Layers       []LayerChange  `json:"layers"`
+	Engines      []EngineReport `json:"engines"`
+	Passed       bool           `json:"passed"`
+	Reason       string         `json:"reason,omitempty"` // why it did not
+}
+
+// LayerChange is one convolution before and after.
+type LayerChange struct {
+	Name     string   `json:"name"`
+	Channels [2]int   `json:"channels"`
+	MACs     [2]int64 `json:"macs"`
+}
+
+// EngineReport is how the two networks compare on one engine.
+type EngineReport struct {
+	Engine    string    `json:"engine"`
+	Precision string    `json:"precision"`
+	Input     [2]string `json:"input"`     // size before and after
+	Agreement Agreement `json:"agreement"` // at the size after
+	Race      Race      `json:"race"`
+}
+
+// fault says why the engine's boxes are not as they should be: the same but for
+// rounding in 32-bit floats; in less, which round differently when the arithmetic
+// is arranged otherwise, at least alike. "" is no fault.
+func (e EngineReport) fault(agreement float64) string {
+	a := e.Agreement
+	if e.Precision == "f32" && !a.Exactly() {
+		return fmt.Sprintf("on %s boxes differ by more than rounding: recall %.4f, precision %.4f, sides by %.2g of the picture, scores by %.2g",
+			e.Engine, a.Recall, a.Precision, a.Shift, a.Score)
+	}
+	if min(a.Recall, a.Precision) < agreement {
+		return fmt.Sprintf("on %s in %s recall is %.4f and precision %.4f, less than %.4f", e.Engine, e.Precision, a.Recall, a.Precision, agreement)
+	}
+	return ""
+}
+
+// changes pairs the convolutions of two networks by their order: none is removed.
+func changes(before, after []Layer) []LayerChange {
+	out := make([]LayerChange, 0, len(before))
+	for i, b := range before {
+		if i == len(after) {
+			break
+		}
+		out = append(out, LayerChange{Name: b.Name, Channels: [2]int{b.Channels, after[i].Channels}, MACs: [2]int64{b.MACs, after[i].MACs}})
+	}
+	return out
+}
