@@ -25,6 +25,7 @@ import (
 	"sightline/sink"
 	"sightline/sink/jsonl"
 	"sightline/sink/kafka"
+	"sightline/sink/mqtt"
 )
 
 // This file is the one list of kinds: a new kind of source, tracker or sink is
@@ -167,6 +168,12 @@ func newSink(sp *spec.Sink, brokers []string, stdout io.Writer, log *slog.Logger
 		c := jsonl.Defaults()
 		c.Path, c.Stdout = sp.JSONL.Path, stdout
 		return jsonl.New(c, log)
+	case "mqtt":
+		c, err := sp.MQTT.Config()
+		if err != nil {
+			return nil, err
+		}
+		return mqtt.New(c, log)
 	}
 	return nil, fmt.Errorf("no sink of kind %q", sp.Kind)
 }

@@ -28,6 +28,9 @@ func (c *checker) sinks() {
 			c.kafka(s.Kafka, path)
 			c.format(s, s.Kafka.Format, s.Kafka.Topic, s.Kafka.Registry, path)
 		}
+		if s.MQTT != nil {
+			c.mqtt(s, path)
+		}
 		if s.JSONL != nil && s.JSONL.Path != "" {
 			taken.file(c, s.JSONL.Path, s.Name, path+".path")
 		}

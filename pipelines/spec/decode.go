@@ -109,7 +109,7 @@ func (f *field) hint() string {
 	switch {
 	case f.enum != nil:
 		return "; one of " + strings.Join(f.enum, ", ")
-	case f.key == "version":
+	case f.key == "version": // the file's, the only one that is required
 		return "; this program reads `version: 1`"
 	}
 	return ""

@@ -49,7 +49,7 @@ func (d *decoder) number(n *node, v reflect.Value, f *field, want, path string) 
 		d.report.add(n.at, path, "%q is not %s", n.raw, want)
 		return
 	}
-	if f.key == "version" && x != 1 {
+	if path == "version" && x != 1 {
 		d.report.add(n.at, path, "%s is unknown; this program reads `version: 1`", n.raw)
 		return
 	}

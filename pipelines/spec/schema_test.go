@@ -58,7 +58,7 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		"Zone": reflect.TypeFor[Zone](), "Line": reflect.TypeFor[Line](), "Rule": reflect.TypeFor[Rule](),
 		"Sink": reflect.TypeFor[Sink](), "Registry": reflect.TypeFor[Registry](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
 		"CreateTopic": reflect.TypeFor[CreateTopic](),
-		"Spool": reflect.TypeFor[Spool](), "DeadLetter": reflect.TypeFor[DeadLetter](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
+		"Spool":       reflect.TypeFor[Spool](), "DeadLetter": reflect.TypeFor[DeadLetter](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
 		"Media": reflect.TypeFor[Media](), "Quality": reflect.TypeFor[Quality](), "URLs": reflect.TypeFor[URLs](),
 		"ICEServer": reflect.TypeFor[ICEServer](), "StreamTLS": reflect.TypeFor[StreamTLS](),
 		"Snapshots": reflect.TypeFor[Snapshots](), "S3": reflect.TypeFor[S3](),
@@ -98,7 +98,7 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 }
 
 // inlinedKinds are the structs of kinds of sink: their keys are the sink's.
-func inlinedKinds() []string { return []string{"Kafka", "JSONL"} }
+func inlinedKinds() []string { return []string{"Kafka", "JSONL", "MQTT"} }
 
 // inlineSchemas moves the keys of inlined kinds into def. What several kinds have
 // is described for each.
@@ -110,11 +110,27 @@ func inlineSchemas(root, def *jsonschema.Schema) {
 		def.Properties.Delete(name)
 		part := root.Definitions[name]
 		for p := part.Properties.Oldest(); p != nil; p = p.Next() {
-			if other, ok := def.Properties.Get(p.Key); ok && other.Description != p.Value.Description {
-				p.Value.Description = other.Description + "\n" + p.Value.Description
+			if other, ok := def.Properties.Get(p.Key); ok {
+				both(p.Value, other)
 			}
 			def.Properties.Set(p.Key, p.Value)
 		}
+	}
+}
+
+// both adds to p what another kind says of its key of the same name.
+func both(p, other *jsonschema.Schema) {
+	if other.Description != p.Description {
+		p.Description = other.Description + "\n" + p.Description
+	}
+	for _, word := range p.Enum {
+		if !slices.Contains(other.Enum, word) {
+			other.Enum = append(other.Enum, word)
+		}
+	}
+	p.Enum = other.Enum
+	if p.Default != other.Default {
+		p.Default = nil
 	}
 }
 
