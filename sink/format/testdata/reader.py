@@ -95,7 +95,7 @@ def message(m):
 
 
 def read_protobuf(file):
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, unknown_fields
 
     files = descriptor_pb2.FileDescriptorSet.FromString(open(file, "rb").read())
     pool = descriptor_pool.DescriptorPool()
@@ -108,7 +108,7 @@ def read_protobuf(file):
         kind = files.file[-1].message_type[path[0]].name
         assert len(path) == 1, path
         m = message_factory.GetMessageClass(types[kind]).FromString(body)
-        assert not m.UnknownFields() if hasattr(m, "UnknownFields") else True
+        assert not len(unknown_fields.UnknownFieldSet(m)), "fields are left over"
         yield message(m)
 
 
