@@ -191,5 +191,9 @@ func newKafka(sp *spec.Kafka, brokers []string, log *slog.Logger) (sink.Sink, er
 	if s := sp.SASL; s != nil {
 		c.SASL = &kafka.SASL{Mechanism: s.Mechanism, Username: s.Username, Password: s.Password.Current, Token: s.Token.Current}
 	}
+	var err error
+	if c.Format, err = newFormat(sp.Format, sp.Registry); err != nil {
+		return nil, err
+	}
 	return kafka.New(c, log)
 }

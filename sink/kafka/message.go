@@ -40,6 +40,7 @@ func (s *Sink) encode(ctx context.Context, events []sink.Record, result *outcome
 		if m.topic == "" {
 			m.topic = s.Route(r.Event).Topic
 		}
+		m.record.Topic = m.topic // which a schema's subject may be named after
 		at := sink.Route{Topic: m.topic, Key: m.key}
 		err := held[at]
 		if err == nil {

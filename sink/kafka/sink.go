@@ -11,6 +11,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 
+	"sightline/detect"
 	"sightline/sink"
 )
 
@@ -167,3 +168,6 @@ func (s *Sink) Close(context.Context) error {
 	s.renew()
 	return nil
 }
+
+// Takes tells whether the format has a counterpart for the type of event.
+func (s *Sink) Takes(t detect.Type) bool { return s.cfg.Format == nil || s.cfg.Format.Takes(t) }
