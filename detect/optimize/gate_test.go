@@ -1,0 +1,81 @@
+package optimize
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sightline/detect"
+	"sightline/detect/optimize/graph"
+	"sightline/internal/testkit"
+)
+
+// What does not see the same is not written, however little it differs.
+func TestGateRefusesAnotherNetwork(t *testing.T) {
+	model, video := testkit.Dep(t, "models/coco-nano.onnx"), testkit.Dep(t, "media/vtest.avi")
+	testkit.Dep(t, "onnxruntime/lib")
+	log := slog.New(slog.DiscardHandler)
+	frames, err := Frames(t.Context(), video, 200, 2, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer Release(frames)
+	data, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := graph.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bias := m.Graph.Tensors["bias_30"].Float32s()
+	bias[0] += 1e-3 // of the class person, stride 8
+	m.Graph.Tensors["bias_30"] = graph.NewFloat32("bias_30", []int64{int64(len(bias))}, bias)
+
+	out := filepath.Join(t.TempDir(), "out.onnx")
+	c := Config{Model: model, Out: out, Engines: []string{"onnxruntime"}, Least: .05, Agreement: .97}
+	r := &Report{}
+	err = write(t.Context(), c, r, m.Write(), frames, log)
+	if !errors.Is(err, ErrBudget) || r.Passed || !strings.Contains(r.Reason, "scores by 0.0") {
+		t.Errorf("got %v: %+v", err, r)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(out)); len(left) != 0 {
+		t.Errorf("written: %v", left)
+	}
+	if err := write(t.Context(), c, &Report{}, data, frames, log); err != nil {
+		t.Errorf("the network itself: %v", err)
+	}
+	if _, err := os.Stat(out); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAgreement(t *testing.T) {
+	box := func(class string, score, x float64) detect.Detection {
+		return detect.Detection{Class: class, Score: score, Box: detect.Rect{X: x, Y: .1, W: .2, H: .2}}
+	}
+	was := []detect.Detection{box("person", .9, .1), box("person", .5, .5), box("car", .3, .7)}
+	for name, c := range map[string]struct {
+		is      []detect.Detection
+		want    Agreement
+		exactly bool
+	}{
+		"the same":         {was, Agreement{Recall: 1, Precision: 1, Boxes: 3}, true},
+		"one is missing":   {was[:2], Agreement{Recall: 2. / 3, Precision: 1, Boxes: 3}, false},
+		"one too many":     {append(was[:3:3], box("car", .3, .2)), Agreement{Recall: 1, Precision: .75, Boxes: 3}, false},
+		"another class":    {append(was[:2:2], box("bus", .3, .7)), Agreement{Recall: 2. / 3, Precision: 2. / 3, Boxes: 3}, false},
+		"moved a little":   {append(was[:2:2], box("car", .3, .71)), Agreement{Recall: 1, Precision: 1, Boxes: 3, Shift: .01}, false},
+		"rounded":          {append(was[:2:2], box("car", .30001, .70001)), Agreement{Recall: 1, Precision: 1, Boxes: 3, Shift: 1e-5, Score: 1e-5}, true},
+		"new at the least": {append(was[:3:3], box("car", .05, .2)), Agreement{Recall: 1, Precision: 1, Boxes: 3}, true},
+	} {
+		got := agreement([][]detect.Detection{was}, [][]detect.Detection{c.is}, .05)
+		near := func(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 }
+		if !near(got.Recall, c.want.Recall) || !near(got.Precision, c.want.Precision) || got.Boxes != c.want.Boxes ||
+			!near(got.Shift, c.want.Shift) || !near(got.Score, c.want.Score) || got.Exactly() != c.exactly {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}

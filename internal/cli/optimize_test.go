@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sightline/detect/optimize"
+	"sightline/internal/testkit"
+)
+
+func TestOptimize(t *testing.T) {
+	needParts(t)
+	video := testkit.Dep(t, "media/vtest.avi")
+	dir := t.TempDir()
+	out, page := filepath.Join(dir, "gate.onnx"), filepath.Join(dir, "gate.html")
+	args := []string{"optimize", "coco-nano", "--video", video, "--pictures", "4", "--every", "100", "--classes", "person,car", "--fit"}
+	var r optimize.Report
+	answered(t, &r, append(args, "-o", out, "--report", page, "--json")...)
+	if !r.Passed || r.Pictures != 4 || r.After.MACs >= r.Before.MACs*8/10 || r.After.Nodes >= r.Before.Nodes {
+		t.Errorf("%+v", r)
+	}
+	for _, e := range r.Engines {
+		if e.Input != [2]string{"416x416", "416x320"} || e.Agreement.Boxes < 20 || e.Race.Optimized == 0 {
+			t.Errorf("%+v", e)
+		}
+	}
+	if !slices.ContainsFunc(r.Engines, func(e optimize.EngineReport) bool { return e.Precision == "f32" && e.Agreement.Exactly() }) {
+		t.Errorf("nothing was proved in f32: %+v", r.Engines)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil || !strings.Contains(string(text), "finds what the original finds") || strings.Contains(string(text), "src=") {
+		t.Errorf("report page: %v, %d bytes", err, len(text))
+	}
+	t.Run("SameBytes", func(t *testing.T) {
+		again := filepath.Join(dir, "again.onnx")
+		answered(t, &optimize.Report{}, append(args, "-o", again, "--target", "onnxruntime", "--json")...)
+		a, _ := os.ReadFile(out)
+		if b, err := os.ReadFile(again); err != nil || string(a) != string(b) {
+			t.Errorf("another file: %v", err)
+		}
+	})
+	t.Run("PlainONNXRuntime", func(t *testing.T) { plainlyTheSame(t, out) })
+	t.Run("Usable", func(t *testing.T) {
+		got := sightline("run", video, "-s", "detect.model="+out, "-s", "detect.classes=[person]", "-s", "detect.fps=1")
+		if got.code != exitDone || strings.Count(got.out, `"sightline.object.started"`) < 5 {
+			t.Errorf("exit %d, %d events\n%s", got.code, strings.Count(got.out, "\n"), got.errOut)
+		}
+	})
+}
+
+// plainlyTheSame asks an independent program what the network computes.
+func plainlyTheSame(t *testing.T, optimized string) {
+	root := testkit.Root(t)
+	python := testkit.Dep(t, "venv/bin/python")
+	cmd := exec.Command(python, filepath.Join(root, "detect/optimize/testdata/same.py"), testkit.Dep(t, "models/coco-nano.onnx"), optimized, "416x320", "416x416")
+	cmd.Stderr = os.Stderr
+	text, err := cmd.Output()
+	var diff struct {
+		Score, Bin float64
+		Values     int
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &diff)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if diff.Score > 1e-5 || diff.Bin > 1e-3 || diff.Values < 500_000 {
+		t.Errorf("they differ: %+v", diff)
+	}
+}
+
+func TestOptimizeRefuses(t *testing.T) {
+	needParts(t)
+	video := testkit.Dep(t, "media/vtest.avi")
+	dir := t.TempDir()
+	out, broken := filepath.Join(dir, "out.onnx"), filepath.Join(dir, "broken.onnx")
+	if err := os.WriteFile(broken, []byte("\x08\x08\x3a\x05nodes"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"optimize", "coco-nano", "--video", video}, exitUsage, "needs -o FILE"},
+		{[]string{"optimize", "coco-nano", "-o", out}, exitUsage, "needs --video"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--mode", "scene"}, exitUsage, "not available in this version"},
+		{[]string{"optimize", "coco-nona", "-o", out, "--video", video}, exitNothing, "coco-nano"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken}, exitNothing, "broken.onnx"},
+		{[]string{"optimize", broken, "-o", out, "--video", video, "--pictures", "1"}, exitNothing, "broken.onnx"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "1", "--classes", "unicorn"}, exitNothing, `no class "unicorn"`},
+		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "no/such/out.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "no such file"},
+	})
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
