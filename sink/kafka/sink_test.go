@@ -54,7 +54,7 @@ func always(secret string) func() string { return func() string { return secret 
 
 var passwordMechanisms = Mechanisms()[:3]
 
-func newSink(t *testing.T, cfg Config) *Sink {
+func newSink(t testing.TB, cfg Config) *Sink {
 	t.Helper()
 	s, err := New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
