@@ -280,7 +280,11 @@ func (p *Pipeline) addSink(sp *spec.Sink, o Options) error {
 	if err != nil {
 		return err
 	}
-	p.outlets = append(p.outlets, p.newOutlet(sp, snk))
+	out, err := p.newOutlet(sp, snk)
+	if err != nil {
+		return errors.Join(err, snk.Close(context.Background()))
+	}
+	p.outlets = append(p.outlets, out)
 	return nil
 }
 

@@ -11,90 +11,85 @@ import (
 
 	"sightline/detect"
 	"sightline/sink"
+	"sightline/sink/spool"
 )
 
 // DeliveryConfig says how events reach one sink.
 type DeliveryConfig struct {
-	Name     string        // of the sink, in logs and errors
-	Types    []detect.Type // what it takes; nil: all but detections
-	MaxBytes int64         // most memory of waiting events; 0: 64 MiB
-	MaxBatch int           // most events in one Publish; 0: 500
-	Block    bool          // Offer waits when full (files at pace fastest) instead of dropping the oldest
-	Backoff  time.Duration // pause after the first failure, doubled after each next one; 0: 200 ms
+	Name       string        // of the sink, in logs and errors
+	Types      []detect.Type // what it takes; nil: all but detections
+	MaxBatch   int           // most events in one Publish; 0: 500
+	Spool      spool.Config  // where events wait; Gone and Fault are the delivery's own
+	DeadLetter DeadLetterConfig
+	Backoff    time.Duration // pause after the first failure, doubled after each next one; 0: 200 ms
 	// MaxBackoff is the longest pause; 0: 10 s. Pauses are shortened at random by
 	// up to a half, so that many instances do not return at once.
 	MaxBackoff time.Duration
 
-	// OnState is told when the sink begins to fail and when it works again.
+	// OnState is told when something begins to fail or works again, and of dead
+	// letters. One call at a time, by the delivery's goroutines.
 	OnState func(DeliveryState)
-	// OnAck is told of accepted events and when that was known. Both are called by
-	// Run's goroutine, which waits for them; they must not call Drain.
+	// OnAck is told of accepted events and when that was known, by Run's goroutine.
+	// Both are waited for and must not call Drain. What was read back from disk
+	// lacks its Data.
 	OnAck func(events []*detect.Event, at time.Time)
 }
 
-// DeliveryState is how one sink is doing.
-type DeliveryState struct {
-	Name     string
-	Degraded bool          // the last Publish failed
-	Since    time.Time     // when that began, or ended; zero before the first Publish
-	Err      error         // why, while degraded
-	Attempt  int           // failures in a row
-	Events   int           // waiting
-	Bytes    int64         // of those, as estimated
-	LastAck  time.Duration // from offer to acceptance, of the oldest event of the last batch
-}
-
-// Delivery is one sink's bounded queue and its delivery loop. Offer may be called
-// from many goroutines; events of one stream must come from one at a time. A
-// durable spool takes this queue's place once there is one.
+// Delivery is one sink's queue and its delivery loop: what is taken, where it goes,
+// how often it is tried, and what became of it. Offer may be called from many
+// goroutines; events of one stream must come from one at a time.
 type Delivery struct {
-	cfg  DeliveryConfig
-	sink sink.Sink
-	log  *slog.Logger
+	cfg   DeliveryConfig
+	sink  sink.Sink
+	route func(*detect.Event) sink.Route
+	queue *spool.Queue
+	dead  *deadLetters // the delivering goroutine's
+	blame *blame       // the delivering goroutine's
+	told  letterCount  // the delivering goroutine's
+	log   *slog.Logger
 
-	mu       sync.Mutex
-	flight   []waiting // what Publish has, oldest first; never dropped
-	queue    []waiting // what comes after
-	bytes    int64     // of both
-	closed   bool
-	streams  map[string]*deliveryStream
-	state    DeliveryState
-	unlogged uint64    // drops since the last log line
-	logged   time.Time // when that was
-	warned   time.Time // last log line of a failure
+	telling sync.Mutex    // one OnState at a time; taken before mu
+	look    chan struct{} // the watching goroutine has something to see
 
-	dead       int       // refused for good since the last log line of it
-	deadLogged time.Time // when that was
+	mu               sync.Mutex // of what follows; nothing of the queue is called with it
+	closed, released bool
 
+	streams map[string]*deliveryStream
+	waiting uint64 // of all streams
+	state   health
 	changed chan struct{} // closed and replaced at each change
 }
 
-type waiting struct {
-	record  sink.Record
-	bytes   int64
-	offered time.Time
-}
-
-// deliveryStream is the numbering and the account of one stream.
+// deliveryStream is the account of one stream.
 type deliveryStream struct {
-	epoch    string
-	sequence uint64
-	account  detect.SinkLedger // Spooled is filled in on demand
-	waiting  uint64
+	account detect.SinkLedger // Spooled is filled in on demand
+	waiting uint64
 }
 
 // NewDelivery makes a delivery to s, which stays the caller's to close after Run
-// has returned.
-func NewDelivery(cfg DeliveryConfig, s sink.Sink, log *slog.Logger) *Delivery {
-	setDefault(&cfg.MaxBytes, 64<<20)
+// has returned. It opens the spool and takes over what an earlier run left there.
+// Who does not call Run calls Close.
+func NewDelivery(cfg DeliveryConfig, s sink.Sink, log *slog.Logger) (*Delivery, error) {
 	setDefault(&cfg.MaxBatch, 500)
 	setDefault(&cfg.Backoff, 200*time.Millisecond)
 	setDefault(&cfg.MaxBackoff, 10*time.Second)
-	return &Delivery{
-		cfg: cfg, sink: s, log: log.With("sink", cfg.Name),
-		streams: map[string]*deliveryStream{}, changed: make(chan struct{}),
-		state: DeliveryState{Name: cfg.Name},
+	setDefault(&cfg.DeadLetter.Max, 64<<20)
+	log = log.With("sink", cfg.Name)
+	d := &Delivery{
+		cfg: cfg, sink: s, log: log, route: func(*detect.Event) sink.Route { return sink.Route{} },
+		dead: &deadLetters{cfg: cfg.DeadLetter, log: log}, blame: newBlame(cfg.DeadLetter.Tries),
+		streams: map[string]*deliveryStream{}, changed: make(chan struct{}), look: make(chan struct{}, 1),
 	}
+	if r, ok := s.(sink.Router); ok {
+		d.route = r.Route
+	}
+	d.cfg.Spool.Gone, d.cfg.Spool.Fault = d.gone, d.fault
+	var err error
+	if d.queue, err = spool.Open(d.cfg.Spool, log); err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	d.recover()
+	return d, nil
 }
 
 func setDefault[T ~int | ~int64](v *T, to T) {
@@ -103,76 +98,95 @@ func setDefault[T ~int | ~int64](v *T, to T) {
 	}
 }
 
-// Offer numbers the event and queues it, unless the sink does not take its type.
-// When the queue is full the oldest waiting events make room, or, with Block, Offer
-// waits for room until ctx ends. It fails only then and after Drain; what it did
-// not queue is accounted for as dropped. ev must not change any more.
-func (d *Delivery) Offer(ctx context.Context, ev *detect.Event) error {
-	size := footprint(ev)
+// recover accounts for what an earlier run left behind.
+func (d *Delivery) recover() {
+	found := d.queue.Stats().Recovered
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for name, n := range found {
+		d.found(name, n)
+	}
+	if d.waiting > 0 {
+		d.log.Info("events of an earlier run wait in the spool", "events", d.waiting, "path", d.cfg.Spool.Path)
+	}
+}
+
+// found accounts for n events of an earlier run. Locked.
+func (d *Delivery) found(stream string, n uint64) {
+	s := d.stream(stream)
+	s.account.Made += n
+	s.account.Recovered += n
+	s.waiting += n
+	d.waiting += n
+}
+
+// Offer queues the event, unless the sink does not take its type. When the queue is
+// full others make room, as its policy says, or, with block, Offer waits for room
+// until ctx ends. It fails only then and after Drain; what it did not queue is
+// accounted for as dropped. Nothing but a full queue with block keeps it waiting,
+// least of all a disk. ev must not change any more.
+func (d *Delivery) Offer(ctx context.Context, ev *detect.Event) error {
+	d.mu.Lock()
 	s := d.stream(ev.Stream)
-	if !d.takes(ev.Type) {
-		s.account.Made++
-		s.account.Filtered++
-		return nil
-	}
-	var err error
-	for d.cfg.Block && !d.closed && err == nil && !d.fits(size) {
-		err = d.wait(ctx)
-	}
-	s.account.Made++ // only now that it gets into another column too
+	s.account.Made++
 	switch {
-	case err != nil:
-		s.account.Dropped["canceled"]++
-		return fmt.Errorf("sink %s: wait for room in the queue: %w", d.cfg.Name, err)
+	case !d.takes(ev.Type):
+		s.account.Filtered++
+		d.mu.Unlock()
+		return nil
 	case d.closed:
 		s.account.Dropped["closed"]++
+		d.mu.Unlock()
 		return fmt.Errorf("sink %s: offered after the end", d.cfg.Name)
 	}
-	d.number(s, ev)
-	d.makeRoom(size)
-	if !d.fits(size) { // Publish has all the rest
-		d.drop(s)
+	s.waiting++ // before the queue has it: it may be delivered before Append returns
+	d.waiting++
+	d.mu.Unlock()
+	err := d.queue.Append(ctx, ev, d.route(ev))
+	if err == nil {
 		return nil
 	}
-	d.queue = append(d.queue, waiting{sink.Record{Event: ev, Sequence: s.sequence}, size, time.Now()})
-	d.bytes += size
-	s.waiting++
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	reason := "invalid"
+	switch {
+	case ctx.Err() != nil:
+		reason = "canceled"
+	case d.closed:
+		reason = "closed"
+	}
+	d.leave(ev.Stream, 1).Dropped[reason]++
 	d.signal()
-	return nil
+	return fmt.Errorf("sink %s: %w", d.cfg.Name, err)
 }
 
-// number gives the event its place in its stream. Without a spool the numbers
-// begin again with each epoch, because nothing remembers them over a restart.
-func (d *Delivery) number(s *deliveryStream, ev *detect.Event) {
-	if epoch := ev.Data.Stream.Epoch; epoch != "" && epoch != s.epoch {
-		s.epoch, s.sequence = epoch, 0
+// leave takes n of a stream's events out of those waiting, for another column of
+// the account that it returns. Locked.
+func (d *Delivery) leave(stream string, n uint64) *detect.SinkLedger {
+	s := d.stream(stream)
+	s.waiting -= n
+	d.waiting -= n
+	return &s.account
+}
+
+// gone is told by the queue what it gave up. It has the queue's lock.
+func (d *Delivery) gone(stream, reason string, n uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if stream == "" { // what is damaged does not tell
+		stream = ownStream
 	}
-	s.sequence++
-}
-
-// makeRoom drops the oldest events that Publish does not have.
-func (d *Delivery) makeRoom(size int64) {
-	n := 0
-	for ; n < len(d.queue) && d.bytes+size > d.cfg.MaxBytes; n++ {
-		w := d.queue[n]
-		d.bytes -= w.bytes
-		s := d.stream(w.record.Event.Stream)
-		s.waiting--
-		d.drop(s)
+	d.found(stream, n-min(n, d.stream(stream).waiting)) // what is given up unseen, of an earlier run
+	account := d.leave(stream, n)
+	d.signal()
+	if reason == spool.Expired {
+		account.Expired += n
+		return
 	}
-	clear(d.queue[:n])
-	d.queue = d.queue[n:]
-}
-
-// drop counts one event lost to a full queue, and logs a sum now and then.
-func (d *Delivery) drop(s *deliveryStream) {
-	s.account.Dropped["queue_full"]++
-	d.unlogged++
-	if now := time.Now(); now.Sub(d.logged) >= 10*time.Second {
-		d.log.Warn("queue full: the oldest events are dropped", "events", d.unlogged, "limit_bytes", d.cfg.MaxBytes)
-		d.logged, d.unlogged = now, 0
+	account.Dropped[reason] += n
+	if reason == spool.QueueFull {
+		d.state.dropped += n
+		poke(d.look)
 	}
 }
 
@@ -184,21 +198,23 @@ func (d *Delivery) Ledger(stream string) detect.SinkLedger {
 	if !ok {
 		return detect.SinkLedger{Dropped: map[string]uint64{}}
 	}
-	out := s.account
-	out.Spooled, out.Dropped = s.waiting, maps.Clone(s.account.Dropped)
+	return s.ledger()
+}
+
+// Ledgers is the account of every stream that the delivery ever heard of.
+func (d *Delivery) Ledgers() map[string]detect.SinkLedger {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make(map[string]detect.SinkLedger, len(d.streams))
+	for name, s := range d.streams {
+		out[name] = s.ledger()
+	}
 	return out
 }
 
-// State tells how the sink is doing.
-func (d *Delivery) State() DeliveryState {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.snapshot()
-}
-
-func (d *Delivery) snapshot() DeliveryState {
-	out := d.state
-	out.Events, out.Bytes = d.left(), d.bytes
+func (s *deliveryStream) ledger() detect.SinkLedger {
+	out := s.account
+	out.Spooled, out.Dropped = s.waiting, maps.Clone(s.account.Dropped)
 	return out
 }
 
@@ -212,19 +228,14 @@ func (d *Delivery) stream(name string) *deliveryStream {
 }
 
 func (d *Delivery) takes(t detect.Type) bool {
+	if taker, ok := d.sink.(sink.Taker); ok && !taker.Takes(t) {
+		return false
+	}
 	if d.cfg.Types == nil {
 		return t != detect.Detections
 	}
 	return slices.Contains(d.cfg.Types, t)
 }
-
-// fits tells whether an event of size may join the queue. An empty queue takes any.
-func (d *Delivery) fits(size int64) bool {
-	return d.left() == 0 || d.bytes+size <= d.cfg.MaxBytes
-}
-
-// left is how many events wait, those in flight included.
-func (d *Delivery) left() int { return len(d.flight) + len(d.queue) }
 
 func (d *Delivery) signal() {
 	close(d.changed)
@@ -242,30 +253,4 @@ func (d *Delivery) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// footprint estimates the memory an event holds, from above rather than below.
-func footprint(ev *detect.Event) int64 {
-	const base, perBox, perPoint, perString = 1024, 128, 24, 16
-	d := &ev.Data
-	n := base + len(ev.ID) + len(ev.Subject) + len(d.Stream.Title) + len(d.Changed)*perString
-	for k, v := range d.Stream.Labels {
-		n += len(k) + len(v) + 4*perString
-	}
-	if d.Objects != nil {
-		n += len(*d.Objects) * perBox
-	}
-	if d.Object != nil {
-		n += len(d.Object.Path)*perPoint + len(d.Object.Zones)*perString
-	}
-	if d.Counts != nil {
-		n += len(*d.Counts) * perBox
-	}
-	if d.Reason != nil {
-		n += len(d.Reason.Message)
-	}
-	if d.Accounting != nil {
-		n += 4 * base
-	}
-	return int64(n)
 }

@@ -24,7 +24,7 @@ func TestDeliverySurvivesAKilledBroker(t *testing.T) {
 	defer s.Close(context.Background())
 
 	turns := make(chan DeliveryState, 100)
-	d := delivery(DeliveryConfig{Backoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
+	d := delivery(t, DeliveryConfig{Backoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
 		OnState: func(s DeliveryState) { turns <- s }}, s)
 	stop := running(t, d)
 	const n = 3000

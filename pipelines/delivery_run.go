@@ -5,160 +5,100 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
-	"sightline/detect"
 	"sightline/sink"
 )
 
-const remindAfter = 5 * time.Minute // between log lines of a sink that keeps failing
-
-// Run delivers until Drain was called and the queue is empty (nil), or ctx ends.
-// What then still waits is accounted for as dropped, and the error says how much
-// and why. It is called once.
+// Run delivers until Drain was called and the queue is empty, or ctx ends. It is
+// called once, and closes the queue. What then still waits stays in the spool, or,
+// without one, is accounted for as dropped; the error says how much is lost and why.
 func (d *Delivery) Run(ctx context.Context) error {
+	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	watched, committed := make(chan struct{}), make(chan struct{})
+	go func() { defer close(watched); d.watch(beside) }()
+	go func() { defer close(committed); d.commit(beside) }()
+	d.deliver(ctx)
+	d.shut()
+	stop()
+	<-watched
+	return d.finish(committed)
+}
+
+// deliver is one Publish after the other.
+func (d *Delivery) deliver(ctx context.Context) {
+	defer d.dead.close()
+	for ctx.Err() == nil {
+		items, err := d.queue.Next(ctx, d.blame.batch(d.cfg.MaxBatch))
+		if err != nil {
+			return // the end of ctx, or of a queue that is closed
+		}
+		records := make([]sink.Record, len(items))
+		for i, it := range items {
+			records[i] = it.Record
+		}
+		if !sleep(ctx, d.settle(ctx, items, d.sink.Publish(ctx, records))) {
+			return
+		}
+	}
+}
+
+// commit puts what was appended on disk, within the time allowed, in groups as large
+// as that makes them. A disk that fails is tried again every second.
+func (d *Delivery) commit(ctx context.Context) {
+	if d.cfg.Spool.Path == "" {
+		return
+	}
+	const again = time.Second
+	var took time.Duration // of the last sync
+	last := time.Now().Add(-d.cfg.Spool.Sync)
+	var retry <-chan time.Time
 	for {
-		batch, ok := d.next(ctx)
-		if !ok {
-			return d.abandon()
+		select {
+		case <-ctx.Done():
+			d.sync() // what came last
+			return
+		case <-retry:
+		case <-d.queue.Dirty():
+			until := last.Add(d.cfg.Spool.Sync - min(took, d.cfg.Spool.Sync/2))
+			sleep(ctx, time.Until(until))
 		}
-		retry := d.settle(d.sink.Publish(ctx, batch))
-		if retry && !d.pause(ctx) {
-			return d.abandon()
+		last = time.Now()
+		retry = nil
+		if d.sync() != nil {
+			retry = time.After(again)
 		}
+		took = time.Since(last)
 	}
 }
 
-// next moves the oldest events from the queue into flight.
-func (d *Delivery) next(ctx context.Context) (batch []sink.Record, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for len(d.queue) == 0 {
-		if d.closed || d.wait(ctx) != nil {
-			return nil, false
-		}
+func (d *Delivery) sync() error {
+	mark := func(at time.Time) {
+		d.mu.Lock()
+		d.state.syncing = at
+		d.mu.Unlock()
 	}
-	if ctx.Err() != nil {
-		return nil, false
-	}
-	n := min(d.cfg.MaxBatch, len(d.queue))
-	d.flight = append(d.flight[:0], d.queue[:n]...)
-	clear(d.queue[:n])
-	d.queue = d.queue[n:]
-	batch = make([]sink.Record, n)
-	for i, w := range d.flight {
-		batch[i] = w.record
-	}
-	return batch, true
+	mark(time.Now())
+	defer mark(time.Time{})
+	return d.queue.Sync()
 }
 
-// fate is what became of the events of one Publish.
-type fate struct {
-	acked  []*detect.Event
-	oldest time.Time // when the first of acked was offered
-	dead   int
-	again  int
-}
-
-// settle ends a flight: what failed goes back to the head of the queue, in order.
-// It reports whether Publish has to be tried again.
-func (d *Delivery) settle(err error) (retry bool) {
-	now := time.Now()
-	d.mu.Lock()
-	f := d.sort(err)
-	if len(f.acked) > 0 {
-		d.state.LastAck = now.Sub(f.oldest)
-	}
-	turned := d.judge(f, err, now)
-	state := d.snapshot()
-	d.signal()
-	d.mu.Unlock()
-
-	d.refused(f.dead, err, now)
-	if len(f.acked) > 0 && d.cfg.OnAck != nil {
-		d.cfg.OnAck(f.acked, now)
-	}
-	if turned && d.cfg.OnState != nil {
-		d.cfg.OnState(state)
-	}
-	return f.again > 0
-}
-
-// refused logs a sum of events refused for good now and then. Run's goroutine.
-func (d *Delivery) refused(n int, err error, now time.Time) {
-	d.dead += n
-	if n > 0 && now.Sub(d.deadLogged) >= remindAfter {
-		d.log.Error("events refused for good", "events", d.dead, "error", err)
-		d.dead, d.deadLogged = 0, now
-	}
-}
-
-// sort accounts for the events in flight by what err says of each.
-func (d *Delivery) sort(err error) (f fate) {
-	var partial *sink.PartialError
-	whole := err != nil && !errors.As(err, &partial)
-	var keep []waiting
-	for i, w := range d.flight {
-		s := d.stream(w.record.Event.Stream)
-		switch {
-		case whole || partial != nil && slices.Contains(partial.Failed, i):
-			keep = append(keep, w)
-			continue
-		case partial != nil && slices.Contains(partial.Refused, i):
-			s.account.DeadLettered++
-			f.dead++
-		default:
-			if len(f.acked) == 0 {
-				f.oldest = w.offered
-			}
-			s.account.Acknowledged++
-			f.acked = append(f.acked, w.record.Event)
-		}
-		s.waiting--
-		d.bytes -= w.bytes
-	}
-	f.again = len(keep)
-	d.queue = slices.Insert(d.queue, 0, keep...)
-	clear(d.flight)
-	d.flight = d.flight[:0]
-	return f
-}
-
-// judge decides how the sink is doing and reports whether that has turned.
-func (d *Delivery) judge(f fate, err error, now time.Time) (turned bool) {
-	turned = d.state.Degraded != (f.again > 0)
-	d.state.Degraded = f.again > 0
-	if turned || d.state.Since.IsZero() {
-		d.state.Since = now
-	}
-	if !d.state.Degraded {
-		if turned {
-			d.log.Info("delivering again", "waiting", d.left(), "attempts", d.state.Attempt)
-		}
-		d.state.Err, d.state.Attempt = nil, 0
-		return turned
-	}
-	d.state.Err = err
-	if d.state.Attempt++; len(f.acked) > 0 {
-		d.state.Attempt = 1 // some get through: no reason to wait longer and longer
-	}
-	if turned || now.Sub(d.warned) >= remindAfter {
-		d.warned = now
-		d.log.Warn("not delivering: trying again", "error", err, "waiting", d.left(), "attempt", d.state.Attempt)
-	}
-	return turned
-}
-
-// pause waits before the next attempt; false when ctx ended.
-func (d *Delivery) pause(ctx context.Context) bool {
-	d.mu.Lock()
+// backoff is how long to wait after so many failures in a row.
+func (d *Delivery) backoff(failures int) time.Duration {
 	delay := d.cfg.MaxBackoff
-	if doublings := d.state.Attempt - 1; doublings < 30 {
+	if doublings := max(failures, 1) - 1; doublings < 30 {
 		delay = min(delay, d.cfg.Backoff<<doublings)
 	}
-	d.mu.Unlock()
-	timer := time.NewTimer(delay - rand.N(delay/2+1))
+	return delay - rand.N(delay/2+1)
+}
+
+// sleep waits; false when ctx ended.
+func sleep(ctx context.Context, delay time.Duration) bool {
+	if delay <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -168,38 +108,30 @@ func (d *Delivery) pause(ctx context.Context) bool {
 	}
 }
 
-// abandon ends the delivery and accounts for what is left as dropped.
-func (d *Delivery) abandon() error {
+// shut takes no more events.
+func (d *Delivery) shut() {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	left := len(d.queue)
-	for _, w := range d.queue {
-		s := d.stream(w.record.Event.Stream)
-		s.waiting--
-		s.account.Dropped["shutdown"]++
-	}
-	d.queue, d.bytes, d.closed = nil, 0, true
+	d.closed = true
 	d.signal()
-	if left == 0 {
-		return nil
-	}
-	if d.state.Err == nil {
-		return fmt.Errorf("sink %s: %d events undelivered", d.cfg.Name, left)
-	}
-	return fmt.Errorf("sink %s: %d events undelivered: %w", d.cfg.Name, left, d.state.Err)
+	d.mu.Unlock()
+	d.queue.Close()
 }
 
 // Drain takes no more events and waits until Run has delivered those queued, or ctx
 // ends; then the error says how many still wait, and ending Run's context gives
-// them up.
+// them up, or leaves them in the spool. It does not wait for a destination that is
+// away where the spool keeps them.
 func (d *Delivery) Drain(ctx context.Context) error {
+	d.shut()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.closed = true
-	d.signal()
-	for d.left() > 0 {
+	for d.waiting > 0 {
+		_, away := d.state.troubles[unreachable]
+		if away && d.cfg.Spool.Path != "" && d.state.fault == nil {
+			return nil
+		}
 		if err := d.wait(ctx); err != nil {
-			return fmt.Errorf("sink %s: %d events undelivered: %w", d.cfg.Name, d.left(), errors.Join(err, d.state.Err))
+			return fmt.Errorf("sink %s: %d events undelivered: %w", d.cfg.Name, d.waiting, errors.Join(err, d.state.troubles[unreachable].err))
 		}
 	}
 	return nil
@@ -214,4 +146,57 @@ func (d *Delivery) Settle(ctx context.Context, stream string) {
 			return
 		}
 	}
+}
+
+// finish closes the queue and accounts for what is lost with it.
+func (d *Delivery) finish(committed <-chan struct{}) error {
+	select {
+	case <-committed:
+	case <-time.After(hungAfter):
+		d.mu.Lock()
+		d.released = true // whatever still holds it
+		d.mu.Unlock()
+		return fmt.Errorf("sink %s: the disk of %s does not answer: %d events may be lost", d.cfg.Name, d.cfg.Spool.Path, d.State().Unsynced)
+	}
+	gone, err := d.release()
+	if err != nil {
+		err = fmt.Errorf("sink %s: close the spool: %w", d.cfg.Name, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var lost uint64
+	for stream, n := range gone {
+		d.leave(stream, n).Dropped["shutdown"] += n
+		lost += n
+	}
+	d.signal()
+	if d.waiting > 0 {
+		d.log.Warn("events wait in the spool for the next run", "events", d.waiting, "path", d.cfg.Spool.Path)
+	}
+	if lost == 0 {
+		return err
+	}
+	why := errors.Join(d.state.troubles[unreachable].err, d.state.fault, err)
+	if why == nil {
+		return fmt.Errorf("sink %s: %d events undelivered", d.cfg.Name, lost)
+	}
+	return fmt.Errorf("sink %s: %d events undelivered: %w", d.cfg.Name, lost, why)
+}
+
+// Close gives the spool back where Run was never called; after it, it does nothing.
+func (d *Delivery) Close() error {
+	d.shut()
+	_, err := d.release()
+	return err
+}
+
+func (d *Delivery) release() (lost map[string]uint64, err error) {
+	d.mu.Lock()
+	done := d.released
+	d.released = true
+	d.mu.Unlock()
+	if done {
+		return nil, nil
+	}
+	return d.queue.Release()
 }

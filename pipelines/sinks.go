@@ -2,11 +2,14 @@ package pipelines
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"time"
 
 	"sightline/detect"
 	"sightline/pipelines/spec"
 	"sightline/sink"
+	"sightline/sink/spool"
 )
 
 // outlet is one sink with what delivers to it.
@@ -16,36 +19,65 @@ type outlet struct {
 	sink       sink.Sink
 }
 
-// newOutlet makes the delivery to a sink. Where every stream is lossless nothing
-// is dropped: a full queue makes the files wait.
-func (p *Pipeline) newOutlet(sp *spec.Sink, s sink.Sink) *outlet {
+// newOutlet makes the delivery to a sink and opens its spool. Where every stream is
+// lossless nothing is dropped: a full queue makes the files wait.
+func (p *Pipeline) newOutlet(sp *spec.Sink, s sink.Sink) (*outlet, error) {
 	o := &outlet{name: sp.Name, kind: sp.Kind, sink: s}
-	c := DeliveryConfig{Name: sp.Name, MaxBytes: int64(sp.Buffer), Block: true, OnState: p.sinkState, OnAck: p.acknowledged}
+	c := DeliveryConfig{Name: sp.Name, OnState: p.sinkState, OnAck: p.acknowledged}
 	for _, t := range sp.Types {
 		c.Types = append(c.Types, detect.Type(t))
 	}
+	c.Spool = spool.Config{Max: int64(sp.Buffer), WhenFull: spool.Block}
 	for i := range p.spec.Streams {
-		c.Block = c.Block && isLossless(&p.spec.Streams[i])
+		if !isLossless(&p.spec.Streams[i]) {
+			c.Spool.WhenFull = spool.DropOldest
+		}
 	}
-	o.Delivery = NewDelivery(c, s, p.log)
-	return o
+	var err error
+	if sp.Spool != nil {
+		if c.Spool, err = spoolConfig(sp.Spool); err != nil {
+			return nil, err
+		}
+	}
+	if dl := sp.DeadLetter; dl != nil {
+		c.DeadLetter = DeadLetterConfig{Path: dl.Path, Max: int64(dl.Max), Tries: dl.Tries}
+	}
+	o.Delivery, err = NewDelivery(c, s, p.log)
+	return o, err
 }
 
 func isLossless(st *spec.Stream) bool { return !st.Kind.Live() && st.Pace == "fastest" }
 
+// blocks tells whether a full queue makes who offers wait.
+func (o *outlet) blocks() bool { return o.cfg.Spool.WhenFull == spool.Block }
+
+// adviseSpools says which sinks' events a crash would lose although they leave the
+// machine: cameras do not repeat themselves.
+func (p *Pipeline) adviseSpools() {
+	live := slices.ContainsFunc(p.spec.Streams, func(st spec.Stream) bool { return st.Kind.Live() })
+	for i := range p.spec.Sinks {
+		s := &p.spec.Sinks[i]
+		embedded := s.Kafka != nil && s.Kafka.Embedded()
+		if live && s.Spool == nil && !embedded && slices.Contains([]string{"kafka", "mqtt", "webhook"}, s.Kind) {
+			p.log.Info("events wait in memory alone; `spool: {}` keeps them through outages and crashes", slog.String("sink", s.Name))
+		}
+	}
+}
+
 // lost is how many events were given up, of all streams.
-func (o *outlet) lost(streams []*stream) uint64 {
-	l := o.total(streams)
+func (o *outlet) lost() uint64 {
+	l := o.total()
 	return sum(l.Dropped) + l.DeadLettered + l.Expired
 }
 
-// total is the account of all streams, and of what is about none.
-func (o *outlet) total(streams []*stream) detect.SinkLedger {
-	l := o.Ledger(ownStream)
-	for _, s := range streams {
-		add(&l, o.Ledger(s.name))
+// total is the account of all streams, those of an earlier run and what is about
+// none included.
+func (o *outlet) total() detect.SinkLedger {
+	out := detect.SinkLedger{Dropped: map[string]uint64{}}
+	for _, l := range o.Ledgers() {
+		add(&out, l)
 	}
-	return l
+	return out
 }
 
 // acknowledged measures how long cameras' events took.
@@ -67,7 +99,7 @@ func (p *Pipeline) settle(s *stream) {
 	ctx, cancel := context.WithTimeout(p.hard, p.spec.DrainTimeout)
 	defer cancel()
 	for _, o := range p.outlets {
-		if !o.State().Degraded {
+		if !o.has(unreachable) {
 			o.Settle(ctx, s.name)
 		}
 	}
@@ -79,24 +111,25 @@ const ownStream = "-"
 // sinkState tells the other sinks, and whoever watches, that one fails or works
 // again.
 func (p *Pipeline) sinkState(s DeliveryState) {
-	reason := detect.ReasonInfo{Code: detect.ReasonRecovered}
-	severity := detect.Info
-	if s.Degraded {
-		severity = detect.Critical
-		reason = detect.ReasonInfo{Code: "unreachable", Message: s.Err.Error(), Attempt: s.Attempt}
+	severity := detect.Critical
+	switch s.Told.Code {
+	case detect.ReasonRecovered:
+		severity = detect.Info
+	case deadLettered:
+		severity = detect.Warning
 	}
 	at := time.Now().UTC()
 	source := detect.Source(p.spec.Site, ownStream)
 	ev := detect.Event{
 		Site: p.spec.Site, Stream: ownStream, Type: detect.SinkDegraded, Subject: "sink/" + s.Name,
-		ID:   detect.EventID(source, "", detect.SinkDegraded, s.Name, "", uint64(at.UnixMicro())),
+		ID:   detect.EventID(source, "", detect.SinkDegraded, s.Name, s.Told.Code, uint64(at.UnixMicro())),
 		Time: at, Recorded: at, Severity: severity,
-		Data: detect.Data{Stream: detect.StreamInfo{Site: p.spec.Site, Name: ownStream}, Reason: &reason},
+		Data: detect.Data{Stream: detect.StreamInfo{Site: p.spec.Site, Name: ownStream}, Reason: &s.Told},
 	}
 	p.counts.event(ev.Type)
 	p.events.publish(func() *detect.Event { return &ev })
 	for _, o := range p.outlets {
-		if o.name != s.Name && !o.cfg.Block {
+		if o.name != s.Name && !o.blocks() {
 			o.Offer(p.hard, &ev) // what it does not take, it accounts for
 		}
 	}
@@ -104,14 +137,32 @@ func (p *Pipeline) sinkState(s DeliveryState) {
 
 // SinkStatus is one sink as people ask for it.
 type SinkStatus struct {
-	Name   string            `json:"name"`
-	Kind   string            `json:"kind"`
-	State  string            `json:"state"` // ok, degraded
-	Since  *time.Time        `json:"since,omitempty"`
-	Error  string            `json:"error,omitempty"`
-	Events int               `json:"queued_events"`
-	Bytes  int64             `json:"queued_bytes"`
-	Ledger detect.SinkLedger `json:"ledger"` // of all streams
+	Name     string     `json:"name"`
+	Kind     string     `json:"kind"`
+	State    string     `json:"state"`              // ok, degraded
+	Troubles []string   `json:"troubles,omitempty"` // why: unreachable, spool_failed, spool_full, queue_full
+	Since    *time.Time `json:"since,omitempty"`
+	Error    string     `json:"error,omitempty"`
+
+	Events      int     `json:"queued_events"`
+	Bytes       int64   `json:"queued_bytes"`
+	OldestS     float64 `json:"oldest_s"`              // age of the oldest event that waits; 0 when none does
+	HeldKeys    int     `json:"held_keys"`             // held back because their oldest event failed
+	DeadLetters uint64  `json:"dead_letters"`          // events given up as undeliverable, since the start
+	LastAckS    float64 `json:"last_ack_s"`            // from offer to acceptance, of the oldest event of the last batch
+	Spool       *Spool  `json:"spool,omitempty"`       // nil: events wait in memory alone
+	DeadLetter  string  `json:"dead_letter,omitempty"` // file of the events given up
+
+	Ledger detect.SinkLedger            `json:"ledger"`           // of all streams
+	Others map[string]detect.SinkLedger `json:"others,omitempty"` // of that, what is of no stream of the file: "-" is about none, others are of an earlier run
+}
+
+// Spool is how a sink's events on disk are doing.
+type Spool struct {
+	Path     string `json:"path"`
+	OK       bool   `json:"ok"`         // the disk keeps what comes
+	Disk     int64  `json:"disk_bytes"` // of its files
+	Unsynced int    `json:"unsynced"`   // events in memory alone
 }
 
 // Sinks is every sink's status, in the order of the file.
@@ -119,14 +170,32 @@ func (p *Pipeline) Sinks() []SinkStatus {
 	out := make([]SinkStatus, len(p.outlets))
 	for i, o := range p.outlets {
 		st := o.State()
-		out[i] = SinkStatus{Name: o.name, Kind: o.kind, State: "ok", Events: st.Events, Bytes: st.Bytes}
+		out[i] = SinkStatus{
+			Name: o.name, Kind: o.kind, State: "ok", Troubles: st.Troubles, Events: st.Events, Bytes: st.Bytes,
+			HeldKeys: st.Held, DeadLetters: st.DeadLetters, LastAckS: st.LastAck.Seconds(), DeadLetter: o.cfg.DeadLetter.Path,
+			Ledger: o.total(), Others: p.others(o),
+		}
 		if !st.Since.IsZero() {
 			out[i].Since = &st.Since
+		}
+		if !st.Oldest.IsZero() {
+			out[i].OldestS = max(0, time.Since(st.Oldest).Seconds())
 		}
 		if st.Degraded {
 			out[i].State, out[i].Error = "degraded", st.Err.Error()
 		}
-		out[i].Ledger = o.total(p.streams)
+		if path := o.cfg.Spool.Path; path != "" {
+			out[i].Spool = &Spool{Path: path, OK: !slices.Contains(st.Troubles, spoolFailed), Disk: st.Disk, Unsynced: st.Unsynced}
+		}
+	}
+	return out
+}
+
+// others is the account of what is of no stream of the pipeline.
+func (p *Pipeline) others(o *outlet) map[string]detect.SinkLedger {
+	out := o.Ledgers()
+	for _, s := range p.streams {
+		delete(out, s.name)
 	}
 	return out
 }
@@ -138,6 +207,7 @@ func add(to *detect.SinkLedger, l detect.SinkLedger) {
 	to.Spooled += l.Spooled
 	to.DeadLettered += l.DeadLettered
 	to.Expired += l.Expired
+	to.Recovered += l.Recovered
 	for reason, n := range l.Dropped {
 		to.Dropped[reason] += n
 	}

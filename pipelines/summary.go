@@ -45,12 +45,10 @@ func (p *Pipeline) Summary() Summary {
 		for k, v := range l.Skipped {
 			out.Skipped[k] += v
 		}
-		for _, d := range p.outlets {
-			out.Acknowledged += d.Ledger(s.name).Acknowledged
-		}
 	}
 	for _, d := range p.outlets {
-		out.Lost += d.lost(p.streams)
+		out.Lost += d.lost()
+		out.Acknowledged += d.total().Acknowledged
 	}
 	out.Events = p.counts.snapshot()
 	out.LatencyP50, out.LatencyP95 = p.latency.Quantile(0.5), p.latency.Quantile(0.95)
