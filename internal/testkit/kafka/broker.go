@@ -29,16 +29,19 @@ const startTimeout = 2 * time.Minute
 type Broker struct {
 	Addr     string // PLAINTEXT, host:port
 	SSLAddr  string // TLS, no authentication
-	SASLAddr string // TLS with SCRAM-SHA-256, SCRAM-SHA-512 or PLAIN
-	CAFile   string // PEM certificate that clients of SSLAddr and SASLAddr trust
+	SASLAddr string // TLS with SCRAM-SHA-256, SCRAM-SHA-512, PLAIN or OAUTHBEARER (see Token)
+	CAFile   string // PEM certificate that clients of all addresses with TLS trust
 	User     string
 	Password string
 
-	t       testing.TB
-	dir     string
-	jars    string
-	process *exec.Cmd
-	ended   chan struct{} // closed when process has ended
+	MutualAddr string // TLS that wants a client certificate (see ClientCertificate)
+
+	authority *authority
+	t         testing.TB
+	dir       string
+	jars      string
+	process   *exec.Cmd
+	ended     chan struct{} // closed when process has ended
 }
 
 // Start runs a broker until the test ends, on an empty folder and free ports, and
@@ -55,10 +58,11 @@ func Start(t testing.TB, properties ...string) *Broker {
 		User: "viewer", Password: "not-a-secret",
 		t: t, dir: t.TempDir(), jars: filepath.Join(jars, "*"),
 	}
-	ports := freePorts(t, 4)
+	ports := freePorts(t, 5)
 	b.Addr, b.SSLAddr, b.SASLAddr = loopback(ports[0]), loopback(ports[1]), loopback(ports[2])
+	b.MutualAddr = loopback(ports[4])
 	b.CAFile = filepath.Join(b.dir, "ca.pem")
-	writeCertificate(t, b.CAFile, filepath.Join(b.dir, "server.pem"))
+	b.authority = newAuthority(t, b.CAFile, filepath.Join(b.dir, "server.pem"))
 	conf := b.configuration(loopback(ports[3])) + strings.Join(properties, "\n") + "\n"
 	if err := os.WriteFile(b.configFile(), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
