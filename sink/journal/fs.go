@@ -21,8 +21,10 @@ type FS interface {
 	Names(path string) ([]string, error)
 	// Create makes a file, to read and to write; there must be none of that name.
 	Create(path string) (File, error)
-	// Open opens a file to read, and to sync what was written to it before.
+	// Open opens a file to read.
 	Open(path string) (File, error)
+	// Reopen opens a file that is there, to read and to write.
+	Reopen(path string) (File, error)
 	Remove(path string) error
 	// SyncDir returns when files made and removed in the folder stay so over a crash.
 	SyncDir(path string) error
@@ -74,6 +76,8 @@ func (Disk) Create(path string) (File, error) {
 }
 
 func (Disk) Open(path string) (File, error) { return file(os.Open(path)) }
+
+func (Disk) Reopen(path string) (File, error) { return file(os.OpenFile(path, os.O_RDWR, 0)) }
 
 func (Disk) Remove(path string) error { return os.Remove(path) }
 

@@ -17,7 +17,11 @@ func Inspect(cfg Config) (Report, error) {
 	if err := cfg.check(); err != nil {
 		return Report{}, err
 	}
-	l, err := loadAll(cfg, false)
+	ids, limits, err := list(cfg)
+	if err != nil {
+		return Report{}, fmt.Errorf("inspect journal %s: %w", cfg.Path, err)
+	}
+	l, err := loadAll(cfg, ids, limits, false)
 	if err != nil {
 		return Report{}, fmt.Errorf("inspect journal %s: %w", cfg.Path, err)
 	}

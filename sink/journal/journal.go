@@ -59,6 +59,7 @@ type Journal struct {
 	epoch    int    // counts Recover
 	handles  []*segment
 	failed   error
+	doubt    bool // the last segment is from before Open, and may not be on disk
 	closed   bool
 	damage   []Damage
 }
@@ -232,13 +233,14 @@ func (j *Journal) create() error {
 	if err != nil {
 		return j.fail("make a file", err)
 	}
-	if err := j.fs.SyncDir(j.cfg.Path); err != nil {
-		return j.fail("sync the folder", errors.Join(err, f.Close(), j.fs.Remove(path)))
-	}
 	s := &segment{id: id, seed: id.seed(), keys: keys, file: f}
-	j.segments, j.active = append(j.segments, s), true
-	j.at, j.buf = 0, appendHeader(j.buf[:0], s.seed, keys.proof)
+	j.segments, j.active = append(j.segments, s), false // one that stays unused is void: the next begins at the same index
 	j.keep(s)
+	if err := j.fs.SyncDir(j.cfg.Path); err != nil {
+		return j.fail("sync the folder", err)
+	}
+	j.active = true
+	j.at, j.buf = 0, appendHeader(j.buf[:0], s.seed, keys.proof)
 	return nil
 }
 

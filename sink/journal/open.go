@@ -61,35 +61,51 @@ func Open(cfg Config, log *slog.Logger) (*Journal, error) {
 
 // load takes over what is in the folder.
 func (j *Journal) load() error {
-	l, err := loadAll(j.cfg, true)
+	ids, limits, err := list(j.cfg)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	newest := ids[len(ids)-1]
+	doubt := j.renew(newest)
+	l, err := loadAll(j.cfg, ids, limits, true)
 	if err != nil {
 		return err
 	}
-	j.damage = l.damage
-	if len(l.segments) == 0 {
-		return nil
-	}
-	j.segments = l.segments
-	last := j.last()
-	j.next, j.seq = last.end(), last.id.seq
+	j.damage, j.segments = l.damage, l.segments
+	j.next, j.seq = j.last().end(), newest.seq
 	j.synced = j.next - 1
-	// What a killed process wrote may be in memory only, and looks as if it were on disk.
-	if err := j.syncFile(last); err != nil {
-		j.log.Warn("the newest file of a journal cannot be synced", "path", j.cfg.Path, "error", j.fail("sync", err))
-		return nil
-	}
-	if err := j.prune(); err != nil {
+	if doubt != nil {
+		j.doubt = true
+		j.log.Warn("the newest file of a journal may not be on disk", "path", j.cfg.Path, "error", j.fail("sync", doubt))
+	} else if err := j.prune(); err != nil {
 		j.log.Warn("old files of a journal stay", "path", j.cfg.Path, "error", err)
 	}
 	return nil
 }
 
-func (j *Journal) syncFile(s *segment) error {
-	f, err := j.fs.Open(filepath.Join(j.cfg.Path, s.id.name()))
+// renew writes a file's bytes over themselves and syncs them. What is read may be
+// in memory only: the process before was killed, or its sync failed, after which
+// Linux takes the pages for written and the next sync does nothing.
+func (j *Journal) renew(id fileID) error {
+	f, err := j.fs.Reopen(filepath.Join(j.cfg.Path, id.name()))
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close(), j.fs.SyncDir(j.cfg.Path))
+	buf := make([]byte, windowBytes)
+	for at := int64(0); err == nil; {
+		var n int
+		n, err = f.ReadAt(buf, at)
+		if n > 0 && (err == nil || err == io.EOF) {
+			if _, failed := f.WriteAt(buf[:n], at); failed != nil {
+				err = failed
+			}
+		}
+		at += int64(n)
+	}
+	if err == io.EOF {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close(), j.fs.SyncDir(j.cfg.Path))
 }
 
 // loaded is what is in a folder.
@@ -99,14 +115,13 @@ type loaded struct {
 	encrypted bool
 }
 
-// loadAll reads all files of a folder. Where it is not the owner who asks, files may
-// vanish and grow meanwhile, and a missing key is no error.
-func loadAll(cfg Config, owner bool) (loaded, error) {
+// list returns the files of a folder in order, and the index from which on the
+// entries of each are void.
+func list(cfg Config) (ids []fileID, limits []uint64, err error) {
 	names, err := cfg.FS.Names(cfg.Path)
 	if err != nil {
-		return loaded{}, err
+		return nil, nil, err
 	}
-	var ids []fileID
 	for _, name := range names {
 		if id, ok := parseName(name); ok {
 			ids = append(ids, id)
@@ -115,12 +130,18 @@ func loadAll(cfg Config, owner bool) (loaded, error) {
 	slices.SortFunc(ids, func(a, b fileID) int {
 		return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.first, b.first), cmp.Compare(a.salt, b.salt))
 	})
-	limits := make([]uint64, len(ids)) // entries from here on are void
+	limits = make([]uint64, len(ids))
 	limit := uint64(math.MaxUint64)
 	for i := len(ids) - 1; i >= 0; i-- {
 		limits[i] = limit
 		limit = min(limit, ids[i].first)
 	}
+	return ids, limits, nil
+}
+
+// loadAll reads all files of a folder. Where it is not the owner who asks, files may
+// vanish and grow meanwhile, and a missing key is no error.
+func loadAll(cfg Config, ids []fileID, limits []uint64, owner bool) (loaded, error) {
 	l := loaded{}
 	for i, id := range ids {
 		err := l.add(cfg, id, limits[i], owner)
@@ -198,12 +219,23 @@ func (l *loaded) take(s *segment, fd found, limit uint64, f File) error {
 	l.segments = append(l.segments, s)
 	l.damage = append(l.damage, fd.bad...)
 	l.encrypted = l.encrypted || fd.sealed
-	switch w := (&window{file: f, size: s.size}); {
-	case newest && fd.tail < s.size && !w.nothing(fd.tail):
-		l.damage = append(l.damage, Damage{File: s.id.name(), Offset: fd.tail, Entries: max(1, fd.next-s.end()), Why: "the last entry is not whole", Tail: true})
-	case !newest && s.end() < limit:
-		l.damage = append(l.damage, Damage{File: s.id.name(), Offset: fd.tail, Entries: limit - s.end(), Why: "the end is damaged, or files are gone"})
+	end := Damage{File: s.id.name(), Offset: fd.tail}
+	if newest {
+		w := &window{file: f, size: s.size}
+		if fd.tail >= s.size || w.nothing(fd.tail) {
+			return nil
+		}
+		end.Entries, end.Why, end.Tail = max(1, fd.next-s.end()), "the last entry is not whole", true
+	} else {
+		if s.end() >= limit {
+			return nil
+		}
+		end.Entries, end.Why = limit-s.end(), "the end is damaged, or files are gone"
 	}
+	if fd.err != nil {
+		end.Why = fd.err.Error()
+	}
+	l.damage = append(l.damage, end)
 	return nil
 }
 

@@ -24,6 +24,12 @@ func (j *Journal) Recover() error {
 	if j.failed == nil {
 		return nil
 	}
+	if j.doubt {
+		if err := j.renew(j.last().id); err != nil {
+			return j.fail("sync", err)
+		}
+		j.doubt = false
+	}
 	j.buf, j.next, j.active = j.buf[:0], j.synced+1, false
 	for _, s := range j.segments {
 		s.cut(j.next)
@@ -56,8 +62,9 @@ func (j *Journal) Release(before uint64) error {
 // next is begun: otherwise a crash could leave a hole that looks like damage.
 func (j *Journal) prune() error {
 	for i := 0; i < len(j.segments)-1; {
-		s := j.segments[i]
-		if len(s.offsets) > 0 && s.end() > j.released {
+		// Not what was found in it decides, but what may be: a file may have been
+		// unreadable at Open.
+		if behind := j.segments[i+1].id.first; behind > max(j.released, j.segments[i].id.first) {
 			i++
 			continue
 		}

@@ -54,6 +54,14 @@ func (w *window) load(off int64) {
 	}
 }
 
+// why is the disk's error, where there was one.
+func (w *window) why(otherwise string) string {
+	if w.err != nil {
+		return w.err.Error()
+	}
+	return otherwise
+}
+
 // sum is the checksum of the n bytes at off.
 func (w *window) sum(off int64, n int) (sum uint32) {
 	for n > 0 {
@@ -94,7 +102,7 @@ func walk(file File, size int64, id fileID, limit uint64) found {
 			break // given up later
 		}
 		if h.index > next {
-			f.bad = append(f.bad, Damage{File: name, Offset: good, Entries: h.index - next, Why: "frames damaged"})
+			f.bad = append(f.bad, Damage{File: name, Offset: good, Entries: h.index - next, Why: w.why("frames are damaged")})
 			f.offsets = append(f.offsets, make([]uint32, h.index-next)...)
 		}
 		f.offsets = append(f.offsets, uint32(off))
@@ -103,7 +111,7 @@ func walk(file File, size int64, id fileID, limit uint64) found {
 		next, good = h.index+1, off
 		f.sealed = f.sealed || h.sealed
 		if w.sum(frame+headSize, int(h.size)) != h.sum {
-			f.bad = append(f.bad, Damage{File: name, Offset: frame, Entries: 1, Why: "the entry does not fit its checksum"})
+			f.bad = append(f.bad, Damage{File: name, Offset: frame, Entries: 1, Why: w.why("the entry does not fit its checksum")})
 			continue
 		}
 		whole, wholeAt = len(f.offsets), off
