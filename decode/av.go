@@ -283,7 +283,7 @@ func (d *decoder) emitAll(frames []libav.Frame, emit func(*Frame) error) (err, e
 			err = convErr
 		}
 		if out == nil {
-			continue
+			continue // not lost: the caller counts what goes in and does not come out
 		}
 		if emitErr = emit(out); emitErr != nil {
 			for _, rest := range frames[i+1:] {

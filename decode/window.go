@@ -82,6 +82,9 @@ func (w *window) damage(id, group uint64) {
 	}
 }
 
+// clear forgets all of it.
+//
+// not lost: the caller counts what goes in and does not come out
 func (w *window) clear() { w.in, w.owed = nil, 0 }
 
 func (w *window) pending() int { return max(len(w.in)-w.owed, 0) }

@@ -106,7 +106,7 @@ func (w *witness) take(t testimony) {
 // follow makes t the best word so far: one more of the same line, or a new line.
 func (w *witness) follow(t testimony, keeps bool) {
 	if !keeps {
-		w.origins = w.origins[:0]
+		w.origins = w.origins[:0] // not lost: words about time, of which the line does not hold on
 	} else if len(w.origins) == w.keep {
 		w.origins = append(w.origins[:0], w.origins[1:]...)
 	}

@@ -27,15 +27,15 @@ func (s *ParameterSets) Add(unit []byte) {
 	}
 	for i, old := range s.units {
 		if bytes.Equal(old, unit) {
-			return
+			return // not lost: it is there
 		}
 		if s.kind(old[0]) == s.kind(unit[0]) && s.id(old) == s.id(unit) {
 			s.units[i] = bytes.Clone(unit)
-			return
+			return // not lost: it takes the old one's place
 		}
 	}
 	if len(s.units) == maxParameterSets {
-		s.units = s.units[1:]
+		s.units = s.units[1:] // not lost: parameter sets, of which no stream uses that many
 	}
 	s.units = append(s.units, bytes.Clone(unit))
 }

@@ -126,7 +126,7 @@ func (s *stream) forgetHeld() {
 	if len(s.held.packets) == 0 {
 		return
 	}
-	clear(s.held.packets)
+	clear(s.held.packets) // not lost: each was passed, which counts, or decoded
 	s.heldNow.Store(0)
 	s.held = undecided{packets: s.held.packets[:0], reasons: s.held.reasons[:0]}
 }

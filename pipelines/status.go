@@ -103,7 +103,7 @@ func (st *state) packets() uint64 {
 func (st *state) online(epoch string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.s.State, st.s.Reason, st.s.Epoch, st.told = "online", nil, epoch, nil
+	st.s.State, st.s.Reason, st.s.Epoch, st.told = "online", nil, epoch, nil // not lost: told has reasons
 }
 
 func (st *state) size(width, height int) {
@@ -127,7 +127,7 @@ func (st *state) offline(r detect.ReasonInfo) bool {
 		now = idle
 	}
 	if now != before && (now == idle || before != idle) { // it went away; or whoever watches next is told anew
-		st.told = nil
+		st.told = nil // not lost: reasons
 	}
 	st.s.State, st.s.Reason = now, &r
 	return st.news(r.Code)

@@ -63,7 +63,7 @@ func (g *structure) key(pts time.Duration) {
 		g.keys = append(g.keys[:0], g.keyAt)
 	}
 	if len(g.keys) == manyKeys {
-		g.keys = g.keys[:copy(g.keys, g.keys[1:])]
+		g.keys = g.keys[:copy(g.keys, g.keys[1:])] // not lost: times of keyframes, not keyframes
 	}
 	g.keys = append(g.keys, pts)
 	g.interval = max(0, pts-g.keys[0]) / time.Duration(len(g.keys)-1)
@@ -155,7 +155,7 @@ func (p *plan) take(slot int64) {
 func (p *plan) want(pts time.Duration, slot int64) {
 	p.take(slot)
 	if len(p.inside) == maxInside {
-		p.inside = p.inside[:copy(p.inside, p.inside[1:])]
+		p.inside = p.inside[:copy(p.inside, p.inside[1:])] // not lost: the plan for a picture, which comes unplanned then
 	}
 	i, _ := slices.BinarySearchFunc(p.inside, pts, func(k pick, pts time.Duration) int { return int(k.pts - pts) })
 	p.inside = slices.Insert(p.inside, i, pick{pts, slot})

@@ -116,7 +116,7 @@ func (d *Depacketizer) Push(packet *rtp.Packet, arrival time.Time, yield func(Un
 		d.torn = true
 		first := min(len(d.packets), 1)
 		clear(d.packets[first:])
-		d.packets = d.packets[:first]
+		d.packets = d.packets[:first] // not lost: the unit is torn, and the next one carries Break
 	}
 	d.packets, d.received = append(d.packets, packet), arrival
 	if packet.Marker {

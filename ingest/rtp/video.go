@@ -33,7 +33,7 @@ func (vp8Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
 	disposable := true
 	for i, p := range packets {
 		if len(p.Payload) == 0 {
-			continue // padding only
+			continue // not lost: padding only
 		}
 		var head codecs.VP8Packet
 		body, err := head.Unmarshal(p.Payload)
@@ -63,7 +63,7 @@ func (vp9Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) {
 	parts := make([][]byte, 0, len(packets))
 	for _, p := range packets {
 		if len(p.Payload) == 0 {
-			continue // padding only
+			continue // not lost: padding only
 		}
 		var head codecs.VP9Packet
 		body, err := head.Unmarshal(p.Payload)
@@ -103,7 +103,7 @@ func (u *av1Unpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error)
 		part.Marker = i == len(packets)-1
 		obus, err := decoder.Decode(&part)
 		if err == rtpav1.ErrMorePacketsNeeded {
-			continue
+			continue // not lost: the decoder keeps it for the next
 		}
 		if err != nil {
 			return Unit{}, err
@@ -135,7 +135,7 @@ func (mjpegUnpacker) unpack(packets []*rtp.Packet, headless bool) (Unit, error) 
 		part.Marker = i == len(packets)-1
 		data, err := decoder.Decode(&part)
 		if err == rtpmjpeg.ErrMorePacketsNeeded {
-			continue
+			continue // not lost: the decoder keeps it for the next
 		}
 		if err != nil {
 			return Unit{}, err

@@ -257,6 +257,6 @@ func (c *session) onRTCP(packet rtcp.Packet) {
 func (c *session) lose(cause error) {
 	select {
 	case c.over <- cause:
-	default:
+	default: // not lost: a cause came before
 	}
 }
