@@ -250,3 +250,24 @@ func TestUnknownClassIsNamed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// FuzzExact simplifies any network that can be read.
+func FuzzExact(f *testing.F) {
+	f.Add(nano().Write())
+	for seed := range uint64(4) {
+		f.Add(network(rand.New(rand.NewPCG(seed, 1))).Write())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := graph.Read(b)
+		if err != nil {
+			return
+		}
+		shapes(m.Graph, 64, 64)
+		if _, err := Exact(m, nil); err != nil {
+			return
+		}
+		if _, err := graph.Read(m.Write()); err != nil {
+			t.Errorf("what came out cannot be read: %v", err)
+		}
+	})
+}

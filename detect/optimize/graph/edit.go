@@ -21,6 +21,9 @@ func (g *Graph) check() error {
 				return fmt.Errorf("node %q (%s) uses %q, which nothing before it makes", n.Name, n.Op, in)
 			}
 		}
+		if len(n.Outputs) == 0 {
+			return fmt.Errorf("node %q (%s) makes nothing", n.Name, n.Op)
+		}
 		for _, out := range n.Outputs {
 			if out != "" && made[out] {
 				return fmt.Errorf("node %q (%s) makes %q, which is there already", n.Name, n.Op, out)

@@ -115,6 +115,7 @@ func TestRefused(t *testing.T) {
 		"uses \"nothing\"":     func(m *Model) []byte { m.Graph.Nodes[0].Inputs[0] = "nothing"; return m.Write() },
 		"nothing makes":        func(m *Model) []byte { m.Graph.Outputs[0].Name = "nothing"; return m.Write() },
 		"is there already":     func(m *Model) []byte { m.Graph.Nodes[1].Outputs[0] = "y"; return m.Write() },
+		"makes nothing":        func(m *Model) []byte { m.Graph.Nodes[1].Outputs = nil; return m.Write() },
 		"weights lie in other": func(m *Model) []byte { m.Graph.Tensors["w"].rest = message(nil, 13, nil); return m.Write() },
 		"bytes of data":        func(m *Model) []byte { m.Graph.Tensors["w"].Dims[0] = 9; return m.Write() },
 		"are not possible":     func(m *Model) []byte { m.Graph.Tensors["w"].Dims[0] = math.MaxInt64; return m.Write() },
