@@ -79,10 +79,22 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) sinks(w http.ResponseWriter, _ *http.Request) { answer(w, s.pipeline.Sinks()) }
 
+// ledger is the account of every stream; of those that are not in the file (any
+// more), and of "-", which is about none, there are only the sinks'.
 func (s *Server) ledger(w http.ResponseWriter, _ *http.Request) {
 	out := map[string]detect.Ledger{}
 	for _, st := range s.pipeline.Streams() {
 		out[st.Name] = st.Ledger
+	}
+	for _, s := range s.pipeline.Sinks() {
+		for stream, l := range s.Others {
+			entry, ok := out[stream]
+			if !ok {
+				entry = detect.Ledger{Undecoded: map[string]uint64{}, Skipped: map[string]uint64{}, Sinks: map[string]detect.SinkLedger{}}
+			}
+			entry.Sinks[s.Name] = l
+			out[stream] = entry
+		}
 	}
 	answer(w, out)
 }

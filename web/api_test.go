@@ -49,7 +49,10 @@ func withStreams(p *fake) *fake {
 		{Name: "lobby", Kind: "whip", State: "starting", Keep: 1},
 		{Name: "guarded", Kind: "whip", State: "offline", Reason: &detect.ReasonInfo{Code: "timeout"}, Keep: 1},
 	}
-	p.sinks = []pipelines.SinkStatus{{Name: "jsonl", Kind: "jsonl", State: "degraded", Error: "disk full", Events: 4, Bytes: 400}}
+	p.sinks = []pipelines.SinkStatus{{Name: "jsonl", Kind: "jsonl", State: "degraded", Troubles: []string{"spool_full", "unreachable"},
+		Error: "disk full", Events: 4, Bytes: 400, OldestS: 12.5, HeldKeys: 2, DeadLetters: 1, LastAckS: 0.25,
+		Spool:  &pipelines.Spool{Path: "spool/jsonl", Disk: 8192, Unsynced: 3},
+		Others: map[string]detect.SinkLedger{"gone": {Made: 9, Recovered: 9, Acknowledged: 7, Dropped: map[string]uint64{"corrupt": 2}}}}}
 	return p
 }
 
@@ -95,12 +98,15 @@ func TestOneStreamSinksAndLedger(t *testing.T) {
 		t.Errorf("picture of an unknown stream: %d", code)
 	}
 	_, v := getJSON(t, p, "/api/v1/sinks")
-	if s := v.([]any)[0].(map[string]any); s["state"] != "degraded" || s["error"] != "disk full" || s["queued_events"] != 4.0 {
+	if s := v.([]any)[0].(map[string]any); s["state"] != "degraded" || s["error"] != "disk full" || s["queued_events"] != 4.0 || s["oldest_s"] != 12.5 || s["held_keys"] != 2.0 || s["spool"].(map[string]any)["unsynced"] != 3.0 {
 		t.Errorf("sink: %v", s)
 	}
 	_, v = getJSON(t, p, "/api/v1/ledger")
 	if l := v.(map[string]any)["gate"].(map[string]any); l["received"] != 100.0 || l["in_decoder"] != 3.0 {
 		t.Errorf("ledger: %v", l)
+	}
+	if l := v.(map[string]any)["gone"].(map[string]any)["sinks"].(map[string]any)["jsonl"].(map[string]any); l["recovered"] != 9.0 || l["made"] != 9.0 {
+		t.Errorf("ledger of a stream that an earlier run had: %v", l)
 	}
 	_, v = getJSON(t, p, "/api/v1/pipeline")
 	if diff := cmp.Diff(map[string]any{"name": "crossing", "site": "hq"}, v); diff != "" {

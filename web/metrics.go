@@ -14,7 +14,7 @@ import (
 // metrics serves what Prometheus scrapes: read from the pipeline when asked.
 func (s *Server) metrics() http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(s.pipeline))
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(s.pipeline), newSnapshotCollector(s.pipeline))
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 
@@ -31,8 +31,7 @@ type collector struct {
 	connects, abandoned, input, packetsLost, packetFaults  *prometheus.Desc
 	clock, clockOffset, clockUncertainty, clockDrift       *prometheus.Desc
 	events, latency                                        *prometheus.Desc
-	made, filtered, acknowledged, spooled, dropped         *prometheus.Desc
-	deadLettered, expired, sinkOK, sinkBytes               *prometheus.Desc
+	sinks                                                  sinkMetrics
 }
 
 func newCollector(p Pipeline) *collector {
@@ -70,18 +69,10 @@ func newCollector(p Pipeline) *collector {
 		clockUncertainty: desc("clock_uncertainty_seconds", "Half width of the interval that capture times lie in.", "stream"),
 		clockDrift:       desc("clock_drift_ratio", "By how much the sender's media clock is faster than this machine's.", "stream"),
 
-		model:        desc("model_info", "1 for the network, engine and precision that really run.", "stream", "model", "digest", "engine", "precision"),
-		events:       desc("events_total", "Events made.", "type"),
-		latency:      desc("event_latency_seconds", "Capture to acknowledgment of live streams' events."),
-		made:         desc("sink_made_total", "Events offered to the sink.", "stream", "sink"),
-		filtered:     desc("sink_filtered_total", "Events of types the sink does not take.", "stream", "sink"),
-		acknowledged: desc("sink_acknowledged_total", "Events the destination has accepted.", "stream", "sink"),
-		spooled:      desc("sink_waiting", "Events waiting for the destination.", "stream", "sink"),
-		dropped:      desc("sink_dropped_total", "Events given up.", "stream", "sink", "reason"),
-		deadLettered: desc("sink_dead_lettered_total", "Events the destination will never take.", "stream", "sink"),
-		expired:      desc("sink_expired_total", "Events that grew too old.", "stream", "sink"),
-		sinkOK:       desc("sink_up", "1 while the destination accepts events.", "sink"),
-		sinkBytes:    desc("sink_waiting_bytes", "Memory of events waiting for the destination.", "sink"),
+		model:   desc("model_info", "1 for the network, engine and precision that really run.", "stream", "model", "digest", "engine", "precision"),
+		events:  desc("events_total", "Events made.", "type"),
+		latency: desc("event_latency_seconds", "Capture to acknowledgment of live streams' events."),
+		sinks:   newSinkMetrics(desc),
 	}
 }
 
@@ -107,8 +98,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		c.ledger(send, s.Name, s.Ledger)
 	}
 	for _, s := range c.pipeline.Sinks() {
-		send.gauge(c.sinkOK, flag(s.State == "ok"), s.Name)
-		send.gauge(c.sinkBytes, float64(s.Bytes), s.Name)
+		c.sinks.collect(send, s)
 	}
 	for t, n := range c.pipeline.EventCounts() {
 		send.counter(c.events, n, string(t))
@@ -169,15 +159,7 @@ func (c *collector) ledger(send sender, stream string, l detect.Ledger) {
 		send.counter(c.skipped, n, stream, reason)
 	}
 	for sink, sl := range l.Sinks {
-		send.counter(c.made, sl.Made, stream, sink)
-		send.counter(c.filtered, sl.Filtered, stream, sink)
-		send.counter(c.acknowledged, sl.Acknowledged, stream, sink)
-		send.counter(c.deadLettered, sl.DeadLettered, stream, sink)
-		send.counter(c.expired, sl.Expired, stream, sink)
-		send.gauge(c.spooled, float64(sl.Spooled), stream, sink)
-		for reason, n := range sl.Dropped {
-			send.counter(c.dropped, n, stream, sink, reason)
-		}
+		c.sinks.ledger(send, stream, sink, sl)
 	}
 }
 

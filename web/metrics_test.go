@@ -95,6 +95,16 @@ func TestMetricsSayWhatTheLedgerSays(t *testing.T) {
 		"sightline_sink_dropped_total,reason=full,sink=jsonl,stream=gate": 3,
 		"sightline_sink_up,sink=jsonl":                                    0,
 		"sightline_sink_waiting_bytes,sink=jsonl":                         400,
+		"sightline_sink_waiting_events,sink=jsonl":                        4,
+		"sightline_sink_oldest_seconds,sink=jsonl":                        12.5,
+		"sightline_sink_held_keys,sink=jsonl":                             2,
+		"sightline_sink_last_ack_seconds,sink=jsonl":                      0.25,
+		"sightline_sink_degraded,reason=spool_full,sink=jsonl":            1,
+		"sightline_sink_degraded,reason=unreachable,sink=jsonl":           1,
+		"sightline_sink_spool_disk_bytes,sink=jsonl":                      8192,
+		"sightline_sink_spool_unsynced_events,sink=jsonl":                 3,
+		"sightline_sink_spool_up,sink=jsonl":                              0,
+		"sightline_sink_recovered_total,sink=jsonl,stream=gone":           9,
 		"sightline_events_total,type=line.crossed":                        6,
 		"sightline_event_latency_seconds_count":                           2,
 		"sightline_event_latency_seconds_sum":                             0.6,
@@ -104,6 +114,7 @@ func TestMetricsSayWhatTheLedgerSays(t *testing.T) {
 		}
 	}
 	conserved(t, got, "gate", "jsonl")
+	conserved(t, got, "gone", "jsonl")
 }
 
 // conserved holds the sums of the contract against scraped metrics.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,11 +97,36 @@ func printStatus(ctx context.Context, sh *shell, q query, args []string, asJSON 
 		printStream(sh.out, s)
 	}
 	for _, s := range all.Sinks {
-		fmt.Fprintf(sh.out, "sink %s (%s): %s %s\n", s.Name, s.Kind, s.State, s.Error)
-		fmt.Fprintf(sh.out, "  made %d, filtered %d, acknowledged %d, waiting %d, dead-lettered %d, expired %d, dropped: %s\n",
-			s.Ledger.Made, s.Ledger.Filtered, s.Ledger.Acknowledged, s.Ledger.Spooled, s.Ledger.DeadLettered, s.Ledger.Expired, counts(s.Ledger.Dropped))
+		printSink(sh.out, s)
 	}
 	return nil
+}
+
+func printSink(w io.Writer, s pipelines.SinkStatus) {
+	fmt.Fprintf(w, "sink %s (%s): %s", s.Name, s.Kind, s.State)
+	if len(s.Troubles) > 0 {
+		fmt.Fprintf(w, ", %s: %s", strings.Join(s.Troubles, ", "), s.Error)
+	}
+	fmt.Fprintln(w)
+	l := s.Ledger
+	fmt.Fprintf(w, "  made %d, filtered %d, acknowledged %d, waiting %d, dead-lettered %d, expired %d, dropped: %s\n",
+		l.Made, l.Filtered, l.Acknowledged, l.Spooled, l.DeadLettered, l.Expired, counts(l.Dropped))
+	if l.Recovered > 0 {
+		fmt.Fprintf(w, "  of those made, an earlier run left %d in the spool\n", l.Recovered)
+	}
+	if s.Events > 0 {
+		fmt.Fprintf(w, "  %d events wait (%d bytes), the oldest for %.0f s; %d keys are held back\n", s.Events, s.Bytes, s.OldestS, s.HeldKeys)
+	}
+	if sp := s.Spool; sp != nil {
+		state := "ok"
+		if !sp.OK {
+			state = "FAILING"
+		}
+		fmt.Fprintf(w, "  spool %s: %s, %d bytes on disk, %d events not on disk yet\n", sp.Path, state, sp.Disk, sp.Unsynced)
+	}
+	if s.DeadLetters > 0 {
+		fmt.Fprintf(w, "  %d dead letters in %s\n", s.DeadLetters, cmp.Or(s.DeadLetter, "no file: add dead_letter to keep them"))
+	}
 }
 
 func printStream(w io.Writer, s pipelines.StreamStatus) {
