@@ -51,12 +51,12 @@ type Config struct {
 // It opens nothing.
 func (c Config) Validate() error {
 	switch c.Kind {
-	case "", CloudEvents:
+	case "", CloudEvents, DeepStream, DLStreamer, Frigate:
 		return nil
 	case Avro, Protobuf:
 		return c.Registry.validate()
 	}
-	return fmt.Errorf("format: %q is none of cloudevents, avro, protobuf", c.Kind)
+	return fmt.Errorf("format: %q is none of cloudevents, avro, protobuf, deepstream, dlstreamer, frigate", c.Kind)
 }
 
 // New makes the format of a valid c. It opens no connection.
@@ -69,6 +69,12 @@ func New(c Config) (Format, error) {
 		return newAvro(c.Registry)
 	case Protobuf:
 		return newProtobuf(c.Registry)
+	case DeepStream:
+		return newDeepStream(), nil
+	case DLStreamer:
+		return newDLStreamer(), nil
+	case Frigate:
+		return newFrigate(), nil
 	}
 	return cloudEvents{}, nil
 }
