@@ -77,20 +77,21 @@ func (q *Queue) appendIn(ctx context.Context, r *route, ev *detect.Event, to sin
 		q.giveUp(q.intern(ev.Stream), QueueFull)
 		return nil, nil
 	}
-	q.put(h, size, level)
+	h.level = level
+	q.put(h, size)
 	return h, nil
 }
 
 // put queues a record. Locked.
-func (q *Queue) put(h *held, size int64, level int) {
+func (q *Queue) put(h *held, size int64) {
 	r := h.route
 	q.order++
-	in := &r.lanes[level]
+	in := &r.lanes[h.level]
 	h.owner = in.push(entry{
 		index: unsafeIndex | q.order, sequence: h.record.Sequence, held: h,
 		offered: seconds(h.offered), size: uint32(size), stream: q.intern(h.record.Event.Stream),
 	})
-	q.oldest[level].place(in)
+	q.oldest[h.level].place(in)
 	if r.count++; r.count == 1 {
 		q.keys++
 		q.occupy(r)

@@ -6,6 +6,7 @@ import (
 
 	"sightline/detect"
 	"sightline/sink"
+	"sightline/sink/journal"
 )
 
 // Policy is what gives way when a queue is full.
@@ -35,6 +36,7 @@ type Config struct {
 	Key      []byte        // encrypts what is on disk, see journal.Config
 	Memory   int64         // most bytes of records that are in memory too, or, while the disk fails, alone; 0: 64 MiB
 
+	FS  journal.FS       // nil: the machine's
 	Now func() time.Time // nil: time.Now
 	// Gone is told of records given up, with one of the reasons above; stream is ""
 	// where that cannot be known. It is called with the queue's lock held: it only
@@ -79,8 +81,14 @@ func (c Config) validate() error {
 	if c.Max < 0 || c.Memory < 0 || c.MaxAge < 0 || c.Sync < 0 {
 		return fmt.Errorf("open queue: sizes and durations cannot be negative")
 	}
+	if c.Path != "" && c.Max < minDisk {
+		return fmt.Errorf("open queue: %d bytes on disk are too few: at least %d", c.Max, minDisk)
+	}
 	return nil
 }
+
+// minDisk is the smallest Config.Max on disk.
+const minDisk = 256 << 10
 
 // footprint estimates the memory an event holds, from above rather than below.
 func footprint(ev *detect.Event, to sink.Route) int64 {

@@ -34,11 +34,13 @@ type held struct {
 	offered time.Time
 	cost    int64
 	route   *route
+	level   int
 	owner   *entry // where it waits; nil while it is in flight or settled
 	item    *Item  // while it is in flight
 	settled bool   // nothing waits for it any more
 
-	prev, next *held // among those on disk too, the oldest first
+	linked     bool // among those that are on disk too, the oldest first
+	prev, next *held
 }
 
 // lane is a first-in-first-out queue of one route's entries of one level, by
@@ -78,7 +80,11 @@ func (l *lane) push(e entry) *entry {
 
 // pushFront adds e at the head and says where it is.
 func (l *lane) pushFront(e entry) *entry {
-	if len(l.chunks) == 0 || l.chunks[0].from == 0 {
+	switch {
+	case len(l.chunks) > 0 && len(l.chunks[0].entries) == 0: // the one kept for the next
+		c := l.chunks[0]
+		c.from, c.entries = cap(c.entries), c.entries[:cap(c.entries)]
+	case len(l.chunks) == 0 || l.chunks[0].from == 0:
 		size := minChunk
 		if len(l.chunks) > 0 {
 			size = cap(l.chunks[0].entries)
@@ -160,6 +166,15 @@ func (l *lane) find(sequence uint64) *entry {
 		return nil
 	}
 	return &live[j]
+}
+
+// tail is the last entry's sequence, gone or not; 0 when there is none.
+func (l *lane) tail() uint64 {
+	if l.count == 0 {
+		return 0
+	}
+	c := l.chunks[len(l.chunks)-1]
+	return c.entries[len(c.entries)-1].sequence
 }
 
 // each visits the entries in order.

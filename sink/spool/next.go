@@ -31,24 +31,13 @@ func (q *Queue) Next(ctx context.Context, max int) ([]*Item, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		now := q.cfg.Now()
-		q.mu.Lock()
-		items := q.take(now, max)
-		pause, paused := q.pause(now)
-		end := q.ended || q.closed && q.events == 0
-		q.mu.Unlock()
-		if len(items) > 0 && q.disk != nil {
-			items = q.load(items)
-		}
-		if len(items) > 0 {
-			return items, nil
-		}
-		if end {
-			return nil, io.EOF
+		items, pause, err := q.try(max)
+		if len(items) > 0 || err != nil {
+			return items, err
 		}
 		var timer *time.Timer
 		var elapsed <-chan time.Time
-		if paused {
+		if pause > 0 {
 			timer = time.NewTimer(pause)
 			elapsed = timer.C
 		}
@@ -63,12 +52,26 @@ func (q *Queue) Next(ctx context.Context, max int) ([]*Item, error) {
 	}
 }
 
-// pause is how long the first of the routes held back has to wait. Locked.
-func (q *Queue) pause(now time.Time) (time.Duration, bool) {
-	if len(q.later) == 0 {
-		return 0, false
+// try is Next without waiting. pause says when to look again at the latest; 0: not
+// before something happens.
+func (q *Queue) try(max int) (items []*Item, pause time.Duration, err error) {
+	now := q.cfg.Now()
+	q.mu.Lock()
+	items = q.take(now, max)
+	if len(q.later) > 0 {
+		pause = q.later[0].until.Sub(now)
 	}
-	return q.later[0].until.Sub(now), true
+	if q.ended || q.closed && q.events == 0 {
+		err = io.EOF
+	}
+	q.mu.Unlock()
+	if len(items) == 0 || q.disk == nil {
+		return items, pause, err
+	}
+	if items = q.load(items); len(items) == 0 {
+		pause = time.Nanosecond // all were unreadable: look again
+	}
+	return items, pause, nil
 }
 
 // take moves records into flight. Locked.
@@ -127,6 +130,9 @@ func (q *Queue) takeFrom(r *route, now time.Time, items []*Item, n int) []*Item 
 			it.Record, it.Offered = h.record, h.offered
 			h.owner, h.item = nil, it
 			q.unlink(h)
+		}
+		if q.disk != nil && !it.entry.safe() {
+			r.firm = max(r.firm, it.entry.sequence)
 		}
 		r.flight = append(r.flight, it)
 		items = append(items, it)

@@ -5,10 +5,12 @@
 package spool
 
 import (
+	"cmp"
 	"container/list"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -72,20 +74,24 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 		interns: map[string]uint32{}, recovered: map[string]uint64{},
 	}
 	if cfg.Path != "" {
-		return nil, fmt.Errorf("open queue: %s: only in memory yet", cfg.Path)
+		if err := q.openDisk(); err != nil {
+			return nil, fmt.Errorf("open queue: %w", err)
+		}
 	}
 	return q, nil
 }
 
 // Stats is how a queue is doing.
 type Stats struct {
-	Events    int       // waiting, those in flight included
-	Bytes     int64     // of those
-	Disk      int64     // bytes of files
-	Unsynced  int       // of Events, those not on disk; 0 without a Path
-	Oldest    time.Time // when the first of Events was appended, to the second; zero when there is none
-	Keys      int       // routes with waiting records
-	Err       error     // why the disk does not keep records; nil when it does
+	Events   int       // waiting, those in flight included
+	Bytes    int64     // of those
+	Disk     int64     // bytes of files
+	Unsynced int       // of Events, those not on disk; 0 without a Path
+	Oldest   time.Time // when the first of Events was appended, to the second; zero when there is none
+	Keys     int       // routes with waiting records
+	Err      error     // why the disk does not keep records, or give them back; nil when it does
+	// Recovered is what Open found waiting, by stream. What it found damaged is
+	// there too, as of stream "", and was told to Gone.
 	Recovered map[string]uint64
 }
 
@@ -93,7 +99,10 @@ type Stats struct {
 func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	st := Stats{Events: q.events, Bytes: q.bytes, Keys: q.keys, Err: q.err, Recovered: q.recovered}
+	st := Stats{Events: q.events, Bytes: q.bytes, Keys: q.keys, Recovered: maps.Clone(q.recovered)}
+	if d := q.disk; d != nil {
+		st.Disk, st.Unsynced, st.Err = d.journal.Stats().Bytes, d.count, cmp.Or(q.err, d.unread)
+	}
 	first := uint32(1<<32 - 1)
 	for level := range q.oldest {
 		if len(q.oldest[level]) > 0 {
@@ -122,13 +131,22 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// Release gives up what the queue has: Append and Next fail from now on. It says
-// how many records of each stream are lost with it, which are those not on disk.
-// It is called last, when no other call runs.
+// Release puts on disk what it can and gives the files back: Append and Next fail
+// from now on. It says how many records of each stream are lost with the queue,
+// those that are not on disk. It is called once, last, when no other call runs.
 func (q *Queue) Release() (lost map[string]uint64, err error) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.closed, q.ended = true, true
+	q.mu.Unlock()
+	if d := q.disk; d != nil {
+		d.retry = time.Time{}
+		err = q.Sync()
+		if closing := d.journal.Close(); err == nil {
+			err = closing
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	lost = map[string]uint64{}
 	count := func(e *entry) {
 		if !e.safe() {
@@ -147,7 +165,7 @@ func (q *Queue) Release() (lost map[string]uint64, err error) {
 	}
 	q.wakeNext()
 	q.madeRoom()
-	return lost, nil
+	return lost, err
 }
 
 func (q *Queue) wakeNext() { signal(q.wake) }

@@ -26,7 +26,7 @@ type route struct {
 	later  int       // position in the heap of those held back; -1: not there
 	listed bool      // in Queue.ready
 
-	touched bool // by the Settle that runs
+	touched bool // in the list of those that the call at work has changed
 
 	pins int           // users that have it without the queue's lock
 	idle *list.Element // while nothing waits
@@ -42,6 +42,7 @@ type route struct {
 	noted   uint64   // index of an entry in the journal that tells of firm
 	dirty   bool     // in Queue.dirty: the journal has to be told of what is settled
 	settled []uint64 // since the journal was told, those on disk
+	unread  int      // how often in a row its head could not be read
 }
 
 // route finds the route of an event or makes it. Locked.
@@ -82,6 +83,10 @@ func (q *Queue) forget() {
 		}
 		q.idle.Remove(r.idle)
 		delete(q.routes, r.name)
+		if r.firm > 0 {
+			q.disk.forgotten = append(q.disk.forgotten, r.name)
+			signal(q.dirty)
+		}
 	}
 }
 

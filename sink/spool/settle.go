@@ -30,10 +30,7 @@ func (q *Queue) Settle(items []*Item, fates []Fate, hold time.Duration) {
 		}
 		it.done = true
 		r := it.route
-		if !r.touched {
-			r.touched = true
-			touched = append(touched, r)
-		}
+		touched = touch(touched, r)
 		if fates[i] == Again {
 			it.entry.tries = uint16(min(int(it.entry.tries)+1, 1<<16-1))
 			q.putBack(it)
@@ -46,6 +43,15 @@ func (q *Queue) Settle(items []*Item, fates []Fate, hold time.Duration) {
 		r.touched = false
 		q.landed(r, now)
 	}
+}
+
+// touch adds r to routes once.
+func touch(routes []*route, r *route) []*route {
+	if !r.touched {
+		r.touched = true
+		routes = append(routes, r)
+	}
+	return routes
 }
 
 // landed takes what is settled out of a route's flight. Locked.
@@ -70,6 +76,9 @@ func (q *Queue) putBack(it *Item) {
 	if h := at.held; h != nil {
 		h.owner, h.item = at, nil
 		q.link(h)
+		if q.disk != nil {
+			q.disk.passed[it.level] = 0
+		}
 	}
 	for _, e := range slices.Backward(before) {
 		if at := in.pushFront(e); at.held != nil {
