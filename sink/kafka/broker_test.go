@@ -18,12 +18,19 @@ import (
 
 // What only Apache's own broker can tell. One broker serves all subtests.
 func TestApacheKafka(t *testing.T) {
-	b := kafkatest.Start(t)
+	// Who comes without a login may do everything; topics without a rule are anybody's.
+	b := kafkatest.Start(t, "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"super.users=User:ANONYMOUS", "allow.everyone.if.no.acl.found=true")
 	t.Run("Contract", func(t *testing.T) { apacheContract(t, b) })
 	t.Run("ModesAndCompressions", func(t *testing.T) {
 		roundTrips(t, b.Addr, func(t *testing.T, topic string) { makeTopic(t, b, topic, 1) })
 	})
 	t.Run("SASL", func(t *testing.T) { apacheSASL(t, b) })
+	t.Run("MutualTLS", func(t *testing.T) { apacheMutualTLS(t, b) })
+	t.Run("Token", func(t *testing.T) { apacheToken(t, b) })
+	t.Run("Permissions", func(t *testing.T) { apachePermissions(t, b) })
+	t.Run("Quota", func(t *testing.T) { apacheQuota(t, b) })
+	t.Run("Topics", func(t *testing.T) { apacheTopics(t, b) })
 	t.Run("Refusals", func(t *testing.T) { apacheRefusals(t, b) })
 	t.Run("FrozenBroker", func(t *testing.T) { apacheFrozen(t, b) })
 	t.Run("Kill9", func(t *testing.T) { apacheKill9(t, b) })

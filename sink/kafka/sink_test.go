@@ -155,12 +155,13 @@ func roundTrips(t *testing.T, addr string, makeTopic func(t *testing.T, topic st
 		for mode, want := range map[string]struct{ content, value string }{
 			Structured: {sink.StructuredType, string(whole)}, Binary: {sink.DataType, string(data)},
 		} {
+			cfg := config(addr)
+			cfg.Topic = "round-" + compression + "-" + mode
+			cfg.Compression, cfg.Mode, cfg.Timestamp = compression, mode, EventTime
+			makeTopic(t, cfg.Topic)
 			t.Run(compression+" "+mode, func(t *testing.T) {
-				cfg := config(addr)
-				cfg.Topic = "round-" + compression + "-" + mode
-				cfg.Compression, cfg.Mode, cfg.Timestamp = compression, mode, EventTime
-				makeTopic(t, cfg.Topic)
-				if err := newSink(t, cfg).Publish(t.Context(), []sink.Record{r}); err != nil {
+				t.Parallel()
+				if _, err := deliver(t.Context(), newSink(t, cfg), []sink.Record{r}); err != nil {
 					t.Fatal(err)
 				}
 				got := read(t, cfg, 1)

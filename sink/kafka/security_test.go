@@ -1,0 +1,184 @@
+package kafka
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	kafkatest "sightline/internal/testkit/kafka"
+	"sightline/sink/sinktest"
+)
+
+// apacheMutualTLS logs in with a certificate, which is replaced by another one while
+// the sink runs, and by rubbish in between.
+func apacheMutualTLS(t *testing.T, b *kafkatest.Broker) {
+	makeTopic(t, b, "mutual", 1)
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key")
+	b.ClientCertificate("camera", cert, key)
+	cfg := config(b.MutualAddr)
+	cfg.Topic, cfg.TLS = "mutual", &TLS{CA: b.CAFile, Cert: cert, Key: key}
+	var log bytes.Buffer
+	s := newLoggedSink(t, cfg, &log)
+	publish := func(n uint64) {
+		t.Helper()
+		s.renew()
+		if _, err := deliver(t.Context(), s, sinktest.Records([]string{"a"}, n, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(1)
+	old := s.dialer.last.Certificates[0].Certificate[0]
+	if err := os.WriteFile(cert, []byte("half a cert"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	publish(2)
+	if !strings.Contains(log.String(), "those read before are kept") {
+		t.Errorf("nothing said of the broken file: %s", log.String())
+	}
+	b.ClientCertificate("camera-2", cert, key)
+	publish(3)
+	if bytes.Equal(old, s.dialer.last.Certificates[0].Certificate[0]) {
+		t.Error("the new certificate was not taken")
+	}
+	if got := read(t, cfg, 3); len(got) != 3 {
+		t.Errorf("%d arrived", len(got))
+	}
+	cfg.TLS = &TLS{CA: b.CAFile}
+	err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 4, 1))
+	if err == nil || !strings.Contains(err.Error(), "tls.cert") {
+		t.Errorf("without a certificate: %v", err)
+	}
+}
+
+func newLoggedSink(t *testing.T, cfg Config, to *bytes.Buffer) *Sink {
+	t.Helper()
+	s, err := New(cfg, slog.New(slog.NewTextHandler(to, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(t.Context()) })
+	return s
+}
+
+// apacheToken logs in with a token from a file that is replaced before it expires.
+func apacheToken(t *testing.T, b *kafkatest.Broker) {
+	makeTopic(t, b, "token", 1)
+	current := kafkatest.Token("camera", time.Now().Add(renewBefore/2))
+	cfg := config(b.SASLAddr)
+	cfg.Topic, cfg.TLS = "token", &TLS{CA: b.CAFile}
+	cfg.SASL = &SASL{Mechanism: OAuthBearer, Token: func() string { return current + "\n" }}
+	s := newSink(t, cfg)
+	publish := func(n uint64) (same bool) {
+		t.Helper()
+		before := s.transport
+		if err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, n, 1)); err != nil {
+			t.Fatal(err)
+		}
+		return before == s.transport
+	}
+	if _, err := deliver(t.Context(), s, sinktest.Records([]string{"a"}, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if !publish(2) {
+		t.Error("connected anew though there is no new token")
+	}
+	current = kafkatest.Token("camera", time.Now().Add(time.Hour))
+	if publish(3) {
+		t.Error("went on with the token that is about to expire")
+	}
+	if !publish(4) {
+		t.Error("connected anew though the token is fresh")
+	}
+	if got := read(t, cfg, 4); len(got) != 4 {
+		t.Errorf("%d arrived", len(got))
+	}
+	for token, want := range map[string]string{
+		kafkatest.Token("camera", time.Now().Add(-time.Hour)): "broker refused the token",
+		"no token": "sasl.token: what is given there is not a token",
+	} {
+		current = token
+		err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 5, 1))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), token) {
+			t.Errorf("got %v, want %s and no token", err, want)
+		}
+	}
+}
+
+// apachePermissions meets a topic that others may use.
+func apachePermissions(t *testing.T, b *kafkatest.Broker) {
+	makeTopic(t, b, "guarded", 1)
+	client := &kafkago.Client{Addr: kafkago.TCP(b.Addr), Timeout: 10 * time.Second}
+	allow := func(resource kafkago.ResourceType, name, who string, op kafkago.ACLOperationType) {
+		t.Helper()
+		res, err := client.CreateACLs(t.Context(), &kafkago.CreateACLsRequest{ACLs: []kafkago.ACLEntry{{
+			ResourceType: resource, ResourceName: name, ResourcePatternType: kafkago.PatternTypeLiteral,
+			Principal: "User:" + who, Host: "*", Operation: op, PermissionType: kafkago.ACLPermissionTypeAllow,
+		}}})
+		if err == nil {
+			err = res.Errors[0]
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow(kafkago.ResourceTypeTopic, "guarded", "somebody", kafkago.ACLOperationTypeWrite)
+	cfg := config(b.SASLAddr)
+	cfg.Topic, cfg.TLS = "guarded", &TLS{CA: b.CAFile}
+	cfg.SASL = &SASL{Mechanism: "PLAIN", Username: b.User, Password: always(b.Password)}
+	checkDenied(t, cfg, "topic guarded: the client may not write to the topic; it needs the operations Write and Describe")
+	allow(kafkago.ResourceTypeTopic, "guarded", b.User, kafkago.ACLOperationTypeDescribe)
+	checkDenied(t, cfg, "topic guarded: the client may not write to the topic")
+	allow(kafkago.ResourceTypeTopic, "guarded", b.User, kafkago.ACLOperationTypeWrite)
+	if _, err := deliver(t.Context(), newSink(t, cfg), sinktest.Records([]string{"a"}, 1, 1)); err != nil {
+		t.Error(err)
+	}
+	allow(kafkago.ResourceTypeTopic, "unmade", "somebody", kafkago.ACLOperationTypeCreate)
+	allow(kafkago.ResourceTypeTopic, "unmade", b.User, kafkago.ACLOperationTypeDescribe)
+	allow(kafkago.ResourceTypeCluster, "kafka-cluster", "somebody", kafkago.ACLOperationTypeCreate)
+	cfg.Topic, cfg.Create = "unmade", &Create{}
+	checkDenied(t, cfg, "the client may not make the topic; it needs the operation Create")
+}
+
+// checkDenied waits for the broker to heed a rule that was just made.
+func checkDenied(t *testing.T, cfg Config, want string) {
+	t.Helper()
+	err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// apacheQuota is slowed down, and says so.
+func apacheQuota(t *testing.T, b *kafkatest.Broker) {
+	makeTopic(t, b, "slow", 1)
+	client := &kafkago.Client{Addr: kafkago.TCP(b.Addr), Timeout: 10 * time.Second}
+	res, err := client.AlterClientQuotas(t.Context(), &kafkago.AlterClientQuotasRequest{Entries: []kafkago.AlterClientQuotaEntry{{
+		Entities: []kafkago.AlterClientQuotaEntity{{EntityType: "client-id", EntityName: "slow one"}},
+		Ops:      []kafkago.AlterClientQuotaOps{{Key: "producer_byte_rate", Value: 1000}},
+	}}})
+	if err == nil {
+		err = res.Entries[0].Error
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(b.Addr)
+	cfg.Topic, cfg.ClientID, cfg.WriteTimeout = "slow", "slow one", 2*time.Second
+	var log bytes.Buffer
+	s := newLoggedSink(t, cfg, &log)
+	for n := uint64(1); n < 200 && !strings.Contains(log.String(), "quota"); n += 10 {
+		if err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, n, 10)); err != nil {
+			t.Log(err)
+		}
+	}
+	if !strings.Contains(log.String(), "quota (producer_byte_rate, request_percentage) is reached") {
+		t.Errorf("nothing said of the quota: %s", log.String())
+	}
+}
