@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,8 @@ type analyst struct {
 	ledger     *ledger
 	status     *state
 	emit       func([]detect.Event) // blocks where a lossless sink is full
+	shoot      *photographer        // nil: events get no pictures
+	only       []string             // classes that are analyzed; others are only blurred. nil: all that were found
 	release    func()               // a row is done with
 	settle     func()               // before the last account of a lossless stream: waits until the sinks have taken its events
 	sinks      func() map[string]detect.SinkLedger
@@ -209,6 +212,7 @@ func (a *analyst) handle(i item) {
 
 func (a *analyst) row(r *row) {
 	defer a.release()
+	defer a.shoot.release(r)
 	if r.err != nil {
 		a.ledger.skip("error")
 		a.warn("frame could not be inferred", r.err)
@@ -217,12 +221,27 @@ func (a *analyst) row(r *row) {
 	a.ledger.infer()
 	a.at = r.meta.captured
 	a.status.inferred(a.at)
-	tracks := a.current.Update(a.at, detect.Rect{W: 1, H: 1}, r.dets)
+	dets := a.analyzed(r.dets)
+	tracks := a.current.Update(a.at, detect.Rect{W: 1, H: 1}, dets)
 	a.sampler.Result(tracks)
-	a.emit(a.analysis.Apply(detect.Scene{
+	events := a.analysis.Apply(detect.Scene{
 		At: a.at, Frame: r.frame, Clock: r.meta.clock, Timing: r.meta.timing(),
-		Confidence: a.confidence, Detections: r.dets, Tracks: tracks,
-	}))
+		Confidence: a.confidence, Detections: dets, Tracks: tracks,
+	})
+	if a.shoot == nil {
+		a.emit(events)
+		return
+	}
+	a.shoot.take(shot{frame: r.picture, scene: true, dets: r.dets, tracks: tracks, events: events})
+	r.picture = nil // the photographer's now
+}
+
+// analyzed is what was found of the classes that were asked for.
+func (a *analyst) analyzed(dets []detect.Detection) []detect.Detection {
+	if a.only == nil {
+		return dets
+	}
+	return slices.DeleteFunc(slices.Clone(dets), func(d detect.Detection) bool { return !slices.Contains(a.only, d.Class) })
 }
 
 // accountFor says what became of everything so far.

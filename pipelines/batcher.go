@@ -34,6 +34,8 @@ type row struct {
 	meta  frameMeta
 	dets  []detect.Detection
 	err   error
+
+	picture *decode.Frame // a reference of the photographer's, nil where none is held
 }
 
 // frameMeta is what is kept of a frame after its pixels are released.

@@ -48,6 +48,7 @@ type Pipeline struct {
 	detectors map[string]*detector // by model: streams of one share batches
 	streams   []*stream
 	outlets   []*outlet
+	snapshots *snapshots // nil: no pictures are kept
 	events    *hub[*detect.Event]
 	onEvent   func(*detect.Event)
 	latency   Histogram
@@ -92,6 +93,9 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 		if err := p.addSink(&sp.Sinks[i], o); err != nil {
 			errs = append(errs, fmt.Errorf("sink %s: %w", sp.Sinks[i].Name, err))
 		}
+	}
+	if p.snapshots, err = p.newSnapshots(sp.Snapshots); err != nil {
+		errs = append(errs, err)
 	}
 	for i := range sp.Streams {
 		s, err := p.newStream(&sp.Streams[i], o)
@@ -194,6 +198,7 @@ func (p *Pipeline) newStream(st *spec.Stream, o Options) (*stream, error) {
 	s.lane = &lane{
 		live: !lossless, writer: net.writer, deliver: s.analyst.deliver, replace: func(*row) { s.ledger.skip("replaced") },
 	}
+	p.addPhotographer(s, st)
 	return s, nil
 }
 
@@ -215,9 +220,11 @@ func (p *Pipeline) network(st *spec.Stream, o Options, log *slog.Logger) (networ
 	if err != nil {
 		return network{}, err
 	}
-	writer, err := det.session.NewWriter(onnx.WriterConfig{
-		Threshold: min(p.spec.Track.Low, st.Detect.Confidence), Classes: st.Detect.Classes,
-	})
+	classes, err := p.foundClasses(st, det.session.Spec().Labels)
+	if err != nil {
+		return network{}, err
+	}
+	writer, err := det.session.NewWriter(onnx.WriterConfig{Threshold: min(p.spec.Track.Low, st.Detect.Confidence), Classes: classes})
 	if err != nil {
 		return network{}, err
 	}
@@ -226,7 +233,7 @@ func (p *Pipeline) network(st *spec.Stream, o Options, log *slog.Logger) (networ
 		shapes: &shapes{session: det.session, wait: isLossless(st), failed: func(err error) {
 			log.Warn("network was not compiled for this picture size", slog.Any("error", err))
 		}},
-		slots: make(chan struct{}, det.session.Workers()*2*det.batcher.rows),
+		slots: make(chan struct{}, p.mostRows(det.session.Workers()*2*det.batcher.rows)),
 	}, nil
 }
 

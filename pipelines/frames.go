@@ -22,7 +22,7 @@ func (s *stream) useFrames() {
 func (s *stream) frame(f *decode.Frame) {
 	s.watch.frame(f)
 	s.status.size(f.Width, f.Height)
-	if !s.lossless && s.analyst.behind() {
+	if !s.lossless && (s.analyst.behind() || s.shoot.behind()) {
 		s.ledger.skip("behind")
 		return
 	}
@@ -73,9 +73,12 @@ func (s *stream) infer(f *decode.Frame) {
 		s.slots <- struct{}{}
 	}
 	core := s.gate.enter(workPreprocess, f.Received)
-	err := s.batcher.put(s.row(f), f, shape)
+	r := s.row(f)
+	s.shoot.show(r, f)
+	err := s.batcher.put(r, f, shape)
 	s.gate.leave(core)
 	if err != nil {
+		s.shoot.release(r)
 		s.ledger.skip("error")
 		s.release()
 		s.warnings.warn(s.log, "frame was not taken for inference", err)

@@ -12,7 +12,8 @@ import (
 // Classes of native work, most urgent first: what is nearest to an event goes
 // before what would only make more work for it.
 const (
-	workInfer = iota
+	workSnapshot = iota
+	workInfer
 	workPreprocess
 	workLiveDecode
 	workFileDecode

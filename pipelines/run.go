@@ -37,6 +37,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	for i, d := range p.outlets {
 		deliveries.Go(func() { undelivered[i] = d.Run(hard) })
 	}
+	if p.snapshots != nil {
+		deliveries.Go(func() { p.snapshots.run(hard) })
+	}
 	for _, d := range p.detectors {
 		for range d.session.Workers() {
 			workers.Go(d.batcher.work)
@@ -92,6 +95,9 @@ func (p *Pipeline) drain(ctx context.Context) {
 	for _, o := range p.outlets {
 		wg.Go(func() { o.Drain(ctx) }) // Run tells what was left
 	}
+	if p.snapshots != nil {
+		wg.Go(func() { p.snapshots.drain(ctx) })
+	}
 	wg.Wait()
 }
 
@@ -126,6 +132,9 @@ func (p *Pipeline) Close() error {
 	}
 	for _, d := range p.detectors {
 		d.session.Close()
+	}
+	if p.snapshots != nil {
+		errs = append(errs, p.snapshots.close())
 	}
 	if p.broker != nil {
 		p.broker.Close()

@@ -36,6 +36,7 @@ type stream struct {
 	lane    *lane
 	slots   chan struct{} // rows under way, lossless streams only
 	analyst *analyst
+	shoot   *photographer // nil: events get no pictures
 
 	ledger *ledger
 	status *state
@@ -73,6 +74,7 @@ type epoch struct {
 // has become events. It returns why a file failed.
 func (s *stream) run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	s.shoot.start()
 	wg.Go(s.analyst.run)
 	wg.Go(s.decodeAll)
 	err := s.pull.run(ctx)
@@ -81,6 +83,7 @@ func (s *stream) run(ctx context.Context) error {
 	}
 	s.queue.close()
 	wg.Wait()
+	s.shoot.finish()
 	s.shapes.compiling.Wait()
 	s.status.ended()
 	if s.quality != nil {

@@ -3,9 +3,11 @@ package web
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"sightline/ingest/webrtc"
 	"sightline/pipelines"
 	"sightline/pipelines/spec"
+	"sightline/sink/snapshot"
 )
 
 // fake is a pipeline of which tests say everything.
@@ -31,6 +34,9 @@ type fake struct {
 	missed  uint64 // by whoever watches events
 	whip    http.Handler
 	ports   *webrtc.Ports // free ones on loopback when nil
+
+	snapshots *pipelines.SnapshotStatus
+	store     *snapshot.Store // nil: no pictures are kept
 }
 
 func (f *fake) Spec() *spec.Pipeline                { return f.spec }
@@ -50,6 +56,15 @@ func (f *fake) Ports() *webrtc.Ports {
 		panic(err) // nothing is opened
 	}
 	return ports
+}
+
+func (f *fake) Snapshots() *pipelines.SnapshotStatus { return f.snapshots }
+
+func (f *fake) Snapshot(name string) (*os.File, error) {
+	if f.store == nil {
+		return nil, fs.ErrNotExist
+	}
+	return f.store.Open(name)
 }
 
 func (f *fake) Publisher(stream string) http.Handler {

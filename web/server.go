@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -41,6 +42,8 @@ type Pipeline interface {
 	RequestKeyframe(stream string)
 	Publisher(stream string) http.Handler
 	Ports() *webrtc.Ports
+	Snapshots() *pipelines.SnapshotStatus
+	Snapshot(name string) (*os.File, error)
 }
 
 // Server serves one pipeline.
@@ -143,6 +146,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/v1/sinks", s.sinks)
 	mux.HandleFunc("GET /api/v1/ledger", s.ledger)
 	mux.HandleFunc("GET /api/v1/events", s.events)
+	mux.HandleFunc("GET /api/v1/snapshots", s.snapshots)
+	mux.HandleFunc("GET /api/v1/snapshots/{date}/{stream}/{file}", s.snapshot)
 	mux.HandleFunc("POST /whep/{stream}", s.viewers.start)
 	mux.HandleFunc("DELETE /whep/{stream}/{viewer}", s.viewers.stop)
 	for _, method := range []string{"GET", "POST", "OPTIONS", "PATCH", "DELETE"} {

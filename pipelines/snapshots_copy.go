@@ -1,0 +1,154 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"sightline/detect"
+	"sightline/sink/snapshot"
+)
+
+const (
+	copiesAtOnce  = 4
+	copyBackoff   = time.Second // after the first failure; doubled with each
+	copyLongest   = time.Minute
+	remindTrouble = 5 * time.Minute // between log lines of the same
+)
+
+// copyAll copies what waits until ctx ends, and again what failed. What waits is
+// known by the folder, so it survives a restart. Order does not matter.
+func (a *snapshots) copyAll(ctx context.Context) {
+	pause, from := copyBackoff, 0
+	for ctx.Err() == nil {
+		names, err := a.store.Waiting()
+		a.waiting.Store(int64(len(names)))
+		if err == nil && len(names) == 0 {
+			select {
+			case <-a.fresh:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err == nil {
+			from, err = a.copyList(ctx, names, from)
+		}
+		if a.far.note(err); err == nil {
+			pause = copyBackoff
+			continue
+		}
+		wait := pause - rand.N(pause/2+1)
+		if why := (*snapshot.StoreError)(nil); errors.As(err, &why) {
+			wait = max(wait, why.Wait)
+		}
+		pause = min(2*pause, copyLongest)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// copyList copies names, beginning in the middle, so that one that always fails
+// does not hold up the others for ever. It ends where several in a row fail, and
+// returns where to begin next.
+func (a *snapshots) copyList(ctx context.Context, names []string, from int) (next int, err error) {
+	for done := 0; done < len(names) && ctx.Err() == nil; done += copiesAtOnce {
+		n := min(copiesAtOnce, len(names)-done)
+		errs := make([]error, n)
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() { errs[i] = a.copyOne(ctx, names[(from+done+i)%len(names)]) })
+		}
+		wg.Wait()
+		failed := 0
+		for _, e := range errs {
+			if e != nil {
+				failed, err = failed+1, e
+			}
+		}
+		a.failures.Add(uint64(failed))
+		a.copied.Add(uint64(n - failed))
+		a.waiting.Add(int64(failed - n))
+		if failed == n {
+			return (from + done + n) % len(names), err
+		}
+	}
+	return 0, err
+}
+
+// copyOne copies a picture; one that was removed meanwhile needs no copy.
+func (a *snapshots) copyOne(ctx context.Context, name string) error {
+	f, err := a.store.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return a.store.Sent(name)
+	}
+	if err != nil {
+		return fmt.Errorf("copy a picture: %w", err)
+	}
+	jpeg, err := io.ReadAll(f)
+	f.Close()
+	if err != nil {
+		return fmt.Errorf("copy a picture: %w", err)
+	}
+	if err := a.bucket.Put(ctx, name, jpeg); err != nil {
+		return err
+	}
+	return a.store.Sent(name)
+}
+
+// condition is something that goes wrong for a time, and is told when it comes and
+// when it is over.
+type condition struct {
+	code, over string
+	log        *slog.Logger
+	tell       func(detect.ReasonInfo)
+
+	mu      sync.Mutex
+	err     error // the last, nil while all is well
+	attempt int
+	logged  time.Time
+}
+
+// note takes how the last attempt went.
+func (t *condition) note(err error) {
+	t.mu.Lock()
+	before := t.err
+	t.err = err
+	told := detect.ReasonInfo{Code: detect.ReasonRecovered, Message: t.over}
+	switch {
+	case err == nil && before == nil:
+		t.mu.Unlock()
+		return
+	case err == nil:
+		t.attempt = 0
+		t.log.Info(t.over)
+	default:
+		t.attempt++
+		told = detect.ReasonInfo{Code: t.code, Message: err.Error(), Attempt: t.attempt}
+		if now := time.Now(); before == nil || now.Sub(t.logged) >= remindTrouble {
+			t.logged = now
+			t.log.Warn("trouble with snapshots", slog.String("reason", t.code), slog.Any("error", err), slog.Int("attempt", t.attempt))
+		}
+	}
+	t.mu.Unlock()
+	if (before == nil) != (err == nil) {
+		t.tell(told)
+	}
+}
+
+// is tells whether it lasts.
+func (t *condition) is() bool { return t.last() != nil }
+
+// last is why the last attempt failed.
+func (t *condition) last() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
