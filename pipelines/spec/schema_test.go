@@ -137,7 +137,14 @@ func both(p, other *jsonschema.Schema) {
 // finishProperties rewrites def's properties by what typ's tags say.
 func finishProperties(def *jsonschema.Schema, typ reflect.Type) {
 	var kinds []string
-	done := map[string]bool{}
+	done, words := map[string]bool{}, map[string][]any{} // what any kind allows of a key
+	for _, f := range fieldsOf(typ) {
+		for _, word := range f.enum {
+			if !slices.Contains(words[f.key], any(word)) {
+				words[f.key] = append(words[f.key], word)
+			}
+		}
+	}
 	for _, f := range fieldsOf(typ) {
 		if f.kinds != nil {
 			def.Required = slices.DeleteFunc(def.Required, func(r string) bool { return r == f.key })
@@ -149,6 +156,9 @@ func finishProperties(def *jsonschema.Schema, typ reflect.Type) {
 		p, ok := def.Properties.Get(f.key)
 		if !ok {
 			panic("no property " + f.key)
+		}
+		if p.Enum != nil {
+			p.Enum = words[f.key]
 		}
 		if f.key == "kind" {
 			kinds = f.enum
