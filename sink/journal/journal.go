@@ -44,6 +44,7 @@ type Journal struct {
 	log  *slog.Logger
 	lock io.Closer
 
+	ahead    ahead
 	mu       sync.Mutex
 	idle     *sync.Cond // syncing has become false
 	syncing  bool       // a Sync waits for the disk, without mu

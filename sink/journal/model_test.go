@@ -59,12 +59,12 @@ func (m *model) entry() []byte {
 	m.serial++
 	b := fmt.Appendf(nil, "%d:", m.serial)
 	size := m.rng.Intn(80)
-	switch m.rng.Intn(40) {
+	switch m.rng.Intn(120) {
 	case 0:
 		size = 257 << 10 // more than is gathered before it is written
-	case 1, 2, 3:
+	case 1, 2, 3, 4, 5, 6, 7, 8:
 		size = m.rng.Intn(3000)
-	case 4, 5:
+	case 9, 10, 11, 12:
 		for _, old := range m.fs.Contents() {
 			b = append(b, old[:min(len(old), 200)]...)
 		}

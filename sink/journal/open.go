@@ -179,8 +179,14 @@ func (l *loaded) add(cfg Config, id fileID, limit uint64, owner bool) error {
 		l.damage = append(l.damage, Damage{File: id.name(), Why: "the header is damaged", Tail: limit == math.MaxUint64})
 	}
 	fd := walk(f, size, id, limit)
-	if !whole && fd.sealed && cfg.Key == nil && owner {
-		return fmt.Errorf("%w: it is encrypted and no key is given", ErrKey)
+	if !whole && fd.sealed > 0 && (owner || cfg.Key != nil) { // the header cannot say whether the key fits
+		b := make([]byte, headSize+fd.seal.size)
+		if _, err := f.ReadAt(b, fd.sealed); err != nil {
+			return err
+		}
+		if _, why := openFrame(b, s.seed, keys.seal, fd.seal.index); why != "" {
+			return fmt.Errorf("%w: an entry: %s", ErrKey, why)
+		}
 	}
 	return l.take(s, fd, limit, f)
 }
@@ -218,7 +224,7 @@ func (l *loaded) take(s *segment, fd found, limit uint64, f File) error {
 	s.offsets = fd.offsets
 	l.segments = append(l.segments, s)
 	l.damage = append(l.damage, fd.bad...)
-	l.encrypted = l.encrypted || fd.sealed
+	l.encrypted = l.encrypted || fd.sealed > 0
 	end := Damage{File: s.id.name(), Offset: fd.tail}
 	if newest {
 		w := &window{file: f, size: s.size}

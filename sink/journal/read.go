@@ -9,10 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"sync"
 )
 
 // maxHandles is how many files are open at once, the one being written included.
 const maxHandles = 16
+
+const aheadBytes = 64 << 10
 
 // LostError names entries that were written and cannot be read. It is an ErrCorrupt.
 type LostError struct {
@@ -37,7 +40,47 @@ type place struct {
 	size   int
 	seed   uint32
 	seal   cipher.AEAD
-	name   string
+	id     fileID
+	until  int64 // up to here the file is written, and will not change
+}
+
+// ahead is a piece of the file that was read last: who reads one entry mostly reads
+// the next.
+type ahead struct {
+	mu    sync.Mutex
+	id    fileID // of the file
+	start int64
+	buf   []byte
+}
+
+// frame returns a copy of the frame's bytes, fewer where the file ends inside it.
+func (a *ahead) frame(p place) ([]byte, error) {
+	b := make([]byte, p.size)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := int(min(aheadBytes, p.until-p.offset)); n >= p.size && !a.has(p) {
+		if a.buf == nil {
+			a.buf = make([]byte, aheadBytes)
+		}
+		got, err := p.file.ReadAt(a.buf[:n], p.offset)
+		if err != nil {
+			got = 0 // it may be of what lies behind
+		}
+		a.id, a.start, a.buf = p.id, p.offset, a.buf[:got]
+	}
+	if a.has(p) {
+		copy(b, a.buf[p.offset-a.start:])
+		return b, nil
+	}
+	n, err := p.file.ReadAt(b, p.offset)
+	if err == io.EOF {
+		err = nil
+	}
+	return b[:n], err
+}
+
+func (a *ahead) has(p place) bool {
+	return a.id == p.id && p.offset >= a.start && p.offset+int64(p.size) <= a.start+int64(len(a.buf))
 }
 
 // Read returns the entry, which belongs to the caller. ErrNotFound: it was never
@@ -50,21 +93,19 @@ func (j *Journal) Read(index uint64) ([]byte, error) {
 			return nil, err
 		}
 		if p.file != nil {
-			p.bytes = make([]byte, p.size)
-			n, err := p.file.ReadAt(p.bytes, p.offset)
+			p.bytes, err = j.ahead.frame(p)
 			if errors.Is(err, fs.ErrClosed) {
 				continue // closed for others' sake since: locate says whether the entry is still there
 			}
-			if err != nil && err != io.EOF {
+			if err != nil {
 				return nil, fmt.Errorf("journal %s: read entry %d: %w", j.cfg.Path, index, err)
 			}
-			p.bytes = p.bytes[:n]
 		}
 		entry, why := openFrame(p.bytes, p.seed, p.seal, index)
 		if why == "" {
 			return entry, nil
 		}
-		j.note(Damage{File: p.name, Offset: p.offset, Entries: 1, Why: why})
+		j.note(Damage{File: p.id.name(), Offset: p.offset, Entries: 1, Why: why})
 		return nil, &LostError{index, index, why}
 	}
 }
@@ -118,7 +159,7 @@ func (j *Journal) locate(index uint64) (place, error) {
 		return place{}, j.lost(at, index)
 	}
 	i := int(index - s.id.first)
-	p := place{offset: int64(s.offsets[i]), seed: s.seed, seal: s.keys.seal, name: s.id.name()}
+	p := place{offset: int64(s.offsets[i]), seed: s.seed, seal: s.keys.seal, id: s.id}
 	end, written := s.size, s.size
 	if j.active && s == j.last() {
 		end, written = j.at+int64(len(j.buf)), j.at
@@ -129,6 +170,7 @@ func (j *Journal) locate(index uint64) (place, error) {
 			break
 		}
 	}
+	p.until = written
 	p.size = int(min(end-p.offset, headSize+MaxEntry+sealCost))
 	if p.offset >= written {
 		from := p.offset - written

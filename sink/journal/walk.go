@@ -78,7 +78,8 @@ type found struct {
 	bad     []Damage
 	next    uint64 // index behind the last frame with a whole head
 	tail    int64  // where what follows the last whole entry begins; the file's size where nothing does
-	sealed  bool   // there is a sealed entry
+	sealed  int64  // where a whole sealed entry is; 0: there is none
+	seal    head   // its head
 	err     error  // of the disk
 }
 
@@ -109,16 +110,18 @@ func walk(file File, size int64, id fileID, limit uint64) found {
 		frame := off
 		off += headSize + int64(h.size)
 		next, good = h.index+1, off
-		f.sealed = f.sealed || h.sealed
 		if w.sum(frame+headSize, int(h.size)) != h.sum {
 			f.bad = append(f.bad, Damage{File: name, Offset: frame, Entries: 1, Why: w.why("the entry does not fit its checksum")})
 			continue
 		}
 		whole, wholeAt = len(f.offsets), off
+		if h.sealed {
+			f.sealed, f.seal = frame, h
+		}
 	}
 	f.offsets, f.next, f.tail, f.err = f.offsets[:whole], next, wholeAt, w.err
 	for len(f.bad) > 0 && f.bad[len(f.bad)-1].Offset >= wholeAt {
-		f.bad = f.bad[:len(f.bad)-1] // it is part of the tail
+		f.bad = f.bad[:len(f.bad)-1] // not lost: it is part of the tail
 	}
 	return f
 }
