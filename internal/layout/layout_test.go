@@ -28,7 +28,7 @@ const (
 
 // layers lists the folders from upstream to downstream: a package imports only
 // from layers before its own, and from its own what sameLayer allows.
-var layers = []string{"configs", "internal/libav", "internal/ort", "internal/openvino", "kernels", "configs", "ingest", "decode", "detect", "sink", "pipelines", "web", "internal/cli", ""}
+var layers = []string{"configs", "internal/libav", "internal/ort", "internal/openvino", "kernels", "configs", "ingest", "decode", "detect", "sink", "pipelines", "web", "internal/cli", "internal/oracle", ""}
 
 // bindings import no package of ours, neither each other nor kernels.
 var bindings = []string{"internal/libav", "internal/ort", "internal/openvino", "kernels"}
