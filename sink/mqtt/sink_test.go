@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"sightline/internal/testkit"
 	"sightline/internal/testkit/events"
 	"sightline/sink"
 	"sightline/sink/sinktest"
@@ -126,19 +128,19 @@ func TestRetainKeepsTheLastOfEachTopic(t *testing.T) {
 }
 
 func TestClientCertificate(t *testing.T) {
-	ca := newAuthority(t)
-	ca.issue(t, "broker")
-	ca.issue(t, "camera")
-	b := mosquitto(t, "certfile "+ca.path("broker.pem"), "keyfile "+ca.path("broker.key"), "cafile "+ca.path("ca.pem"), "require_certificate true")
+	ca := testkit.NewAuthority(t)
+	ca.Issue(t, "broker")
+	ca.Issue(t, "camera")
+	b := mosquitto(t, "certfile "+ca.Path("broker.pem"), "keyfile "+ca.Path("broker.key"), "cafile "+ca.Path("ca.pem"), "require_certificate true")
 	versions(t, func(t *testing.T, version int) {
 		for name, c := range map[string]struct {
 			tls  *sink.TLS
 			want string
 		}{
-			"both sides known":      {&sink.TLS{CA: ca.path("ca.pem"), Cert: ca.path("camera.pem"), Key: ca.path("camera.key")}, ""},
+			"both sides known":      {&sink.TLS{CA: ca.Path("ca.pem"), Cert: ca.Path("camera.pem"), Key: ca.Path("camera.key")}, ""},
 			"broker not trusted":    {nil, "certificate signed by unknown authority"},
-			"no client certificate": {&sink.TLS{CA: ca.path("ca.pem")}, "certificate required"},
-			"other server name":     {&sink.TLS{CA: ca.path("ca.pem"), ServerName: "elsewhere"}, "elsewhere"},
+			"no client certificate": {&sink.TLS{CA: ca.Path("ca.pem")}, "certificate required"},
+			"other server name":     {&sink.TLS{CA: ca.Path("ca.pem"), ServerName: "elsewhere"}, "elsewhere"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				cfg := b.config(version)
@@ -191,7 +193,9 @@ func TestPasswordRotation(t *testing.T) {
 func aclBroker(t *testing.T) *broker {
 	t.Helper()
 	path := t.TempDir() + "/acl"
-	writeFile(t, path, "topic readwrite open/#\ntopic read closed/#\n")
+	if err := os.WriteFile(path, []byte("topic readwrite open/#\ntopic read closed/#\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return mosquitto(t, "acl_file "+path)
 }
 

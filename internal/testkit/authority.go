@@ -1,4 +1,4 @@
-package mqtt
+package testkit
 
 import (
 	"crypto/ecdsa"
@@ -15,22 +15,33 @@ import (
 	"time"
 )
 
-// authority is a certificate authority for one test.
-type authority struct {
+// Authority is a certificate authority for one test.
+type Authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	dir  string
 }
 
-func newAuthority(t *testing.T) *authority {
+// NewAuthority makes one, with its certificate at Path("ca.pem").
+func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
-	a := &authority{dir: t.TempDir()}
+	a := &Authority{dir: t.TempDir()}
 	a.cert, a.key = a.issue(t, "ca")
 	return a
 }
 
-// issue writes NAME.pem and NAME.key, signed by the authority, or by itself at first.
-func (a *authority) issue(t *testing.T, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+// Issue makes a certificate for 127.0.0.1, of a server or a client, at NAME.pem, and
+// its key at NAME.key.
+func (a *Authority) Issue(t testing.TB, name string) {
+	t.Helper()
+	a.issue(t, name)
+}
+
+// Path is where a file of the authority is.
+func (a *Authority) Path(name string) string { return filepath.Join(a.dir, name) }
+
+// issue signs with the authority's key, or at first with the certificate's own.
+func (a *Authority) issue(t testing.TB, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -58,16 +69,15 @@ func (a *authority) issue(t *testing.T, name string) (*x509.Certificate, *ecdsa.
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, a.path(name+".pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	writeFile(t, a.path(name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER})))
+	a.write(t, name+".pem", "CERTIFICATE", der)
+	a.write(t, name+".key", "EC PRIVATE KEY", keyDER)
 	return cert, key
 }
 
-func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
-
-func writeFile(t *testing.T, path, text string) {
+func (a *Authority) write(t testing.TB, name, kind string, der []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	if err := os.WriteFile(a.Path(name), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
