@@ -104,6 +104,22 @@ func apacheSASL(t *testing.T, b *kafkatest.Broker) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("login where none is wanted", func(t *testing.T) {
+		cfg := config(b.Addr)
+		cfg.Topic, cfg.SASL = "sasl", &SASL{Mechanism: "PLAIN", Username: b.User, Password: always(b.Password)}
+		err := newSink(t, cfg).Publish(t.Context(), records)
+		if err == nil || !strings.Contains(err.Error(), "expects no SASL") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("TLS to plain text", func(t *testing.T) {
+		cfg := config(b.Addr)
+		cfg.Topic, cfg.TLS = "sasl", &TLS{CA: b.CAFile}
+		err := newSink(t, cfg).Publish(t.Context(), records)
+		if err == nil || !strings.Contains(err.Error(), "the broker does not answer as TLS does") {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("plain text to TLS", func(t *testing.T) {
 		cfg := config(b.SSLAddr)
 		cfg.Topic = "sasl"

@@ -103,9 +103,7 @@ func (c Config) Validate() error {
 	fault(c.WriteTimeout <= 0, "write_timeout: %v is not positive", c.WriteTimeout)
 	fault(c.BatchBytes < minBatch, "batch_bytes: %d is less than %d", c.BatchBytes, minBatch)
 	fault(c.MaxMessage < minMessage, "max_message: %d is less than %d", c.MaxMessage, minMessage)
-	if t := c.TLS; t != nil {
-		fault((t.Cert == "") != (t.Key == ""), "tls: cert and key go together")
-	}
+	errs = append(errs, c.TLS.Validate())
 	if s := c.SASL; s != nil {
 		fault(!slices.Contains(Mechanisms(), s.Mechanism), "sasl.mechanism: %q is none of %s", s.Mechanism, strings.Join(Mechanisms(), ", "))
 		bearer := s.Mechanism == OAuthBearer

@@ -154,6 +154,7 @@ func (c *cluster) tlsHint(err error) string {
 		host      x509.HostnameError
 		invalid   x509.CertificateInvalidError
 		header    tls.RecordHeaderError
+		handshake *handshakeError
 	)
 	switch {
 	case errors.As(err, &authority):
@@ -168,6 +169,8 @@ func (c *cluster) tlsHint(err error) string {
 		return "the broker wants a client certificate; name one in tls.cert and tls.key"
 	case strings.Contains(err.Error(), "remote error: tls: "):
 		return "the broker refused the TLS connection, or the certificate of tls.cert"
+	case errors.As(err, &handshake) && (closedByPeer(err) || errors.Is(err, context.DeadlineExceeded)):
+		return "the broker does not answer as TLS does: its listener may be one of plain text; leave tls out or use its TLS port"
 	case closedByPeer(err) && !c.reached && c.login != nil:
 		return "broker closed the connection at the login of " + c.login.who() + ": a wrong password, or a listener that expects no SASL or other TLS"
 	case closedByPeer(err) && !c.reached && c.cfg.TLS != nil:

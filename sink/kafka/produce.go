@@ -173,7 +173,7 @@ func (s *Sink) settle(ctx context.Context, l *lane, answer *produce.Response, re
 	err := verdict(answer, l)
 	switch {
 	case err == nil:
-		l.messages, l.most = l.messages[l.sent:], 0
+		l.messages, l.most = l.messages[l.sent:], 0 // not lost: the broker has them
 	case !permanent(err):
 		if moved(err) {
 			s.stale.Store(true)

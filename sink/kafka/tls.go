@@ -3,47 +3,19 @@ package kafka
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
+
+	"sightline/sink"
 )
 
-// TLS asks for an encrypted connection. All paths are PEM files, which are read
-// again for each new connection: certificates can be changed without a restart.
-type TLS struct {
-	CA         string // empty: the system's
-	Cert, Key  string // the client's own; both or none
-	ServerName string // empty: the broker's host name
-}
+// TLS asks for an encrypted connection.
+type TLS = sink.TLS
 
-// config reads the files.
-func (t *TLS) config() (*tls.Config, error) {
-	cfg := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: no certificate in %s", t.CA)
-		}
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert, tls.key: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
-}
-
-// dialer opens connections, encrypted where TLS is asked for. The client library
-// calls it from goroutines of its own.
+// dialer opens connections, encrypted where TLS is asked for; the files are read for
+// each of them, so that certificates can be changed without a restart. The client
+// library calls it from goroutines of its own.
 type dialer struct {
 	tcp net.Dialer
 	tls *TLS // nil: plain text
@@ -60,7 +32,7 @@ func newDialer(t *TLS, log *slog.Logger) (*dialer, error) {
 		return d, nil
 	}
 	var err error
-	d.last, err = t.config()
+	d.last, err = t.Client()
 	return d, err
 }
 
@@ -70,7 +42,7 @@ func newDialer(t *TLS, log *slog.Logger) (*dialer, error) {
 func (d *dialer) current() *tls.Config {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	cfg, err := d.tls.config()
+	cfg, err := d.tls.Client()
 	if err != nil {
 		d.log.Warn("kafka certificates cannot be read again: those read before are kept", "error", err)
 		return d.last
@@ -88,10 +60,18 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if cfg.ServerName == "" {
 		cfg.ServerName, _, _ = net.SplitHostPort(address)
 	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	secure := tls.Client(conn, cfg)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, err
+		return nil, &handshakeError{err}
 	}
 	return secure, nil
 }
+
+// handshakeError is a TLS connection that did not come about.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"testing"
 	"time"
 
@@ -99,5 +100,37 @@ func TestCloseMayBeRepeated(t *testing.T) {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Topics of a template come to be when events for them do.
+func TestTopicsByTemplate(t *testing.T) {
+	b, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	cfg := kafka.Defaults()
+	cfg.Brokers, cfg.Topic, cfg.PartitionBy = []string{b.Addr()}, "sightline.{site}.{stream}", "site"
+	s, err := kafka.New(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(t.Context())
+	want := map[string]int{"sightline.test.gate": 20, "sightline.test.lobby": 20}
+	records := sinktest.Records([]string{"gate", "lobby"}, 1, 20)
+	for i := range records {
+		records[i].Route = s.Route(records[i].Event)
+	}
+	if err := s.Publish(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	err = kafka.Follow(t.Context(), cfg, kafka.Span{UntilEnd: true}, func(m kafka.Message) error {
+		got[m.Topic]++
+		return nil
+	})
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v", got, err)
 	}
 }

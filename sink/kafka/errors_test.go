@@ -1,0 +1,144 @@
+package kafka
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/base64"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"sightline/sink/sinktest"
+)
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	plain := fake(t).ListenAddrs()[0]
+	ca := newAuthority(t)
+	ca.issue(t, "elsewhere", []net.IP{net.IPv4(127, 0, 0, 9)})
+	pair, err := tls.LoadX509KeyPair(ca.path("elsewhere.pem"), ca.path("elsewhere.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := fake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}})).ListenAddrs()[0]
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"unknown host":            {func(c *Config) { c.Brokers = []string{"no-such-host.invalid:9092"} }, "the host no-such-host.invalid is unknown here; is it spelled right in brokers?"},
+		"TLS to a plain listener": {func(c *Config) { c.TLS, c.WriteTimeout = &TLS{}, 2*dialTimeout }, "the broker does not answer as TLS does"},
+		"certificate for another name": {func(c *Config) {
+			c.Brokers, c.TLS = []string{other}, &TLS{CA: ca.path("ca.pem")}
+		}, "the broker's certificate is for another name; use that one in brokers, or say it in tls.server_name"},
+		"login where none is wanted": {func(c *Config) {
+			c.SASL = &SASL{Mechanism: "PLAIN", Username: "u", Password: always("p")}
+		}, "a listener that expects no SASL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(plain)
+			cfg.WriteTimeout = 2 * time.Second
+			c.change(&cfg)
+			err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+// A password that is changed at the broker first fails, then is read anew.
+func TestPasswordIsReadAgainAfterARefusal(t *testing.T) {
+	c := fake(t, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "cam", "second"))
+	var current atomic.Value
+	current.Store("first")
+	cfg := config(c.ListenAddrs()...)
+	cfg.SASL = &SASL{Mechanism: "SCRAM-SHA-256", Username: "cam", Password: func() string { return current.Load().(string) }}
+	s := newSink(t, cfg)
+	records := sinktest.Records([]string{"a"}, 1, 1)
+	checkRefusedPassword(t, s.Publish(t.Context(), records), "login of user")
+	current.Store("second")
+	if err := s.Publish(t.Context(), records); err != nil {
+		t.Error(err)
+	}
+}
+
+// The files of TLS are read for each connection: an authority is replaced by another.
+func TestAuthorityIsReadAgain(t *testing.T) {
+	old, ca := newAuthority(t), newAuthority(t)
+	ca.issue(t, "broker", []net.IP{net.IPv4(127, 0, 0, 1)})
+	pair, err := tls.LoadX509KeyPair(ca.path("broker.pem"), ca.path("broker.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(fake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}})).ListenAddrs()...)
+	cfg.TLS = &TLS{CA: old.path("ca.pem")}
+	s := newSink(t, cfg)
+	records := sinktest.Records([]string{"a"}, 1, 1)
+	if err := s.Publish(t.Context(), records); err == nil || !strings.Contains(err.Error(), "name it in tls.ca") {
+		t.Errorf("an unknown authority: %v", err)
+	}
+	old.write(t, "ca.pem", "CERTIFICATE", ca.cert.Raw)
+	if err := s.Publish(t.Context(), records); err != nil {
+		t.Error(err)
+	}
+}
+
+// Keys move when a topic grows: that is said and counted.
+func TestGrowingTopicIsSaid(t *testing.T) {
+	c := fake(t)
+	var log bytes.Buffer
+	s := newLoggedSink(t, config(c.ListenAddrs()...), &log)
+	records := sinktest.Records([]string{"a"}, 1, 1)
+	if err := s.Publish(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.client(nil).CreatePartitions(t.Context(), &kafkago.CreatePartitionsRequest{
+		Topics: []kafkago.TopicPartitionsConfig{{Name: topic, Count: 5}}})
+	if err == nil {
+		err = res.Errors[topic]
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.renew()
+	if err := s.Publish(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	if want := "topic=" + topic + " before=3 now=5 changes=1"; !strings.Contains(log.String(), want) {
+		t.Errorf("no %q in the log: %s", want, log.String())
+	}
+}
+
+func TestExpiryOfAToken(t *testing.T) {
+	token := func(claims string) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+	}
+	for text, want := range map[string]int64{
+		token(`{"exp":1700000000,"sub":"x"}`): 1700000000, token(`{"exp":1.7e9}`): 1700000000,
+		token(`{"sub":"x"}`): 0, token(`{"exp":-5}`): 0, token(`{"exp":"soon"}`): 0, "opaque": 0, "a.%.c": 0, token("{"): 0,
+	} {
+		got := int64(0)
+		if at := expiry(text); !at.IsZero() {
+			got = at.Unix()
+		}
+		if got != want {
+			t.Errorf("%s: got %d, want %d", text, got, want)
+		}
+	}
+}
+
+// FuzzExpiry reads any token.
+func FuzzExpiry(f *testing.F) {
+	f.Add("e30.eyJleHAiOjE3MDAwMDAwMDB9.c2ln")
+	f.Add("a.b.c")
+	f.Fuzz(func(t *testing.T, token string) {
+		if at := expiry(token); !at.IsZero() && at.Unix() <= 0 {
+			t.Errorf("%q expires at %v", token, at)
+		}
+	})
+}
