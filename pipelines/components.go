@@ -26,6 +26,7 @@ import (
 	"sightline/sink/jsonl"
 	"sightline/sink/kafka"
 	"sightline/sink/mqtt"
+	"sightline/sink/webhook"
 )
 
 // This file is the one list of kinds: a new kind of source, tracker or sink is
@@ -174,6 +175,12 @@ func newSink(sp *spec.Sink, brokers []string, stdout io.Writer, log *slog.Logger
 			return nil, err
 		}
 		return mqtt.New(c, log)
+	case "webhook":
+		c, err := sp.Webhook.Config()
+		if err != nil {
+			return nil, err
+		}
+		return webhook.New(c, log)
 	}
 	return nil, fmt.Errorf("no sink of kind %q", sp.Kind)
 }

@@ -31,6 +31,9 @@ func (c *checker) sinks() {
 		if s.MQTT != nil {
 			c.mqtt(s, path)
 		}
+		if s.Webhook != nil {
+			c.webhook(s, path)
+		}
 		if s.JSONL != nil && s.JSONL.Path != "" {
 			taken.file(c, s.JSONL.Path, s.Name, path+".path")
 		}

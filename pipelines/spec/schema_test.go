@@ -98,7 +98,7 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 }
 
 // inlinedKinds are the structs of kinds of sink: their keys are the sink's.
-func inlinedKinds() []string { return []string{"Kafka", "JSONL", "MQTT"} }
+func inlinedKinds() []string { return []string{"Kafka", "JSONL", "MQTT", "Webhook"} }
 
 // inlineSchemas moves the keys of inlined kinds into def. What several kinds have
 // is described for each.

@@ -27,6 +27,8 @@ streams:
   f: { urls: { main: "rtsps://u:hunter2@h/1", sub: "rtmp://u:hunter2@h/2" }, fallback: ["whep://:hunter2@h/1"] }
 sinks:
   - { kind: kafka, brokers: ["k:9092"], topic: t, sasl: { mechanism: PLAIN, username: u, password: hunter2 } }
+  - { kind: mqtt, url: "mqtts://h", username: u, password: hunter2 }
+  - { kind: webhook, url: "https://h/x?token=hunter2", secret: hunter2, username: u, password: hunter2, headers: { X-Key: hunter2 } }
 `)
 	var rendered, log bytes.Buffer
 	if err := p.Render(&rendered); err != nil {
@@ -44,6 +46,7 @@ sinks:
 		"render": rendered.String(), "slog": log.String(), "json": string(asJSON),
 		"%v": fmt.Sprintf("%v %+v %#v", p.Sinks[0].Kafka.SASL, p.Web.Auth, *p.Web.Auth),
 		"%s": fmt.Sprintf("%s %q %x %d", []any{secret, secret, secret, secret}...), "unexported": fmt.Sprintf("%v %+v %#v", hidden, hidden, hidden),
+		"sinks":     fmt.Sprintf("%v %+v %#v %v %+v %#v", p.Sinks[1].MQTT, p.Sinks[1].MQTT, *p.Sinks[1].MQTT, p.Sinks[2].Webhook.Headers, p.Sinks[2].Webhook.Secret, p.Sinks[2].Webhook.Headers),
 		"safe url":  p.Streams[0].SafeURL() + p.Streams[2].SafeURL() + p.Streams[3].SafeURL(),
 		"addresses": fmt.Sprintf("%v %+v %#v %v", p.Streams[4].Fallback, p.Streams[5].URLs, *p.Streams[5].URLs, p.Streams[5].Analyzed()),
 	} {

@@ -7,7 +7,7 @@ type Sink struct {
 	// Name of the sink, unique among sinks; its kind when absent.
 	Name string `yaml:"name" name:"yes"`
 	// Kind of sink.
-	Kind string `yaml:"kind" jsonschema:"required,enum=kafka,enum=jsonl,enum=mqtt"`
+	Kind string `yaml:"kind" jsonschema:"required,enum=kafka,enum=jsonl,enum=mqtt,enum=webhook"`
 	// Types of event it takes, with or without the prefix sightline.; when absent all but detections.
 	Types []string `yaml:"types"`
 	// Buffer bounds the memory of events waiting for the destination where there is no spool.
@@ -23,6 +23,8 @@ type Sink struct {
 	JSONL *JSONL `yaml:",inline" kinds:"jsonl"`
 	// MQTT is set where Kind is mqtt.
 	MQTT *MQTT `yaml:",inline" kinds:"mqtt"`
+	// Webhook is set where Kind is webhook.
+	Webhook *Webhook `yaml:",inline" kinds:"webhook"`
 }
 
 // JSONL is what a jsonl sink adds.
