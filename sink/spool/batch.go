@@ -30,6 +30,7 @@ func (q *Queue) batch() *batch {
 	}
 	for _, h := range d.pending {
 		if !h.settled {
+			h.tried = true
 			b.records = append(b.records, h)
 			b.add(h.body)
 		}
@@ -126,7 +127,7 @@ func (q *Queue) stored(b *batch) {
 		d.passed[level] = max(0, d.passed[level]-b.taken)
 	}
 	for i := range b.notes {
-		b.notes[i].route.noted = index
+		b.notes[i].noted(index)
 		b.notes[i].route.pins--
 	}
 	q.forget()
@@ -139,7 +140,6 @@ func (q *Queue) storedRecord(h *held, index uint64) {
 	sequence := h.record.Sequence
 	r.firm, r.noted = max(r.firm, sequence), index
 	if h.settled { // while it was being written
-		r.settled = append(r.settled, sequence)
 		q.tell(r)
 		return
 	}

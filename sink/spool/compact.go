@@ -37,7 +37,7 @@ func (q *Queue) release(force bool) (bool, error) {
 		q.mu.Lock()
 		d.wrote(index, int64(len(entry)))
 		for i := range notes {
-			notes[i].route.noted = index
+			notes[i].noted(index)
 		}
 		q.mu.Unlock()
 	}

@@ -90,7 +90,9 @@ func (q *Queue) pend(h *held) {
 // settled says that nothing waits for a record any more. Locked.
 func (q *Queue) settled(r *route, e *entry) {
 	d := q.disk
+	written := e.safe()
 	if h := e.held; h != nil {
+		written = written || h.tried
 		h.settled, h.body, h.record = true, nil, sink.Record{Sequence: e.sequence}
 		q.unlink(h)
 		if !e.safe() {
@@ -100,6 +102,8 @@ func (q *Queue) settled(r *route, e *entry) {
 	}
 	if e.safe() {
 		d.dies(e.index, e.size)
+	}
+	if written {
 		r.settled = append(r.settled, e.sequence)
 		if len(r.settled) > 4096 { // nobody tells the journal: the disk fails
 			r.settled = q.note(r).singles

@@ -37,6 +37,7 @@ type held struct {
 	level   int
 	owner   *entry // where it waits; nil while it is in flight or settled
 	item    *Item  // while it is in flight
+	tried   bool   // was part of a batch: even where that failed it may be on disk
 	settled bool   // nothing waits for it any more
 
 	linked     bool // among those that are on disk too, the oldest first
@@ -83,7 +84,7 @@ func (l *lane) pushFront(e entry) *entry {
 	switch {
 	case len(l.chunks) > 0 && len(l.chunks[0].entries) == 0: // the one kept for the next
 		c := l.chunks[0]
-		c.from, c.entries = cap(c.entries), c.entries[:cap(c.entries)]
+		c.from, c.entries = cap(c.entries), c.entries[:cap(c.entries)] // not lost: it grows
 	case len(l.chunks) == 0 || l.chunks[0].from == 0:
 		size := minChunk
 		if len(l.chunks) > 0 {
@@ -124,7 +125,7 @@ func (l *lane) advance() {
 	}
 	if l.count > 0 {
 		l.chunks[0] = nil
-		l.chunks = l.chunks[1:]
+		l.chunks = l.chunks[1:] // not lost: its entries were done with
 	}
 }
 
@@ -132,10 +133,10 @@ func (l *lane) advance() {
 func (l *lane) trim() {
 	if l.count == 0 {
 		if len(l.chunks) > 0 && cap(l.chunks[0].entries) == minChunk {
-			l.chunks = l.chunks[:1]
-			l.chunks[0].from, l.chunks[0].entries = 0, l.chunks[0].entries[:0]
+			l.chunks = l.chunks[:1] // not lost: nothing waits
+			l.chunks[0].from, l.chunks[0].entries = 0, l.chunks[0].entries[:0] // not lost: nothing waits
 		} else {
-			l.chunks = nil
+			l.chunks = nil // not lost: nothing waits
 		}
 		return
 	}

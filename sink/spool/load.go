@@ -78,15 +78,13 @@ func (q *Queue) loaded(items []*Item, corrupt map[*Item]error, unread map[*route
 	d.unread = nil
 	var touched []*route
 	for _, it := range items {
-		err := corrupt[it]
-		if err == nil {
-			continue
+		if err := corrupt[it]; err != nil {
+			q.log.Error("a waiting record is damaged and given up", "path", q.cfg.Path, "route", it.route.name, "sequence", it.entry.sequence, "error", err)
+			it.done = true
+			q.giveUp(it.entry.stream, Corrupt)
+			q.leave(it.route, &it.entry)
+			touched = touch(touched, it.route)
 		}
-		q.log.Error("a waiting record is damaged and given up", "path", q.cfg.Path, "route", it.route.name, "sequence", it.entry.sequence, "error", err)
-		it.done = true
-		q.giveUp(it.entry.stream, Corrupt)
-		q.leave(it.route, &it.entry)
-		touched = touch(touched, it.route)
 	}
 	for _, it := range slices.Backward(items) {
 		err := unread[it.route]

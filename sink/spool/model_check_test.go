@@ -68,9 +68,6 @@ func (m *model) restart(clean bool) error {
 		if must && !waiting[k] {
 			return fmt.Errorf("%v was on disk and is lost: %+v", k, f)
 		}
-		if f.told && f.synced && waiting[k] {
-			return fmt.Errorf("%v had its end and waits again: %+v", k, f)
-		}
 	}
 	for name, firm := range m.firm {
 		if r := m.q.routes[name]; r == nil || r.last < firm {
@@ -79,7 +76,7 @@ func (m *model) restart(clean bool) error {
 	}
 	for k := range waiting {
 		if _, ok := before[k]; !ok {
-			return fmt.Errorf("%v waits, and never was", k)
+			return fmt.Errorf("%v waits, and never was, or had its end: %+v", k, m.past[k])
 		}
 		// It may have been settled or given up without the disk knowing.
 		m.facts[k].settled, m.facts[k].gone, m.facts[k].synced, m.facts[k].told = false, false, true, false

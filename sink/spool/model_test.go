@@ -71,7 +71,7 @@ type model struct {
 	clock time.Time
 
 	facts    map[key]*fact
-	past     map[key]*fact // of processes before
+	past     map[key]*fact // those that had their end, or that of their process
 	firm     map[sink.Route]uint64
 	last     map[sink.Route]uint64
 	flight   []*Item
@@ -219,7 +219,11 @@ func (m *model) synced() {
 		if f.synced {
 			m.firm[k.route] = max(m.firm[k.route], k.sequence)
 		}
-		f.told = f.told || f.settled || f.gone
+		if f.settled || f.gone {
+			f.told = true
+			m.past[k] = f
+			delete(m.facts, k)
+		}
 	}
 }
 

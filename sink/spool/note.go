@@ -83,6 +83,13 @@ func (n *note) append(dst []byte) []byte {
 	return dst
 }
 
+// noted says where in the journal the note is. It may be older than the last number.
+func (n *note) noted(index uint64) {
+	if n.firm >= n.route.firm {
+		n.route.noted = index
+	}
+}
+
 // reader takes an entry of notes apart; bad is set once something does not fit.
 type reader struct {
 	b   []byte

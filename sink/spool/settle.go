@@ -58,7 +58,7 @@ func touch(routes []*route, r *route) []*route {
 func (q *Queue) landed(r *route, now time.Time) {
 	r.flight = slices.DeleteFunc(r.flight, func(it *Item) bool { return it.done })
 	if len(r.flight) == 0 {
-		r.flight = nil
+		r.flight = nil // not lost: it is empty
 		delete(q.flying, r)
 	}
 	q.enlist(r, now)
