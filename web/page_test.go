@@ -30,6 +30,7 @@ streams:
 rules:
   - { name: in-out, kind: crossing, line: path, classes: [person] }
   - { name: on-the-lawn, kind: presence, zone: lawn, classes: [person] }
+snapshots: { path: "${PICTURES}", types: [object.started, object.ended, line.crossed] }
 web: { listen: "127.0.0.1:0" }
 `
 
@@ -51,6 +52,7 @@ type seen struct {
 		Boxes []detect.Rect
 	}
 	Events, Errors []string
+	Pictures       [][2]int // of events: width of the JPEG, and as shown
 	Feed, Ground   string
 	SticksOut      int
 }
@@ -65,7 +67,7 @@ func TestChromiumLooksAtThePage(t *testing.T) {
 		"-f", "lavfi", "-i", "color=white:s=10x240:r=10:d=30", "-filter_complex", "overlay=x='mod(n,30)*10'", "-c:v", "libx264", "-bf", "0", "-g", "10", "-pix_fmt", "yuv420p")
 	leavesNothing(t)
 	cams := cameras(t, map[string]string{"north": video, "marks": marks})
-	s := newStation(t, pageStation, map[string]string{"NORTH": cams.URL("north"), "MARKS": cams.URL("marks"), "OLD": old})
+	s := newStation(t, pageStation, map[string]string{"NORTH": cams.URL("north"), "MARKS": cams.URL("marks"), "OLD": old, "PICTURES": t.TempDir()})
 	until(t, 20*time.Second, "a camera online, and one that nobody watches yet", func() bool {
 		return s.state("north").State == "online" && s.state("marks").State == "idle"
 	})
@@ -85,6 +87,9 @@ func TestChromiumLooksAtThePage(t *testing.T) {
 	t.Run("pictures and events belong together", func(t *testing.T) { checkMarks(t, s, got) })
 	t.Run("boxes are the detections of their picture", func(t *testing.T) { checkBoxes(t, s, got) })
 	t.Run("events and counts", func(t *testing.T) { checkEvents(t, s, got) })
+	if len(got.Pictures) == 0 || got.Pictures[0][0] < 20 || got.Pictures[0][1] < 10 {
+		t.Errorf("pictures of events, by their width and as shown: %v", got.Pictures)
+	}
 	if got.SticksOut > 0 || got.Ground == "rgb(245, 246, 247)" {
 		t.Errorf("small and dark: %d pixels stick out, ground %s", got.SticksOut, got.Ground)
 	}

@@ -31,7 +31,7 @@ func NewBest(c *Cutter) *Best { return &Best{cutter: c, room: mostViews, views: 
 // returns for how many there was no room. f stays the caller's.
 func (b *Best) Look(f *decode.Frame, tracks []detect.Track, hide []detect.Rect) (refused int, err error) {
 	if f.Epoch != b.epoch { // ids begin anew
-		clear(b.views)
+		clear(b.views) // not lost: the objects of an epoch that is over have ended
 		b.epoch, b.bytes = f.Epoch, 0
 	}
 	for _, t := range tracks {

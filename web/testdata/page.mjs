@@ -54,6 +54,9 @@ const { marks, drawings } = await page.evaluate(() => ({ marks: window.marks, dr
 await page.click('#objects');
 const events = await page.evaluate(() => [...document.querySelectorAll('#events li')].map((li) => li.innerText.replace(/\s+/g, ' ')));
 const feed = await page.textContent('#feed');
+const loaded = () => page.evaluate(() => [...document.querySelectorAll('#events .shot img')].filter((i) => i.naturalWidth).map((i) => [i.naturalWidth, i.width]));
+await until(10, async () => (await loaded()).length > 0);
+const pictures = await loaded();
 
 // Again on a small dark screen: nothing may stick out.
 if (shot) await page.screenshot({ path: shot });
@@ -62,4 +65,4 @@ await page.setViewportSize({ width: 390, height: 800 });
 const sticksOut = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 await browser.close();
-console.log(JSON.stringify({ enough: enough !== null, tiles, marks, drawings, events, feed, sticksOut, ground, errors }));
+console.log(JSON.stringify({ enough: enough !== null, tiles, marks, drawings, events, pictures, feed, sticksOut, ground, errors }));

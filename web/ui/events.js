@@ -1,4 +1,6 @@
-// The list of events, in words.
+// The list of events, in words and pictures.
+import { url } from './url.js';
+
 const most = 150;
 
 // Types the page listens to; updates and accounts are for machines.
@@ -27,6 +29,20 @@ function words(type, e) {
   }
 }
 
+// picture is the event's snapshot, as a link to all of it. The last three parts of
+// its uri are its place here, whatever store it names.
+function picture(snapshot, text) {
+  const link = document.createElement('a');
+  link.className = 'shot';
+  link.target = '_blank';
+  link.href = url(`api/v1/snapshots/${snapshot.uri.split('/').slice(-3).join('/')}`);
+  const img = document.createElement('img');
+  Object.assign(img, { src: link.href, alt: text, loading: 'lazy', decoding: 'async', width: snapshot.width, height: snapshot.height });
+  img.onerror = () => link.remove(); // kept no longer
+  link.append(img);
+  return link;
+}
+
 export function showEvent(list, e, type) {
   const add = (tag, className, text) => {
     const node = document.createElement(tag);
@@ -43,6 +59,8 @@ export function showEvent(list, e, type) {
   add('span', 'what', words(type, e)).title = e.data.reason?.message ?? '';
   const stream = e.data.stream.name === '-' ? '' : e.data.stream.title || e.data.stream.name;
   add('span', 'where', [stream, e.data.rule?.name].filter(Boolean).join(' · '));
+  const snapshot = e.data.media?.snapshot;
+  if (snapshot) li.append(picture(snapshot, words(type, e)));
   list.prepend(li);
   const objects = list.getElementsByClassName('object'); // so many that they would push out the rest
   while (list.children.length > most) (objects.length > most / 2 ? objects[objects.length - 1] : list.lastChild).remove();
