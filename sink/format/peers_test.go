@@ -20,11 +20,18 @@ import (
 	"sightline/sink"
 )
 
+// others is a Python with what reads Avro and Protobuf and is not ours.
+func others(t *testing.T) string {
+	t.Helper()
+	testkit.Dep(t, "venv/.tests")
+	return testkit.Dep(t, "venv/bin/python")
+}
+
 // read gives messages to the reader, which is not ours, and returns the events that
 // it found in them.
 func read(t *testing.T, messages []string, args ...string) []map[string]any {
 	t.Helper()
-	c := exec.Command(testkit.Dep(t, "venv/bin/python"), append([]string{"-B", "testdata/reader.py"}, args...)...)
+	c := exec.Command(others(t), append([]string{"-B", "testdata/reader.py"}, args...)...)
 	c.Stdin = strings.NewReader(strings.Join(messages, "\n"))
 	var said bytes.Buffer
 	c.Stderr = &said

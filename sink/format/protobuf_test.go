@@ -17,7 +17,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"sightline/detect"
-	"sightline/internal/testkit"
 	"sightline/sink"
 )
 
@@ -25,7 +24,7 @@ var update = flag.Bool("update", false, "write the golden files, and what protoc
 
 // TestProtoIsCompiled holds events.binpb to what protoc makes of events.proto.
 func TestProtoIsCompiled(t *testing.T) {
-	python, fresh := testkit.Dep(t, "venv/bin/python"), t.TempDir()+"/events.binpb"
+	python, fresh := others(t), t.TempDir()+"/events.binpb"
 	out, err := exec.Command(python, "-m", "grpc_tools.protoc", "-I.", "--include_imports", "--descriptor_set_out="+fresh, "events.proto").CombinedOutput()
 	if err != nil {
 		t.Fatalf("protoc: %v\n%s", err, out)
