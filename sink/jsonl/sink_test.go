@@ -50,7 +50,7 @@ func arrivals(t *testing.T, text []byte) []sinktest.Arrival {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, sinktest.Arrival{Key: ev.PartitionKey, Sequence: n, ID: ev.ID})
+		out = append(out, sinktest.Arrival{Key: ev.PartitionKey, Sequence: n, ID: ev.ID, Body: string(bytes.TrimSuffix(line, []byte("\n")))})
 	}
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		t.Fatalf("ends in half a line: %s", text)
@@ -62,7 +62,7 @@ func TestFileContract(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Destination {
 		path := filepath.Join(t.TempDir(), "new", "folder", "events.jsonl")
 		return sinktest.Destination{
-			Open: func(t *testing.T) sink.Sink { return opened(t, Config{Path: path}) },
+			Open: func(t *testing.T) sink.Sink { return opened(t, Config{Fsync: FsyncRotate, Path: path}) },
 			Read: func(t *testing.T, _ int) []sinktest.Arrival { return arrivals(t, contents(t, path)) },
 			Break: func(t *testing.T) (mend func()) {
 				return limitFileSize(t, 5000) // less than one batch, so that it tears
@@ -119,7 +119,7 @@ func TestStreamContract(t *testing.T) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Destination {
 		w := &torn{}
 		return sinktest.Destination{
-			Open: func(t *testing.T) sink.Sink { return opened(t, Config{Path: Stdout, Stdout: w}) },
+			Open: func(t *testing.T) sink.Sink { return opened(t, Config{Fsync: FsyncRotate, Path: Stdout, Stdout: w}) },
 			Read: func(t *testing.T, _ int) []sinktest.Arrival { return arrivals(t, w.Bytes()) },
 			Break: func(t *testing.T) (mend func()) {
 				w.limit = 1234
@@ -132,7 +132,7 @@ func TestStreamContract(t *testing.T) {
 func TestFileIsAppendedTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	for first := range uint64(3) {
-		s := opened(t, Config{Path: path})
+		s := opened(t, Config{Fsync: FsyncRotate, Path: path})
 		if err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, first+1, 1)); err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestHalfALineOfACrashIsCutOff(t *testing.T) {
 		if err := os.WriteFile(path, append(append(bytes.Clone(whole), '\n'), half...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := opened(t, Config{Path: path})
+		s := opened(t, Config{Fsync: FsyncRotate, Path: path})
 		if err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, 2, 1)); err != nil {
 			t.Fatal(err)
 		}
@@ -173,14 +173,14 @@ func TestRefusesFilesThatAreNotItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	used := filepath.Join(dir, "used.jsonl")
-	opened(t, Config{Path: used})
+	opened(t, Config{Fsync: FsyncRotate, Path: used})
 	for path, want := range map[string]string{
 		notes:                           "does not end with a line of events",
 		used:                            "is being written by another",
 		dir:                             "is a directory",
 		filepath.Join(notes, "e.jsonl"): "make the folder of",
 	} {
-		_, err := New(Config{Path: path}, quiet())
+		_, err := New(Config{Fsync: FsyncRotate, Path: path}, quiet())
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v, want %q", path, err, want)
 		}
@@ -191,7 +191,7 @@ func TestRefusesFilesThatAreNotItsOwn(t *testing.T) {
 }
 
 func TestFullDeviceIsAnErrorThatNamesIt(t *testing.T) {
-	err := opened(t, Config{Path: "/dev/full"}).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 2))
+	err := opened(t, Config{Fsync: FsyncRotate, Path: "/dev/full"}).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 2))
 	var partial *sink.PartialError
 	if !errors.As(err, &partial) || len(partial.Failed) != 2 || !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "/dev/full") {
 		t.Errorf("got %v", err)
@@ -206,7 +206,7 @@ func TestContextEndsAWriteThatNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	s := opened(t, Config{Path: Stdout, Stdout: w})
+	s := opened(t, Config{Fsync: FsyncRotate, Path: Stdout, Stdout: w})
 	records := sinktest.Records([]string{"a", "b"}, 1, 200) // more than a pipe holds
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -244,7 +244,7 @@ func TestStandardOutputWithoutReaderRefusesForGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	s := opened(t, Config{Path: Stdout, Stdout: w})
+	s := opened(t, Config{Fsync: FsyncRotate, Path: Stdout, Stdout: w})
 	r.Close()
 	err = s.Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 2))
 	var partial *sink.PartialError
@@ -262,7 +262,7 @@ func TestNamedPipeWithoutReaderIsTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := opened(t, Config{Path: path})
+	s := opened(t, Config{Fsync: FsyncRotate, Path: path})
 	r.Close()
 	err = s.Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 2))
 	var partial *sink.PartialError
@@ -278,7 +278,7 @@ func TestStandardOutputIsLeftOpen(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	s := opened(t, Config{Path: Stdout, Stdout: w})
+	s := opened(t, Config{Fsync: FsyncRotate, Path: Stdout, Stdout: w})
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestStandardOutputIsLeftOpen(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for _, c := range []Config{{}, {Path: Stdout}} {
+	for _, c := range []Config{{Fsync: FsyncRotate}, {Path: Stdout, Fsync: FsyncBatch}} {
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "path: ") {
 			t.Errorf("%+v: got %v", c, err)
 		}

@@ -89,7 +89,7 @@ func arrivals(t *testing.T, messages []Message) []sinktest.Arrival {
 	t.Helper()
 	var out []sinktest.Arrival
 	for _, m := range messages {
-		a := sinktest.Arrival{Key: string(m.Key), ID: header(m, "ce_id")}
+		a := sinktest.Arrival{Key: string(m.Key), ID: header(m, "ce_id"), Body: string(m.Value)}
 		var err error
 		if a.Sequence, err = strconv.ParseUint(header(m, "ce_sequence"), 10, 64); err != nil {
 			t.Fatal(err)

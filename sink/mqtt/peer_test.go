@@ -235,7 +235,7 @@ func (s *subscriber) arrivals(t *testing.T, want int) []sinktest.Arrival {
 				t.Fatal(err)
 			}
 			seen[ev.ID] = true
-			out = append(out, sinktest.Arrival{Key: ev.PartitionKey, Sequence: n, ID: ev.ID})
+			out = append(out, sinktest.Arrival{Key: ev.PartitionKey, Sequence: n, ID: ev.ID, Body: m.Payload})
 		}
 		return len(seen) >= want
 	})

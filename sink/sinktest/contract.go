@@ -30,13 +30,14 @@ type Arrival struct {
 	Key      string
 	Sequence uint64
 	ID       string
+	Body     string // the event's structured JSON as it arrived; "" where Read cannot tell
 }
 
 // Run checks that a kind of sink keeps the contract of sink.Sink.
 func Run(t *testing.T, open func(t *testing.T) Destination) {
 	for name, test := range map[string]func(*testing.T, Destination){
 		"OrderPerKey": orderPerKey, "KeepsNothing": keepsNothing, "Context": endedContext,
-		"Close": closing, "RetryKeepsOrder": retryKeepsOrder,
+		"Close": closing, "RetryKeepsOrder": retryKeepsOrder, "ReadBack": readBack,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -87,7 +88,7 @@ func orderPerKey(t *testing.T, d Destination) {
 	if err := s.Publish(t.Context(), nil); err != nil {
 		t.Errorf("publishing nothing: %v", err)
 	}
-	if diff := cmp.Diff(perKey(arrivals(sent)), perKey(d.Read(t, len(sent)))); diff != "" {
+	if diff := cmp.Diff(perKey(arrivals(sent)), perKey(bare(d.Read(t, len(sent))))); diff != "" {
 		t.Errorf("arrived otherwise than sent (-sent +arrived):\n%s", diff)
 	}
 }
@@ -103,9 +104,55 @@ func keepsNothing(t *testing.T, d Destination) {
 	for i := range records {
 		records[i] = Record("overwritten", 99)
 	}
-	if diff := cmp.Diff(want, d.Read(t, len(want))); diff != "" {
+	if diff := cmp.Diff(want, bare(d.Read(t, len(want)))); diff != "" {
 		t.Errorf("arrived otherwise than sent (-sent +arrived):\n%s", diff)
 	}
+}
+
+// Records that waited on disk arrive as the others do, among them.
+func readBack(t *testing.T, d Destination) {
+	s := opened(t, d)
+	records := Records([]string{"a", "b"}, 1, 4)
+	mixed := slices.Clone(records)
+	for i, r := range records {
+		if i%3 > 0 {
+			mixed[i] = Stored(t, r)
+		}
+	}
+	if err := s.Publish(t.Context(), mixed); err != nil {
+		t.Fatal(err)
+	}
+	arrived := d.Read(t, len(records))
+	if diff := cmp.Diff(perKey(arrivals(records)), perKey(bare(arrived))); diff != "" {
+		t.Fatalf("arrived otherwise than sent (-sent +arrived):\n%s", diff)
+	}
+	want := map[string]string{}
+	for _, r := range records {
+		body, err := sink.AppendStructured(nil, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[r.Event.ID] = string(body)
+	}
+	for _, a := range arrived {
+		if a.Body != "" && a.Body != want[a.ID] {
+			t.Errorf("event %s of %s arrived as %s, want %s", a.ID, a.Key, a.Body, want[a.ID])
+		}
+	}
+}
+
+// Stored is the record as it comes back from where it waited on disk.
+func Stored(t testing.TB, r sink.Record) sink.Record {
+	t.Helper()
+	b, err := sink.AppendRecord(nil, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := sink.ParseRecord(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
 }
 
 func endedContext(t *testing.T, d Destination) {
@@ -224,10 +271,19 @@ func perKey(all []Arrival) map[string][]Arrival {
 	return out
 }
 
+// bare is the arrivals without what they hold.
+func bare(all []Arrival) []Arrival {
+	out := slices.Clone(all)
+	for i := range out {
+		out[i].Body = ""
+	}
+	return out
+}
+
 // firsts is perKey without the repeats that at-least-once delivery allows.
 func firsts(all []Arrival) map[string][]Arrival {
 	seen := map[string]bool{}
-	return perKey(slices.DeleteFunc(slices.Clone(all), func(a Arrival) bool {
+	return perKey(slices.DeleteFunc(bare(all), func(a Arrival) bool {
 		repeat := seen[a.ID]
 		seen[a.ID] = true
 		return repeat

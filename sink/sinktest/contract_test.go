@@ -13,13 +13,25 @@ func TestRecorderKeepsTheContract(t *testing.T) {
 		r := &Recorder{}
 		return Destination{
 			Open: func(t *testing.T) sink.Sink { return r },
-			Read: func(t *testing.T, want int) []Arrival { return arrivals(r.Records()) },
+			Read: func(t *testing.T, want int) []Arrival { return recorded(t, r.Records()) },
 			Break: func(t *testing.T) (mend func()) {
 				r.Answer = failInTurn
 				return func() { r.Answer = nil }
 			},
 		}
 	})
+}
+
+func recorded(t *testing.T, records []sink.Record) []Arrival {
+	out := arrivals(records)
+	for i, r := range records {
+		body, err := sink.AppendStructured(nil, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[i].Body = string(body)
+	}
+	return out
 }
 
 // failInTurn fails the second half of each key's events, then everything.

@@ -133,7 +133,7 @@ func (l *lane) advance() {
 func (l *lane) trim() {
 	if l.count == 0 {
 		if len(l.chunks) > 0 && cap(l.chunks[0].entries) == minChunk {
-			l.chunks = l.chunks[:1] // not lost: nothing waits
+			l.chunks = l.chunks[:1]                                            // not lost: nothing waits
 			l.chunks[0].from, l.chunks[0].entries = 0, l.chunks[0].entries[:0] // not lost: nothing waits
 		} else {
 			l.chunks = nil // not lost: nothing waits
