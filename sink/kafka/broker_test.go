@@ -28,6 +28,7 @@ func TestApacheKafka(t *testing.T) {
 	t.Run("SASL", func(t *testing.T) { apacheSASL(t, b) })
 	t.Run("MutualTLS", func(t *testing.T) { apacheMutualTLS(t, b) })
 	t.Run("Token", func(t *testing.T) { apacheToken(t, b) })
+	t.Run("Rotation", func(t *testing.T) { apacheRotation(t, b) })
 	t.Run("Permissions", func(t *testing.T) { apachePermissions(t, b) })
 	t.Run("Quota", func(t *testing.T) { apacheQuota(t, b) })
 	t.Run("Topics", func(t *testing.T) { apacheTopics(t, b) })

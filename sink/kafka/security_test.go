@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"bytes"
+	"crypto/pbkdf2"
+	"crypto/sha256"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -108,6 +110,59 @@ func apacheToken(t *testing.T, b *kafkatest.Broker) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), token) {
 			t.Errorf("got %v, want %s and no token", err, want)
 		}
+	}
+}
+
+// apacheRotation changes a password at the broker and in its file while a sink runs.
+func apacheRotation(t *testing.T, b *kafkatest.Broker) {
+	makeTopic(t, b, "rotation", 1)
+	file := filepath.Join(t.TempDir(), "password")
+	change := func(password string) {
+		t.Helper()
+		salt := []byte("a salt of the test")
+		salted, err := pbkdf2.Key(sha256.New, password, salt, 4096, sha256.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &kafkago.Client{Addr: kafkago.TCP(b.Addr), Timeout: 10 * time.Second}
+		res, err := client.AlterUserScramCredentials(t.Context(), &kafkago.AlterUserScramCredentialsRequest{
+			Upsertions: []kafkago.UserScramCredentialsUpsertion{{
+				Name: "rotating", Mechanism: kafkago.ScramMechanismSha256, Iterations: 4096, Salt: salt, SaltedPassword: salted,
+			}}})
+		if err == nil {
+			err = res.Results[0].Error
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(password string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("first secret")
+	write("first secret")
+	cfg := config(b.SASLAddr)
+	cfg.Topic, cfg.TLS = "rotation", &TLS{CA: b.CAFile}
+	cfg.SASL = &SASL{Mechanism: "SCRAM-SHA-256", Username: "rotating", Password: func() string {
+		text, _ := os.ReadFile(file)
+		return strings.TrimSpace(string(text))
+	}}
+	s := newSink(t, cfg)
+	if _, err := deliver(t.Context(), s, sinktest.Records([]string{"a"}, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	change("second secret")
+	s.renew()
+	checkRefusedPassword(t, s.Publish(t.Context(), sinktest.Records([]string{"a"}, 2, 1)), `broker refused the password of user "rotating" (SASL SCRAM-SHA-256)`)
+	write("second secret")
+	if err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, 2, 1)); err != nil {
+		t.Error(err)
+	}
+	if got := read(t, cfg, 2); len(got) != 2 {
+		t.Errorf("%d arrived", len(got))
 	}
 }
 

@@ -80,8 +80,13 @@ func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
 		s.renew()
 	}
 	var result outcome
-	messages := s.encode(ctx, events, &result)
+	half, stop := context.WithTimeout(ctx, s.cfg.WriteTimeout/2) // a schema registry that hangs leaves the rest to other events
+	messages := s.encode(half, events, &result)
+	stop()
 	defer clear(messages) // keep nothing of the events
+	if len(messages) == 0 {
+		return result.partial(s.explain)
+	}
 	topics, err := s.find(ctx, messages)
 	if err != nil {
 		return s.explain(&topicError{s.cfg.Topic, err})

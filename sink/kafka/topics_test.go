@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"sightline/detect"
 	kafkatest "sightline/internal/testkit/kafka"
 	"sightline/sink"
+	"sightline/sink/format"
 	"sightline/sink/sinktest"
 )
 
@@ -210,3 +212,49 @@ func TestBatchesStaySmallForATopicThatWantsThem(t *testing.T) {
 		t.Errorf("batches of another topic: %d bytes", limit)
 	}
 }
+
+// Where nothing is left to send no broker is asked.
+func TestNothingLeftToSend(t *testing.T) {
+	cfg := config("127.0.0.1:1")
+	cfg.MaxMessage = minMessage
+	checkRefused(t, newSink(t, cfg).Publish(t.Context(), []sink.Record{longPath(1, 2, 9000)}), 0, "larger than max_message")
+}
+
+// A registry that cannot be asked holds back the events of its own kind and what is
+// behind them in their key, and no other.
+func TestFormatThatFailsForAWhile(t *testing.T) {
+	cfg := config(fake(t).ListenAddrs()...)
+	f := &moody{temporary: map[uint64]bool{2: true}, forGood: map[uint64]bool{4: true}}
+	cfg.Format = f
+	s := newSink(t, cfg)
+	records := sinktest.Records([]string{"a"}, 1, 3)
+	records = append(records, sinktest.Records([]string{"b"}, 4, 2)...)
+	err := s.Publish(t.Context(), records)
+	var partial *sink.PartialError
+	if !errors.As(err, &partial) || !slices.Equal(partial.Failed, []int{1, 2}) || !slices.Equal(partial.Refused, []int{3}) {
+		t.Fatalf("got %v, want 1 and 2 to fail and 3 refused", err)
+	}
+	if !strings.Contains(err.Error(), "registry is away") {
+		t.Error(err)
+	}
+	got := read(t, cfg, 2)
+	if len(got) != 2 || string(got[0].Value) != "moody" || header(got[0], "content-type") != "text/moody" {
+		t.Errorf("arrived: %v", got)
+	}
+}
+
+// moody is a format that fails for some sequences.
+type moody struct{ temporary, forGood map[uint64]bool }
+
+func (f *moody) Append(_ context.Context, dst []byte, r sink.Record) ([]byte, error) {
+	switch {
+	case f.temporary[r.Sequence]:
+		return dst, &format.RegistryError{Subject: "x", Err: errors.New("registry is away")}
+	case f.forGood[r.Sequence]:
+		return dst, format.ErrNoCounterpart
+	}
+	return append(dst, "moody"...), nil
+}
+
+func (f *moody) ContentType() string    { return "text/moody" }
+func (f *moody) Takes(detect.Type) bool { return true }
