@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,7 @@ const (
 // snapshots keeps the pictures of all streams: it has them written, thinned out
 // and copied. Photographers make them.
 type snapshots struct {
-	store  *snapshot.Store
+	store  pictureStore
 	bucket *snapshot.Bucket // nil: pictures stay in the folder
 	s3     *snapshot.S3
 	cutter *snapshot.Cutter
@@ -44,6 +45,19 @@ type snapshots struct {
 
 	copied, failures atomic.Uint64
 	waiting          atomic.Int64 // pictures that the bucket lacks
+}
+
+// pictureStore is where pictures are kept; *snapshot.Store is one.
+type pictureStore interface {
+	Put(name string, jpeg []byte) error
+	Drop(name string)
+	Open(name string) (*os.File, error)
+	Waiting() ([]string, error)
+	Sent(name string) error
+	Full() bool
+	Sweep(ctx context.Context, now time.Time) error
+	Stats() snapshot.Stats
+	Close() error
 }
 
 // newSnapshots returns nil where nothing is to be kept. It touches no disk and no
