@@ -22,7 +22,7 @@ type Registry struct {
 	CA       string        // PEM file of authorities to trust; "" is the system's
 	Subject  string        // a strategy; "" is TopicRecordName
 	LookUp   bool          // only look schemas up that somebody else registered
-	Timeout  time.Duration // of one request; 0 is 10 s
+	Timeout  time.Duration // of one request; 0 is 5 s
 }
 
 // RegistryError is a schema that has no id yet, because the registry could not be

@@ -18,8 +18,8 @@ import (
 
 // What a client of the registry waits, sends and takes.
 const (
-	registryTimeout = 10 * time.Second
-	registryHold    = time.Second // how long a failure stands before the registry is asked again
+	registryTimeout = 5 * time.Second
+	registryHold    = time.Second // how long a failure stands at least before the registry is asked again
 	registryType    = "application/vnd.schemaregistry.v1+json"
 	maxAnswer       = 1 << 20
 	maxReason       = 400 // characters of a registry's reason that an error quotes
@@ -32,9 +32,10 @@ type schema struct {
 	text string
 }
 
-// registry knows the ids of schemas. It asks once for each subject; what fails is
-// not asked for again within registryHold, so that a batch of events does not wait
-// once for each of them. It is for one goroutine at a time.
+// registry knows the ids of schemas. It asks once for each subject. What fails is not
+// asked for again within registryHold, or twice the time that the answer took, so that
+// neither a batch of events waits once for each of them nor a registry that hangs
+// keeps those waiting whose ids are known. It is for one goroutine at a time.
 type registry struct {
 	cfg    Registry
 	client *http.Client
@@ -55,7 +56,7 @@ func newRegistry(c Registry) (*registry, error) {
 	}
 	c.Timeout = cmp.Or(c.Timeout, registryTimeout)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = tls
+	transport.TLSClientConfig, transport.DisableKeepAlives = tls, true // asked too rarely to stay connected
 	return &registry{
 		cfg: c, client: &http.Client{Transport: transport, Timeout: c.Timeout}, now: time.Now,
 		ids: map[string]uint32{}, failed: map[string]failure{},
@@ -86,6 +87,7 @@ func (r *registry) id(ctx context.Context, s schema, topic string) (uint32, erro
 			return 0, &RegistryError{subject, f.err}
 		}
 	}
+	asked := r.now()
 	id, away, err := r.ask(ctx, subject, s)
 	if err == nil {
 		r.ids[known] = id
@@ -97,7 +99,8 @@ func (r *registry) id(ctx context.Context, s schema, topic string) (uint32, erro
 		if away {
 			what = "" // it answers nobody
 		}
-		r.failed[what] = failure{err, r.now().Add(registryHold)}
+		now := r.now()
+		r.failed[what] = failure{err, now.Add(max(registryHold, 2*now.Sub(asked)))}
 	}
 	return 0, &RegistryError{subject, err}
 }

@@ -145,6 +145,26 @@ func TestFailureIsHeld(t *testing.T) {
 	}
 }
 
+// TestSlowFailureIsHeldLonger: a registry that hangs takes a third of the time at most.
+func TestSlowFailureIsHeldLonger(t *testing.T) {
+	now := time.Unix(1, 0)
+	url, saw := notes(t, func(w http.ResponseWriter, _ *http.Request) {
+		now = now.Add(4 * time.Second)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	r := asking(t, Registry{URL: url})
+	r.now = func() time.Time { return now }
+	for _, wait := range []time.Duration{0, 7 * time.Second, time.Second} {
+		now = now.Add(wait)
+		if _, err := r.id(t.Context(), someSchema, "hq"); err == nil {
+			t.Fatal("an id")
+		}
+	}
+	if len(*saw) != 2 {
+		t.Errorf("asked %d times in 12 s, 4 s each", len(*saw))
+	}
+}
+
 func TestRefusedSchemaHoldsNoOther(t *testing.T) {
 	url, _ := notes(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "LineCrossed") {
