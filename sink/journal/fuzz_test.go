@@ -30,6 +30,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add(append(bytes.Clone(one), "junk behind the last"...), append(bytes.Clone(two), make([]byte, 100)...))
 	f.Add(valid(ids[0], testKey(), "a", "bb", "ccc"), two)
 	f.Add(append(bytes.Clone(one[:40]), one[60:]...), one)
+	far := ids[0] // a whole head of an index far away
+	f.Add(appendFrame(bytes.Clone(one), far.seed(), nil, 1<<40, []byte("far")), two)
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		cfg := Config{Path: filepath.Join(dir, filepath.Base(t.Name()))}

@@ -72,18 +72,11 @@ type segment struct {
 	keys    keys
 	file    File     // nil where it is not open
 	size    int64    // bytes, those in Journal.buf apart
-	offsets []uint32 // of the frames from id.first on; 0 where one is lost
+	offsets []uint32 // of the frames from id.first on; 0 where one is lost; those from the next segment's first on are void
 }
 
 // end is the index behind the segment's last entry.
 func (s *segment) end() uint64 { return s.id.first + uint64(len(s.offsets)) }
-
-// cut forgets the entries from index on.
-func (s *segment) cut(index uint64) {
-	if index < s.end() {
-		s.offsets = s.offsets[:max(index, s.id.first)-s.id.first]
-	}
-}
 
 func (cfg *Config) check() error {
 	if cfg.FS == nil {
@@ -129,7 +122,6 @@ func (j *Journal) Append(entries ...[]byte) (uint64, error) {
 	}
 	if err := j.flush(); err != nil {
 		j.buf, j.next = j.buf[:mark], first
-		s.cut(first)
 		return 0, err
 	}
 	return first, nil

@@ -31,9 +31,6 @@ func (j *Journal) Recover() error {
 		j.doubt = false
 	}
 	j.buf, j.next, j.active = j.buf[:0], j.synced+1, false
-	for _, s := range j.segments {
-		s.cut(j.next)
-	}
 	j.epoch++
 	if err := j.create(); err != nil {
 		return err
