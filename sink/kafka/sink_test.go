@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -426,5 +427,59 @@ func checkRefusedPassword(t *testing.T, err error, want string) {
 	var partial *sink.PartialError
 	if errors.As(err, &partial) && len(partial.Refused) > 0 {
 		t.Errorf("events were refused for good though the password can be mended: %v", err)
+	}
+}
+
+// Leaders move between brokers while events flow: order is kept, and the next Publish
+// after a refusal knows the new leaders.
+func TestLeadersMove(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(9, "wide"))
+	cfg := config(c.ListenAddrs()...)
+	cfg.Topic, cfg.BatchBytes = "wide", 4096
+	s := newSink(t, cfg)
+	keys := []string{"a", "b", "c", "d", "e", "f", "g"}
+	failures := 0
+	for i := range uint64(20) {
+		if i%5 == 4 {
+			c.ShufflePartitionLeaders()
+		}
+		failed, err := deliver(t.Context(), s, sinktest.Records(keys, 1+i*10, 10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if failures += failed; failed > 2 {
+			t.Errorf("%d attempts failed after the leaders had moved", failed)
+		}
+	}
+	if failures == 0 {
+		t.Error("no attempt failed: the leaders did not move")
+	}
+	got, err := firstArrivals(t.Context(), cfg, 200*len(keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		if !slices.Equal(got["test/"+key], ids(key, 200)) {
+			t.Errorf("key %s: %d of 200 arrived, or in another order", key, len(got["test/"+key]))
+		}
+	}
+}
+
+// What was encoded before is not copied but into the request: a Publish allocates
+// next to nothing per event.
+func TestEncodingAllocatesLittle(t *testing.T) {
+	s := newSink(t, config("127.0.0.1:1"))
+	records := oneKilobyte(t, 500, 1000)
+	b := &batcher{}
+	encode := func() {
+		var result outcome
+		messages := s.encode(t.Context(), records, &result)
+		b.out = b.out[:0]
+		if err := b.add(messages, 0, func(*message) time.Time { return time.Time{} }); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := testing.AllocsPerRun(20, encode) / float64(len(records)); n > 4 {
+		t.Errorf("%.1f allocations an event", n)
 	}
 }
