@@ -127,20 +127,25 @@ func (b *Batch) Write(row int, w *Writer, f *decode.Frame) error {
 	if err != nil {
 		return fmt.Errorf("write a frame: %w", err)
 	}
-	picture := kernels.Picture{
-		Format: format(f.Format), Width: f.Width, Height: f.Height,
-		BT709: f.Color.Matrix == decode.BT709, FullRange: f.Color.FullRange, ChromaLeft: f.Color.ChromaLeft,
-	}
-	for i, p := range f.Planes {
-		picture.Planes[i], picture.Strides[i] = p.Data, p.Stride
-	}
 	r := &b.rows[row]
-	r.letterbox, err = pre.Run(unsafe.Pointer(&b.memory.bytes[row*b.input]), &picture)
+	r.letterbox, err = pre.Run(unsafe.Pointer(&b.memory.bytes[row*b.input]), pictureOf(f))
 	if err != nil {
 		return fmt.Errorf("write a frame: %w", err)
 	}
 	r.writer, r.width, r.height = w, f.Width, f.Height
 	return nil
+}
+
+// pictureOf is a frame as the kernels see it.
+func pictureOf(f *decode.Frame) *kernels.Picture {
+	p := kernels.Picture{
+		Format: format(f.Format), Width: f.Width, Height: f.Height,
+		BT709: f.Color.Matrix == decode.BT709, FullRange: f.Color.FullRange, ChromaLeft: f.Color.ChromaLeft,
+	}
+	for i, plane := range f.Planes {
+		p.Planes[i], p.Strides[i] = plane.Data, plane.Stride
+	}
+	return &p
 }
 
 func format(f decode.PixelFormat) kernels.Format {

@@ -66,11 +66,15 @@ func (p ortProgram) request(spec *Spec, shape Shape, rows int, input unsafe.Poin
 		outputs = append(outputs, ort.Tensor{Name: o.name, Type: ort.Float32, Dims: dims, Data: outs[i]})
 	}
 	in := spec.Input
-	elem := map[kernels.Type]ort.ElementType{kernels.U8: ort.Uint8, kernels.F16: ort.Float16, kernels.F32: ort.Float32}[in.Type]
-	inputs := []ort.Tensor{{Name: in.Name, Type: elem, Dims: in.dims(shape, rows), Data: input}}
+	inputs := []ort.Tensor{{Name: in.Name, Type: in.element(), Dims: in.dims(shape, rows), Data: input}}
 	b, err := p.session.NewBinding(inputs, outputs)
 	if err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// element is the type of the input's elements.
+func (in Input) element() ort.ElementType {
+	return map[kernels.Type]ort.ElementType{kernels.U8: ort.Uint8, kernels.F16: ort.Float16, kernels.F32: ort.Float32}[in.Type]
 }

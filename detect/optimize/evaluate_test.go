@@ -77,15 +77,47 @@ func operate(t *testing.T, g *graph.Graph, n *graph.Node, known map[string]pictu
 		})
 	case "Conv":
 		return convolve(g, n, x)
+	case "QuantizeLinear", "DequantizeLinear":
+		if !there {
+			return picture{} // of weights: see numbers
+		}
+		step, zero := float64(constant(1)[0]), float64(g.Tensors[n.Inputs[2]].Data[0])
+		if n.Op == "QuantizeLinear" {
+			return x.each(func(_ int, v float64) float64 { return math.Min(math.Max(math.RoundToEven(v/step)+zero, 0), 255) })
+		}
+		return x.each(func(_ int, v float64) float64 { return (v - zero) * step })
 	}
 	t.Fatalf("operator %s is not evaluated here", n.Op)
 	return picture{}
 }
 
+// numbers are a constant's, which may be integers behind a DequantizeLinear by
+// channel.
+func numbers(g *graph.Graph, name string) (dims []int64, values []float32) {
+	if t := g.Tensors[name]; t != nil {
+		return t.Dims, t.Float32s()
+	}
+	n := g.Maker(name)
+	if n == nil {
+		return nil, nil
+	}
+	t, steps := g.Tensors[n.Inputs[0]], g.Tensors[n.Inputs[1]].Float32s()
+	whole := t.Int64s()
+	if t.Type == graph.I8 {
+		for _, b := range t.Data {
+			whole = append(whole, int64(int8(b)))
+		}
+	}
+	for i, v := range whole {
+		values = append(values, float32(v)*steps[i*len(steps)/len(whole)])
+	}
+	return t.Dims, values
+}
+
 func convolve(g *graph.Graph, n *graph.Node, x picture) picture {
-	w, weights := g.Tensors[n.Inputs[1]], g.Tensors[n.Inputs[1]].Float32s()
-	bias := g.Tensors[n.Input(2)].Float32s()
-	outs, depth, kh, kw := int(w.Dims[0]), int(w.Dims[1]), int(w.Dims[2]), int(w.Dims[3])
+	dims, weights := numbers(g, n.Inputs[1])
+	_, bias := numbers(g, n.Input(2))
+	outs, depth, kh, kw := int(dims[0]), int(dims[1]), int(dims[2]), int(dims[3])
 	groups := x.c / depth
 	var pads [4]int
 	for i, p := range n.Ints("pads") {

@@ -36,8 +36,8 @@ func TestGateRefusesAnotherNetwork(t *testing.T) {
 	m.Graph.Tensors["bias_30"] = graph.NewFloat32("bias_30", []int64{int64(len(bias))}, bias)
 
 	out := filepath.Join(t.TempDir(), "out.onnx")
-	c := Config{Model: model, Out: out, Engines: []string{"onnxruntime"}, Least: .05, Agreement: .97}
-	r := &Report{}
+	c := Config{Model: model, Out: out, Mode: ExactMode, Engines: []string{"onnxruntime"}, Least: .05, Agreement: .97}
+	r := &Report{Mode: ExactMode}
 	err = write(t.Context(), c, r, m.Write(), frames, log)
 	if !errors.Is(err, ErrBudget) || r.Passed || !strings.Contains(r.Reason, "scores by 0.0") {
 		t.Errorf("got %v: %+v", err, r)
@@ -45,7 +45,7 @@ func TestGateRefusesAnotherNetwork(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Dir(out)); len(left) != 0 {
 		t.Errorf("written: %v", left)
 	}
-	if err := write(t.Context(), c, &Report{}, data, frames, log); err != nil {
+	if err := write(t.Context(), c, &Report{Mode: ExactMode}, data, frames, log); err != nil {
 		t.Errorf("the network itself: %v", err)
 	}
 	if _, err := os.Stat(out); err != nil {

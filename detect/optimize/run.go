@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"sightline/decode"
 	"sightline/detect/onnx"
@@ -20,16 +21,26 @@ import (
 // Config says what to make of which network.
 type Config struct {
 	Model, Out string
+	Mode       string   // ExactMode or GeneralMode
 	Classes    []string // that stay; nil: all
-	Engines    []string // to look with, and to be timed with
+	Engines    []string // to look with, and to be timed with; GeneralMode is made for the first alone
 	Fit        bool     // the input takes the pictures' aspect
 	Least      float64  // score from which boxes are compared
-	Agreement  float64  // least recall and precision on engines that do not compute in f32
+	Agreement  float64  // least recall and precision where boxes are not to be equal
 	LibDirs    []string
 	DryRun     bool // writes nothing
+	// Check, where there is one, is asked last about the network in a file, before
+	// it is written where it belongs; an error refuses it.
+	Check func(ctx context.Context, candidate string, r *Report) error
 	// Progress is told of each picture that was looked at; nil: nobody is.
 	Progress func(done, of int)
 }
+
+// Modes.
+const (
+	ExactMode   = "exact"   // nothing changes but rounding
+	GeneralMode = "general" // 8-bit integers besides, with the agreement that was asked for
+)
 
 // rounds is how often each picture is run for a timing.
 const rounds = 3
@@ -37,10 +48,12 @@ const rounds = 3
 // ErrBudget says that what was made does not keep its budget: nothing was written.
 var ErrBudget = errors.New("the network that was made does not keep its budget")
 
-// Run makes an exact simplification of a network, holds it against the original on
-// frames, which are all of one size, with every engine, and writes it when it keeps
-// its promise. The file depends on the network and the settings alone, never on how
-// fast this machine is. An error that wraps ErrBudget comes with a report.
+// Run makes a smaller network, holds it against the original on frames, which are
+// all of one size, with every engine, and writes it when it keeps its promise. Where
+// ranges of values are learned from frames, every other one is for that, and the
+// rest for the comparison. The file depends on the network, the settings and the
+// frames alone, never on how fast this machine is. An error that wraps ErrBudget
+// comes with a report.
 func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger) (*Report, error) {
 	data, err := os.ReadFile(c.Model)
 	if err != nil {
@@ -54,25 +67,70 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	base := spec.Input.Base
+	in := spec.Input
 	r := &Report{
-		Source: c.Model, SourceDigest: spec.Digest, Mode: "exact", Pictures: len(frames), Least: c.Least,
-		Calibration: digest(frames), Before: SizeOf(m, base.Width, base.Height),
+		Source: c.Model, SourceDigest: spec.Digest, Mode: c.Mode, Classes: c.Classes, Least: c.Least,
+		Calibration: digest(frames), Before: SizeOf(m, in.Base.Width, in.Base.Height),
 	}
-	layers := Layers(m, base.Width, base.Height)
+	before := Layers(m, in.Base.Width, in.Base.Height)
 	if r.Steps, err = Exact(m, c.Classes); err != nil {
 		return nil, fmt.Errorf("simplify %s: %w", c.Model, err)
 	}
-	if c.Fit && !spec.Input.Fixed {
-		base = spec.Input.Fitted(frames[0].Width, frames[0].Height)
-		m.SetMeta("size", fmt.Sprintf("[%d, %d]", base.Height, base.Width))
-		r.Steps = append(r.Steps, Step{Name: "fit", Count: 1, Detail: "the input is " + base.String() + ", as the pictures are"})
+	shape := in.Base
+	if c.Fit && !in.Fixed {
+		shape = in.Fitted(frames[0].Width, frames[0].Height)
+		m.SetMeta("size", fmt.Sprintf("[%d, %d]", shape.Height, shape.Width))
+		r.Steps = append(r.Steps, Step{Name: "fit", Count: 1, Detail: "the input is " + shape.String() + ", as the pictures are"})
 	}
-	if err := sign(m, r, c.Classes); err != nil {
-		return nil, err
+	r.After, r.Layers = SizeOf(m, shape.Width, shape.Height), changes(before, Layers(m, shape.Width, shape.Height))
+	if c.Mode == ExactMode {
+		r.Pictures = len(frames)
+		return r, finish(ctx, c, r, m, frames, log)
 	}
-	r.After, r.Layers = SizeOf(m, base.Width, base.Height), changes(layers, Layers(m, base.Width, base.Height))
-	return r, write(ctx, c, r, m.Write(), frames, log)
+	return r, general(ctx, c, r, m, in, shape, frames, log)
+}
+
+// general tries one level after the other until one keeps the budget.
+func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, log *slog.Logger) error {
+	learn, check := halves(frames)
+	r.Pictures = len(check)
+	steps := r.Steps
+	var err error
+	for _, l := range levels() {
+		var made *graph.Model
+		var step Step
+		if made, step, err = integers(ctx, c, m, in, shape, l, learn); err != nil {
+			return err
+		}
+		r.Steps, r.Engines = append(slices.Clone(steps), step), nil
+		size := SizeOf(made, shape.Width, shape.Height)
+		r.After.Nodes, r.After.Parameters, r.After.Bytes = size.Nodes, size.Parameters, size.Bytes
+		if err = finish(ctx, c, r, made, check, log); !errors.Is(err, ErrBudget) {
+			return err
+		}
+		r.Tried = append(r.Tried, step.Detail+": "+r.Reason)
+	}
+	return err
+}
+
+// halves are every other frame, and the rest.
+func halves(frames []*decode.Frame) (a, b []*decode.Frame) {
+	for i, f := range frames {
+		if i%2 == 0 {
+			a = append(a, f)
+		} else {
+			b = append(b, f)
+		}
+	}
+	return a, b
+}
+
+// finish signs a network and writes it, once it has passed.
+func finish(ctx context.Context, c Config, r *Report, m *graph.Model, frames []*decode.Frame, log *slog.Logger) error {
+	if err := sign(m, r); err != nil {
+		return err
+	}
+	return write(ctx, c, r, m.Write(), frames, log)
 }
 
 // provenance is what a network that was optimized says of itself, in its metadata.
@@ -81,19 +139,23 @@ type provenance struct {
 	Mode    string   `json:"mode"`
 	Steps   []string `json:"steps"`
 	Classes []string `json:"classes,omitempty"`
+	// Calibration is the digest of the pictures that it was learned from.
+	Calibration string `json:"calibration,omitempty"`
 }
 
 // metaKey is where it says so.
 const metaKey = "sightline.optimized"
 
-func sign(m *graph.Model, r *Report, classes []string) error {
-	p := provenance{Source: r.SourceDigest, Mode: r.Mode, Classes: classes}
+func sign(m *graph.Model, r *Report) error {
+	p := provenance{Source: r.SourceDigest, Mode: r.Mode, Classes: r.Classes}
+	if r.Mode != ExactMode {
+		p.Calibration = r.Calibration
+	}
 	for _, s := range r.Steps {
 		p.Steps = append(p.Steps, s.Name)
 	}
 	text, err := json.Marshal(p)
 	m.SetMeta(metaKey, string(text))
-	r.Classes = classes
 	return err
 }
 
@@ -140,8 +202,14 @@ func judge(ctx context.Context, c Config, r *Report, candidate string, frames []
 			return fmt.Errorf("compare on %s: %w", engine, err)
 		}
 		r.Engines = append(r.Engines, e)
-		if r.Reason = e.fault(c.Agreement); r.Reason != "" {
+		if r.Reason = e.fault(r.Mode, c.Agreement); r.Reason != "" {
 			return fmt.Errorf("%w: %s", ErrBudget, r.Reason)
+		}
+	}
+	if c.Check != nil {
+		if err := c.Check(ctx, candidate, r); err != nil {
+			r.Reason = err.Error()
+			return err
 		}
 	}
 	r.Passed = true

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"sightline/detect/onnx"
 	"sightline/detect/optimize"
 	"sightline/internal/testkit"
 )
@@ -72,6 +73,36 @@ func plainlyTheSame(t *testing.T, optimized string) {
 	}
 	if diff.Score > 1e-5 || diff.Bin > 1e-3 || diff.Values < 500_000 {
 		t.Errorf("they differ: %+v", diff)
+	}
+}
+
+// In 8-bit integers a network takes a quarter of the space and sees nearly the same;
+// what does not agree as asked is not written.
+func TestOptimizeGeneral(t *testing.T) {
+	needParts(t)
+	video := testkit.Dep(t, "media/vtest.avi")
+	dir := t.TempDir()
+	for _, engine := range []string{"onnxruntime", "openvino"} {
+		out := filepath.Join(dir, engine+".onnx")
+		args := []string{"optimize", "coco-nano", "--mode", "general", "--target", engine, "--video", video, "--pictures", "6", "--every", "60", "--fit", "--json"}
+		var r optimize.Report
+		answered(t, &r, append(args, "-o", out, "--agreement", ".9")...)
+		e := r.Engines[0]
+		if !r.Passed || r.After.Bytes*10 > r.Before.Bytes*3 || e.Precision != "int8" || e.Agreement.Boxes < 10 || min(e.Agreement.Recall, e.Agreement.Precision) < .9 {
+			t.Errorf("%s: %+v", engine, r)
+		}
+		if sp, err := onnx.ReadSpec(out); err != nil || !sp.Quantized {
+			t.Errorf("%s: %v", engine, err)
+		}
+		never := filepath.Join(dir, "never.onnx")
+		got := sightline(append(args, "-o", never, "--agreement", "1", "--score", "0.05")...)
+		if isFile(never) == (got.code == exitPartial) {
+			t.Errorf("%s: exit %d, and written: %v\n%s", engine, got.code, isFile(never), got.errOut)
+		}
+		var refused optimize.Report
+		if err := json.Unmarshal([]byte(got.out), &refused); err != nil || got.code != exitPartial || len(refused.Tried) != 3 || refused.Reason == "" {
+			t.Errorf("%s: exit %d, %v: %s", engine, got.code, err, got.out)
+		}
 	}
 }
 

@@ -78,6 +78,15 @@ func NewInt64(name string, values ...int64) *Tensor {
 	return t
 }
 
+// NewInt32 is a constant of 32-bit integers.
+func NewInt32(name string, dims []int64, values []int32) *Tensor {
+	t := &Tensor{Name: name, Type: I32, Dims: dims}
+	for _, v := range values {
+		t.Data = binary.LittleEndian.AppendUint32(t.Data, uint32(v))
+	}
+	return t
+}
+
 // readTensor brings every layout of the elements into one.
 func readTensor(b []byte) (*Tensor, error) {
 	t := &Tensor{}

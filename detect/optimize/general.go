@@ -1,0 +1,98 @@
+package optimize
+
+import (
+	"context"
+	"fmt"
+
+	"sightline/decode"
+	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph"
+)
+
+// A level is how much of a network becomes integers: each keeps more in floats than
+// the one before, and is tried when that does not keep the budget.
+type level struct {
+	name string
+	keep func(g *graph.Graph) func(*graph.Node) bool
+}
+
+// levels begin with all but the convolutions that make the outputs: their small
+// differences decide about scores.
+func levels() []level {
+	heads := func(g *graph.Graph) func(*graph.Node) bool {
+		return func(n *graph.Node) bool { return makesOutput(g, n) }
+	}
+	with := func(more func(g *graph.Graph, n *graph.Node) bool) func(*graph.Graph) func(*graph.Node) bool {
+		return func(g *graph.Graph) func(*graph.Node) bool {
+			return func(n *graph.Node) bool { return makesOutput(g, n) || more(g, n) }
+		}
+	}
+	return []level{
+		{"all but the last convolutions", heads},
+		{"all but the first and last convolutions", with(isFirst)},
+		{"all but the first and the last two convolutions", with(func(g *graph.Graph, n *graph.Node) bool {
+			return isFirst(g, n) || feedsOutput(g, n, 4)
+		})},
+	}
+}
+
+func isFirst(g *graph.Graph, n *graph.Node) bool {
+	for _, m := range g.Nodes {
+		if m.Op == "Conv" {
+			return m == n
+		}
+	}
+	return false
+}
+
+// makesOutput tells whether nothing but rearranging, in at most eight operators that
+// are no convolutions, is between a convolution and an output.
+func makesOutput(g *graph.Graph, n *graph.Node) bool { return reaches(g, n, 8, 0) }
+
+// feedsOutput allows one more convolution between, within so many operators.
+func feedsOutput(g *graph.Graph, n *graph.Node, within int) bool { return reaches(g, n, within, 1) }
+
+func reaches(g *graph.Graph, n *graph.Node, within, convs int) bool {
+	for _, out := range n.Outputs {
+		if g.IsOutput(out) {
+			return true
+		}
+		for _, user := range g.Users(out) {
+			left := convs
+			if user.Op == "Conv" {
+				left--
+			}
+			if within > 0 && left >= 0 && reaches(g, user, within-1, left) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// formFor is what an engine computes fastest.
+func formFor(engine string) Form {
+	if engine == "openvino" {
+		return AroundConvolutions
+	}
+	return Everywhere
+}
+
+// integers makes a copy of a simplified network in 8-bit integers.
+func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, l level, frames []*decode.Frame) (*graph.Model, Step, error) {
+	copied, err := graph.Read(m.Write())
+	if err != nil {
+		return nil, Step{}, err
+	}
+	form := formFor(c.Engines[0])
+	p := planFor(copied.Graph, form, l.keep(copied.Graph))
+	spans, err := ranges(ctx, copied, in, shape, p.values, frames, c.LibDirs)
+	if err != nil {
+		return nil, Step{}, fmt.Errorf("look at the values inside: %w", err)
+	}
+	quantize(copied.Graph, p, spans)
+	return copied, Step{
+		Name: "integers", Count: len(p.convs),
+		Detail: fmt.Sprintf("%s compute in 8-bit integers, marked around %s", l.name, form),
+	}, nil
+}

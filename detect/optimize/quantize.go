@@ -1,0 +1,169 @@
+package optimize
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"sightline/detect/optimize/graph"
+)
+
+// Form is where a network in 8-bit integers says so, by pairs of QuantizeLinear and
+// DequantizeLinear (ONNX's QDQ format): each engine is fast with one of them.
+type Form string
+
+// Forms.
+const (
+	AroundConvolutions Form = "convolutions" // OpenVINO: at the inputs of convolutions alone
+	Everywhere         Form = "everywhere"   // ONNX Runtime: at every value between operators that it computes in integers
+)
+
+// plan says which values of a network become integers.
+type plan struct {
+	form   Form
+	convs  map[*graph.Node]bool
+	values []string // sorted
+}
+
+// integerOps are the operators that ONNX Runtime computes in 8-bit integers, besides
+// convolutions.
+var integerOps = []string{"LeakyRelu", "Relu", "Concat", "MaxPool", "Add", "Mul", "Resize", "Sigmoid", "AveragePool"}
+
+// planFor chooses the values; the convolutions to keep stay in floats.
+func planFor(g *graph.Graph, form Form, keep func(*graph.Node) bool) plan {
+	p := plan{form: form, convs: map[*graph.Node]bool{}}
+	values := map[string]bool{}
+	for _, n := range g.Nodes {
+		c := convOf(g, n)
+		switch {
+		case c != nil && !keep(n):
+			p.convs[n] = true
+			values[n.Inputs[0]] = true
+			if form == Everywhere {
+				values[n.Outputs[0]] = true
+			}
+		case form == Everywhere && c == nil && slices.Contains(integerOps, n.Op) && !leaves(g, n):
+			for _, in := range n.Inputs {
+				if in != "" && g.Tensors[in] == nil {
+					values[in] = true
+				}
+			}
+			values[n.Outputs[0]] = true
+		}
+	}
+	for _, out := range g.Outputs {
+		delete(values, out.Name)
+	}
+	maps.DeleteFunc(p.convs, func(n *graph.Node, _ bool) bool { return !values[n.Inputs[0]] })
+	p.values = slices.Sorted(maps.Keys(values))
+	return p
+}
+
+// leaves tells whether a node makes an output.
+func leaves(g *graph.Graph, n *graph.Node) bool {
+	return slices.ContainsFunc(n.Outputs, g.IsOutput)
+}
+
+// quantize puts the pairs in. spans has every value of the plan. Weights become
+// signed bytes, symmetric, by output channel; biases 32-bit integers where the
+// whole network is, as ONNX Runtime's integer convolutions want them.
+func quantize(g *graph.Graph, p plan, spans map[string]span) {
+	spans = aligned(g, p, spans)
+	for _, value := range p.values {
+		pair(g, value, spans[value])
+	}
+	for _, n := range slices.Clone(g.Nodes) {
+		if p.convs[n] {
+			from := strings.TrimSuffix(n.Inputs[0], dequantized)
+			integerWeights(g, n, spans[from], p.form)
+		}
+	}
+	g.Sweep()
+}
+
+// aligned gives values the same steps where an operator only moves numbers: it is
+// computed in integers only then.
+func aligned(g *graph.Graph, p plan, spans map[string]span) map[string]span {
+	out := maps.Clone(spans)
+	for _, n := range g.Nodes {
+		if n.Op != "MaxPool" && n.Op != "Resize" {
+			continue
+		}
+		from, both := out[n.Inputs[0]]
+		if _, to := out[n.Outputs[0]]; both && to {
+			out[n.Outputs[0]] = from
+		}
+	}
+	return out
+}
+
+// dequantized ends the names of values that went through 8 bits.
+const dequantized = "/dequantized"
+
+// pair sends a value through 8 bits on its way to all who use it.
+func pair(g *graph.Graph, value string, s span) {
+	step, zero := s.scale()
+	scale, point := value+"/step", value+"/zero"
+	g.Tensors[scale] = graph.NewFloat32(scale, []int64{}, []float32{step})
+	g.Tensors[point] = &graph.Tensor{Name: point, Type: graph.U8, Dims: []int64{}, Data: []byte{zero}}
+	g.Redirect(value, value+dequantized)
+	q := &graph.Node{Op: "QuantizeLinear", Name: value + "/q", Inputs: []string{value, scale, point}, Outputs: []string{value + "/quantized"}}
+	d := &graph.Node{Op: "DequantizeLinear", Name: value + "/d", Inputs: []string{value + "/quantized", scale, point}, Outputs: []string{value + dequantized}}
+	at := 0
+	if maker := g.Maker(value); maker != nil {
+		at = slices.Index(g.Nodes, maker) + 1
+	}
+	g.Nodes = slices.Insert(g.Nodes, at, q, d)
+}
+
+// integerWeights gives a convolution weights, and perhaps a bias, in integers.
+func integerWeights(g *graph.Graph, n *graph.Node, input span, form Form) {
+	c := convOf(g, n)
+	weights, bias := c.weights.Float32s(), c.bias(g)
+	each := len(weights) / c.out
+	steps, bytes := make([]float32, c.out), make([]byte, 0, len(weights))
+	for k := range c.out {
+		row := weights[k*each : (k+1)*each]
+		most := float32(0)
+		for _, w := range row {
+			most = max(most, float32(math.Abs(float64(w))))
+		}
+		steps[k] = max(most/127, 1e-10)
+		for _, w := range row {
+			bytes = append(bytes, byte(int8(math.RoundToEven(float64(w)/float64(steps[k])))))
+		}
+	}
+	name := n.Outputs[0]
+	put := func(suffix string, t *graph.Tensor) string {
+		t.Name = g.Fresh(name + suffix)
+		g.Tensors[t.Name] = t
+		return t.Name
+	}
+	channels := []int64{int64(c.out)}
+	inputs := []string{
+		put(".weight", &graph.Tensor{Type: graph.I8, Dims: c.weights.Dims, Data: bytes}),
+		put(".step", graph.NewFloat32("", channels, steps)),
+		put(".zero", &graph.Tensor{Type: graph.I8, Dims: channels, Data: make([]byte, c.out)}),
+	}
+	n.Inputs[1] = dequantize(g, n, inputs)
+	if form == Everywhere {
+		step, _ := input.scale()
+		scales, whole := make([]float32, c.out), make([]int32, c.out)
+		for k := range c.out {
+			scales[k] = step * steps[k]
+			whole[k] = int32(min(max(math.RoundToEven(float64(bias[k])/float64(scales[k])), math.MinInt32), math.MaxInt32))
+		}
+		bias := dequantize(g, n, []string{put(".bias", graph.NewInt32("", channels, whole)), put(".biasstep", graph.NewFloat32("", channels, scales)), put(".biaszero", graph.NewInt32("", channels, make([]int32, c.out)))})
+		n.Inputs = append(n.Inputs[:2], bias)
+	}
+}
+
+// dequantize puts a DequantizeLinear by channel in front of a node.
+func dequantize(g *graph.Graph, before *graph.Node, inputs []string) string {
+	out := inputs[0] + dequantized
+	node := &graph.Node{Op: "DequantizeLinear", Name: inputs[0] + "/d", Inputs: inputs, Outputs: []string{out},
+		Attrs: []*graph.Attr{{Name: "axis", Type: graph.Int, I: 0}}}
+	g.Nodes = slices.Insert(g.Nodes, slices.Index(g.Nodes, before), node)
+	return out
+}

@@ -1,0 +1,103 @@
+package optimize
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"sightline/detect/optimize/graph"
+)
+
+// What a network in integers computes stays within some of its steps of what it
+// computed in floats, in both forms; weights take a byte each.
+func TestQuantizedIsNear(t *testing.T) {
+	for seed := range uint64(60) {
+		for _, form := range []Form{AroundConvolutions, Everywhere} {
+			b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(seed, 3)), at: "x", channels: 2}
+			b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{Size: 1}, {Size: 2}, {Size: 5}, {Size: 6}}}}
+			b.conv()
+			b.node("Relu", []string{b.at})
+			b.conv()
+			b.g.Outputs = []graph.Port{{Name: b.at, Type: graph.F32}}
+			in := picture{2, 5, 6, b.float64s(60)}
+			want := evaluate(t, b.g, in)
+
+			p := planFor(b.g, form, func(*graph.Node) bool { return false })
+			spans := map[string]span{}
+			for _, value := range p.values {
+				spans[value] = spanOf(t, b.g, value, in)
+			}
+			quantize(b.g, p, spans)
+			if _, err := graph.Read((&graph.Model{Graph: b.g}).Write()); err != nil {
+				t.Fatalf("seed %d, %s: %v", seed, form, err)
+			}
+			got, most, off := evaluate(t, b.g, in), 0.0, 0.0
+			for i, v := range want.v {
+				most, off = max(most, math.Abs(v)), max(off, math.Abs(v-got.v[i]))
+			}
+			if off > most*.06 || off == 0 {
+				t.Errorf("seed %d, %s: off by %v of %v", seed, form, off, most)
+			}
+			if n := int8Weights(b.g); n != 2 {
+				t.Errorf("seed %d, %s: %d convolutions have weights of bytes", seed, form, n)
+			}
+		}
+	}
+}
+
+func spanOf(t *testing.T, g *graph.Graph, value string, in picture) span {
+	cut := *g
+	cut.Outputs = []graph.Port{{Name: value}}
+	s := span{}
+	for _, v := range evaluate(t, &cut, in).v {
+		s.low, s.high = min(s.low, float32(v)), max(s.high, float32(v))
+	}
+	return s
+}
+
+func int8Weights(g *graph.Graph) (n int) {
+	for _, t := range g.Tensors {
+		if t.Type == graph.I8 && len(t.Dims) == 4 {
+			n++
+		}
+	}
+	return n
+}
+
+// The convolutions that make outputs stay in floats at every level, and each level
+// keeps no fewer than the one before.
+func TestLevelsKeepMoreAndMore(t *testing.T) {
+	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 3)), at: "x", channels: 2}
+	b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32}}
+	for range 5 {
+		b.conv()
+		b.node("Relu", []string{b.at})
+	}
+	b.conv()
+	b.node("Sigmoid", []string{b.at})
+	b.g.Outputs = []graph.Port{{Name: b.at, Type: graph.F32}}
+	var kept []int
+	for _, l := range levels() {
+		p := planFor(b.g, AroundConvolutions, l.keep(b.g))
+		kept = append(kept, 6-len(p.convs))
+		if p.convs[b.g.Nodes[len(b.g.Nodes)-2]] {
+			t.Errorf("%s: the last is in integers", l.name)
+		}
+	}
+	if kept[0] != 1 || kept[1] != 2 || kept[2] != 3 {
+		t.Errorf("levels keep %v of 6 convolutions", kept)
+	}
+}
+
+func TestScale(t *testing.T) {
+	for s, want := range map[span]struct {
+		step float32
+		zero uint8
+	}{
+		{0, 255}: {1, 0}, {-255, 0}: {1, 255}, {-1, 1}: {2. / 255, 127}, {10, 510}: {2, 0}, {-510, -10}: {2, 255}, {0, 0}: {1e-8, 0},
+	} {
+		if step, zero := s.scale(); step != want.step || zero != want.zero {
+			t.Errorf("%v: step %v, zero %d, want %v, %d", s, step, zero, want.step, want.zero)
+		}
+	}
+}

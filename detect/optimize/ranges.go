@@ -1,0 +1,86 @@
+package optimize
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"sightline/decode"
+	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph"
+)
+
+// span is the least and the most that a value was.
+type span struct{ low, high float32 }
+
+// ranges runs a network over pictures and returns the spans of some of its inner
+// values. Frames are looked at one by one; ctx ends it between two.
+func ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape, values []string, frames []*decode.Frame, libDirs []string) (map[string]span, error) {
+	tapped := *m
+	g := *m.Graph
+	tapped.Graph = &g
+	g.Outputs = nil
+	known := shapes(&g, shape.Width, shape.Height)
+	var taps []onnx.Value
+	for _, name := range values {
+		dims := known[name]
+		if dims == nil {
+			return nil, fmt.Errorf("the size of %s is not known", name)
+		}
+		taps = append(taps, onnx.Value{Name: name, Dims: dims})
+		g.Outputs = append(g.Outputs, graph.Port{Name: name, Type: graph.F32, Dims: fixed(dims)})
+	}
+	tap, err := onnx.NewTap(libDirs, tapped.Write(), in, shape, taps)
+	if err != nil {
+		return nil, err
+	}
+	defer tap.Close()
+	spans := make([]span, len(values))
+	for i := range spans {
+		spans[i] = span{float32(math.Inf(1)), float32(math.Inf(-1))}
+	}
+	for _, f := range frames {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		seen, err := tap.Look(f)
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range seen {
+			spans[i].widen(v)
+		}
+	}
+	out := map[string]span{}
+	for i, name := range values {
+		if s := spans[i]; math.IsInf(float64(s.high-s.low), 0) || s.high != s.high || s.low != s.low {
+			return nil, fmt.Errorf("%s is not finite on these pictures", name)
+		}
+		out[name] = spans[i]
+	}
+	return out, nil
+}
+
+func (s *span) widen(values []float32) {
+	for _, v := range values {
+		s.low, s.high = min(s.low, v), max(s.high, v)
+	}
+}
+
+func fixed(dims []int64) []graph.Dim {
+	out := make([]graph.Dim, len(dims))
+	for i, d := range dims {
+		out[i].Size = d
+	}
+	return out
+}
+
+// scale is the step of 8-bit steps over the span, widened to hold 0, and the step
+// that stands for 0.
+func (s span) scale() (step float32, zero uint8) {
+	low, high := min(s.low, 0), max(s.high, 0)
+	if step = (high - low) / 255; step < 1e-8 {
+		return 1e-8, 0
+	}
+	return step, uint8(math.RoundToEven(float64(min(max(-low/step, 0), 255))))
+}
