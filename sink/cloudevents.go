@@ -2,7 +2,6 @@ package sink
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -64,11 +63,10 @@ func AppendData(dst []byte, r Record) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	data, err := json.Marshal(&ev.Data)
-	if err != nil {
+	if dst, err = ev.Data.AppendJSON(dst); err != nil {
 		return dst, fmt.Errorf("encode event %s of type %s: %w", r.Event.ID, r.Event.Type, err)
 	}
-	return append(dst, data...), nil
+	return dst, nil
 }
 
 // Attributes returns the event's attributes in the order of AppendStructured, for
