@@ -29,8 +29,12 @@ type Registry struct {
 // asked or refused it. It may be there later.
 type RegistryError struct {
 	Subject string
+	Refused bool // this schema, by a registry that is well
 	Err     error
 }
+
+// Temporary tells that the event is not at fault: no other would have got through.
+func (e *RegistryError) Temporary() bool { return !e.Refused }
 
 func (e *RegistryError) Error() string {
 	return fmt.Sprintf("schema registry, subject %s: %v", e.Subject, e.Err)

@@ -45,9 +45,12 @@ type registry struct {
 }
 
 type failure struct {
-	err   error
-	until time.Time
+	err     error
+	refused bool
+	until   time.Time
 }
+
+func (f failure) of(subject string) error { return &RegistryError{subject, f.refused, f.err} }
 
 func newRegistry(c Registry) (*registry, error) {
 	tls, err := (&sink.TLS{CA: c.CA}).Client()
@@ -84,30 +87,32 @@ func (r *registry) id(ctx context.Context, s schema, topic string) (uint32, erro
 	}
 	for _, what := range []string{known, ""} {
 		if f, ok := r.failed[what]; ok && r.now().Before(f.until) {
-			return 0, &RegistryError{subject, f.err}
+			return 0, f.of(subject)
 		}
 	}
 	asked := r.now()
-	id, away, err := r.ask(ctx, subject, s)
+	id, status, err := r.ask(ctx, subject, s)
 	if err == nil {
 		r.ids[known] = id
 		delete(r.failed, known)
 		return id, nil
 	}
-	if ctx.Err() == nil { // else it is not the registry's fault
-		what := known
-		if away {
-			what = "" // it answers nobody
-		}
-		now := r.now()
-		r.failed[what] = failure{err, now.Add(max(registryHold, 2*now.Sub(asked)))}
+	now := r.now()
+	f := failure{err: err, until: now.Add(max(registryHold, 2*now.Sub(asked)))}
+	f.refused = status == http.StatusConflict || status == http.StatusUnprocessableEntity
+	switch {
+	case ctx.Err() != nil: // not the registry's fault
+	case status == 0 || status >= 500:
+		r.failed[""] = f // it answers nobody
+	default:
+		r.failed[known] = f
 	}
-	return 0, &RegistryError{subject, err}
+	return 0, f.of(subject)
 }
 
-// ask registers the schema, or looks it up; away tells that the registry did not
-// answer at all.
-func (r *registry) ask(ctx context.Context, subject string, s schema) (id uint32, away bool, err error) {
+// ask registers the schema, or looks it up. The status is 0 where there was no answer
+// of a registry.
+func (r *registry) ask(ctx context.Context, subject string, s schema) (id uint32, status int, err error) {
 	at := strings.TrimRight(r.cfg.URL, "/") + "/subjects/" + url.PathEscape(subject)
 	if !r.cfg.LookUp {
 		at += "/versions"
@@ -117,11 +122,11 @@ func (r *registry) ask(ctx context.Context, subject string, s schema) (id uint32
 		Schema string `json:"schema"`
 	}{s.kind, s.text})
 	if err != nil {
-		return 0, false, err
+		return 0, 0, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at, bytes.NewReader(body))
 	if err != nil {
-		return 0, false, err
+		return 0, 0, err
 	}
 	req.Header.Set("Content-Type", registryType)
 	req.Header.Set("Accept", registryType+", application/json")
@@ -130,21 +135,21 @@ func (r *registry) ask(ctx context.Context, subject string, s schema) (id uint32
 	}
 	res, err := r.client.Do(req)
 	if err != nil {
-		return 0, true, fmt.Errorf("no answer: %w", bare(err))
+		return 0, 0, fmt.Errorf("no answer: %w", bare(err))
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return 0, true, fmt.Errorf("no whole answer: %w", err)
+		return 0, 0, fmt.Errorf("no whole answer: %w", err)
 	}
 	if res.StatusCode != http.StatusOK {
-		return 0, res.StatusCode >= 500, r.refusal(res, text)
+		return 0, res.StatusCode, r.refusal(res, text)
 	}
 	var answer struct{ ID *uint32 }
 	if err := json.Unmarshal(text, &answer); err != nil || answer.ID == nil {
-		return 0, true, errors.New("the answer holds no id: is registry.url the registry's own address?")
+		return 0, 0, errors.New("the answer holds no id: is registry.url the registry's own address?")
 	}
-	return *answer.ID, false, nil
+	return *answer.ID, res.StatusCode, nil
 }
 
 func (r *registry) password() string {

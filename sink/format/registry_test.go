@@ -107,6 +107,9 @@ func TestRefusalsNameSubjectAndReason(t *testing.T) {
 		if !errors.As(err, &typed) || !Temporary(err) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "because") {
 			t.Errorf("%d: %v", code, err)
 		}
+		if refused := code == http.StatusConflict || code == http.StatusUnprocessableEntity; typed.Temporary() == refused {
+			t.Errorf("%d: the event is at fault: %v", code, !typed.Temporary())
+		}
 		if strings.Contains(err.Error(), secret) {
 			t.Errorf("the password is in %v", err)
 		}

@@ -17,6 +17,7 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 
 	"sightline/sink"
+	"sightline/sink/format"
 )
 
 // outcome gathers what became of the events of one Publish; brokers report to it
@@ -109,6 +110,9 @@ func (c *cluster) explain(err error) error {
 		topic = of.topic
 	}
 	at := fmt.Sprintf("kafka %s, topic %s", strings.Join(c.cfg.Brokers, ","), topic)
+	if _, ok := errors.AsType[*format.RegistryError](err); ok { // no broker's doing
+		return fmt.Errorf("%s: %w", at, err)
+	}
 	for _, hint := range []string{c.brokerHint(err, topic), c.tlsHint(err), c.networkHint(err)} {
 		if hint != "" {
 			return fmt.Errorf("%s: %s: %w", at, hint, err)
