@@ -27,7 +27,7 @@ import (
 // events, acknowledgments of all replicas, messages in a request, and broker, in turn
 // within one run. Only ratios mean something on a machine that others use too.
 const (
-	atOnce  = 500 // messages in one request, of each partition
+	atOnce  = 500 // events that are sent at once, to all partitions: what a delivery's Publish gets
 	syncing = 50 * time.Millisecond
 )
 
@@ -110,7 +110,7 @@ func (b *bench) bare(ms []kafkago.Message) time.Duration {
 	w := b.writer(b.topic())
 	defer w.Close()
 	begin := time.Now()
-	for part := range slices.Chunk(ms, atOnce*partitions) {
+	for part := range slices.Chunk(ms, atOnce) {
 		if err := w.WriteMessages(b.Context(), part...); err != nil {
 			b.Fatal(err)
 		}
