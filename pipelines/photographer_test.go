@@ -213,6 +213,7 @@ func TestASlowDiskHoldsUpOnlyOnce(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		if len(d.out) != 10 || d.at[0].Sub(begun) != diskPatience || d.at[9].Sub(begun) != diskPatience {
 			t.Fatalf("%d events, the last %s later", len(d.out), d.at[len(d.at)-1].Sub(begun))
 		}
