@@ -90,7 +90,7 @@ func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
 	lanes := make([][]int, s.cfg.Parallel)
 	for i, r := range events {
 		if !d.encode(ctx, i) {
-			continue
+			continue // not lost: its fate is told
 		}
 		h := fnv.New32a()
 		h.Write([]byte(r.PartitionKey()))
