@@ -52,7 +52,7 @@ func BenchmarkAgainstTheClient(b *testing.B) {
 	runs["client"] = func() error { return produceAll(ctx, client, messages) }
 
 	took := map[string][]time.Duration{}
-	for name, run := range runs { // find the leaders, grow the buffers
+	for _, run := range runs { // find the leaders, grow the buffers
 		for tries := 0; tries < 50; tries++ {
 			if err := run(); err == nil && tries > 10 {
 				break
