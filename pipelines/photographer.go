@@ -19,13 +19,17 @@ import (
 // beginning: decoders' surfaces are few.
 const mostHeld = 2
 
+// mostViews is how many views of one live frame are encoded, so that a crowd does
+// not keep a core for long.
+const mostViews = 8
+
 // Reasons why an event goes out without a picture.
 const (
 	pictureBusy   = "busy"      // its frame was not held: there were enough already
 	pictureNone   = "no_frame"  // no frame decided it, or its frame is in device memory
 	pictureNoView = "no_view"   // of object.ended: the object was never seen in a frame that was held
 	pictureFailed = "failed"    // it could not be cut or encoded
-	pictureMemory = "memory"    // a best view, not kept for want of room: the object may still get another
+	pictureView   = "view"      // a better view that was passed over, as there were many at once or no room: another may come
 	pictureDisk   = "disk"      // the folder did not take it
 	pictureSlow   = "slow_disk" // nor in time
 )
@@ -71,7 +75,11 @@ func newPhotographer(album *snapshots, stream string, lossless bool, g *gate, em
 		stream: stream, lossless: lossless, album: album, gate: g, emit: emit, wake: make(chan struct{}, 1), givenUp: map[string]uint64{},
 	}
 	if album.types[detect.ObjectEnded] {
-		p.best = snapshot.NewBest(album.cutter)
+		most := mostViews
+		if lossless {
+			most = 0
+		}
+		p.best = snapshot.NewBest(album.cutter, most)
 	}
 	return p
 }
@@ -204,16 +212,16 @@ func (p *photographer) handle(s shot) {
 	if len(keep) > 0 {
 		p.album.keep(keep, p.lossless)
 	}
-	p.mu.Lock()
 	for _, k := range keep {
 		if k.failed != "" {
-			p.givenUp[k.failed]++
+			p.lose(k.failed, 1)
 			continue
 		}
-		p.kept++
 		p.album.attach(k)
+		p.mu.Lock()
+		p.kept++
+		p.mu.Unlock()
 	}
-	p.mu.Unlock()
 	p.emit(s.events)
 }
 
@@ -231,7 +239,7 @@ func (p *photographer) develop(s shot) []*snapshot.Picture {
 		defer p.free(s.frame)
 		if p.best != nil {
 			refused, err := p.best.Look(s.frame, s.tracks, hide)
-			p.lose(pictureMemory, refused)
+			p.lose(pictureView, refused)
 			if err != nil {
 				p.lose(pictureFailed, 1)
 			}

@@ -21,7 +21,8 @@ type SnapshotStatus struct {
 type SnapshotCounts struct {
 	Kept uint64 `json:"kept"` // on disk, and named by their events
 	// GivenUp counts pictures that events went out without, by reason: busy,
-	// no_frame, no_view, failed, memory, disk, slow_disk.
+	// no_frame, no_view, failed, disk, slow_disk; and, of views that may yet be
+	// made up for, view.
 	GivenUp map[string]uint64 `json:"given_up"`
 }
 

@@ -12,6 +12,7 @@ const mostViews = 32 << 20
 // goroutine at a time.
 type Best struct {
 	cutter *Cutter
+	most   int // new views of one frame; 0 is no bound
 	room   int
 	epoch  string
 	views  map[uint64]kept
@@ -23,17 +24,22 @@ type kept struct {
 	picture *Picture
 }
 
-// NewBest makes one that is empty.
-func NewBest(c *Cutter) *Best { return &Best{cutter: c, room: mostViews, views: map[uint64]kept{}} }
+// NewBest makes one that is empty. It takes at most so many new views of a frame, so
+// that a crowd does not take long at once; 0 is no bound.
+func NewBest(c *Cutter, most int) *Best {
+	return &Best{cutter: c, most: most, room: mostViews, views: map[uint64]kept{}}
+}
 
 // Look takes what f shows of the objects that were found in it, where that is
 // clearly better than what there is. hide is what must not be recognizable. It
-// returns for how many there was no room. f stays the caller's.
+// returns how many were passed over for want of room or time: the next frame may
+// show them as well. f stays the caller's.
 func (b *Best) Look(f *decode.Frame, tracks []detect.Track, hide []detect.Rect) (refused int, err error) {
 	if f.Epoch != b.epoch { // ids begin anew
 		clear(b.views) // not lost: the objects of an epoch that is over have ended
 		b.epoch, b.bytes = f.Epoch, 0
 	}
+	taken := 0
 	for _, t := range tracks {
 		if !t.Confirmed || t.Detection < 0 {
 			continue
@@ -43,6 +49,11 @@ func (b *Best) Look(f *decode.Frame, tracks []detect.Track, hide []detect.Rect) 
 		if old.picture != nil && !view.Better(old.view) {
 			continue
 		}
+		if b.most > 0 && taken == b.most {
+			refused++
+			continue
+		}
+		taken++
 		p, cutErr := b.cutter.Cut(f, t.Box, hide)
 		if cutErr != nil {
 			err = cutErr

@@ -59,7 +59,7 @@ func track(id uint64, box detect.Rect, score float64) detect.Track {
 }
 
 func TestBestKeepsTheClearlyBestView(t *testing.T) {
-	b := NewBest(cutter(.1))
+	b := NewBest(cutter(.1), 0)
 	f := frame(t, 640, 480, checks)
 	look := func(index uint64, epoch string, tracks ...detect.Track) {
 		t.Helper()
@@ -93,7 +93,7 @@ func TestBestKeepsTheClearlyBestView(t *testing.T) {
 }
 
 func TestBestIsBounded(t *testing.T) {
-	b := NewBest(cutter(.1))
+	b := NewBest(cutter(.1), 0)
 	f := frame(t, 640, 480, checks)
 	var tracks []detect.Track
 	for id := range uint64(20) {
@@ -107,6 +107,16 @@ func TestBestIsBounded(t *testing.T) {
 	refused, err := b.Look(f, tracks, nil)
 	if err != nil || refused != 15 || len(b.views) != 5 || b.bytes > b.room {
 		t.Errorf("%d views of %d bytes, %d refused, %v", len(b.views), b.bytes, refused, err)
+	}
+	// Some of each frame, until all have one.
+	b = NewBest(cutter(.1), 8)
+	for i, want := range []int{12, 4, 0} {
+		if refused, err := b.Look(f, tracks, nil); err != nil || refused != want {
+			t.Errorf("look %d: %d refused, want %d, %v", i, refused, want, err)
+		}
+	}
+	if len(b.views) != 20 {
+		t.Errorf("%d of 20 objects have a view", len(b.views))
 	}
 }
 
