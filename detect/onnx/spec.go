@@ -223,14 +223,18 @@ func (in *Input) colors(g *graph, side *sidecar, d inputDefaults) error {
 	default:
 		return fmt.Errorf("input.order %q is neither bgr nor rgb", order)
 	}
-	switch side.Input.Fit {
+	fit := side.Input.Fit
+	if fit == "" {
+		fit = g.metadata["fit"]
+	}
+	switch fit {
 	case "":
 	case "center":
 		in.Fit = kernels.LetterboxCenter
 	case "topleft":
 		in.Fit = kernels.LetterboxTopLeft
 	default:
-		return fmt.Errorf("input.fit %q is neither center nor topleft", side.Input.Fit)
+		return fmt.Errorf("input.fit %q is neither center nor topleft", fit)
 	}
 	for _, v := range []struct {
 		name string
@@ -245,7 +249,11 @@ func (in *Input) colors(g *graph, side *sidecar, d inputDefaults) error {
 			return err
 		}
 	}
-	if pad := side.Input.Pad; pad != nil {
+	pad := side.Input.Pad
+	if pad == nil {
+		_ = json.Unmarshal([]byte(g.metadata["pad"]), &pad) // absent or not JSON: the family's
+	}
+	if pad != nil {
 		if *pad < 0 || *pad > 255 {
 			return fmt.Errorf("input.pad %d is not within 0 and 255", *pad)
 		}

@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sightline/decode"
@@ -85,7 +86,10 @@ func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shap
 		return nil, Step{}, err
 	}
 	form := formFor(c.Engines[0])
-	p := planFor(copied.Graph, form, l.keep(copied.Graph))
+	p := planFor(copied.Graph, form, shapes(copied.Graph, shape.Width, shape.Height), l.keep(copied.Graph))
+	if len(p.convs) == 0 {
+		return nil, Step{}, errors.New("it has no convolution with constant weights and inputs of known size that could compute in integers")
+	}
 	spans, err := ranges(ctx, copied, in, shape, p.values, frames, c.LibDirs)
 	if err != nil {
 		return nil, Step{}, fmt.Errorf("look at the values inside: %w", err)

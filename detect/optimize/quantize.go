@@ -30,8 +30,9 @@ type plan struct {
 // convolutions.
 var integerOps = []string{"LeakyRelu", "Relu", "Concat", "MaxPool", "Add", "Mul", "Resize", "Sigmoid", "AveragePool"}
 
-// planFor chooses the values; the convolutions to keep stay in floats.
-func planFor(g *graph.Graph, form Form, keep func(*graph.Node) bool) plan {
+// planFor chooses the values among those whose dimensions are known; the
+// convolutions to keep stay in floats.
+func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*graph.Node) bool) plan {
 	p := plan{form: form, convs: map[*graph.Node]bool{}}
 	values := map[string]bool{}
 	for _, n := range g.Nodes {
@@ -55,6 +56,7 @@ func planFor(g *graph.Graph, form Form, keep func(*graph.Node) bool) plan {
 	for _, out := range g.Outputs {
 		delete(values, out.Name)
 	}
+	maps.DeleteFunc(values, func(v string, _ bool) bool { return known[v] == nil })
 	maps.DeleteFunc(p.convs, func(n *graph.Node, _ bool) bool { return !values[n.Inputs[0]] })
 	p.values = slices.Sorted(maps.Keys(values))
 	return p

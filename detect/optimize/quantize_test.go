@@ -22,7 +22,7 @@ func TestQuantizedIsNear(t *testing.T) {
 			in := picture{2, 5, 6, b.float64s(60)}
 			want := evaluate(t, b.g, in)
 
-			p := planFor(b.g, form, func(*graph.Node) bool { return false })
+			p := planFor(b.g, form, shapes(b.g, 6, 5), func(*graph.Node) bool { return false })
 			spans := map[string]span{}
 			for _, value := range p.values {
 				spans[value] = spanOf(t, b.g, value, in)
@@ -68,7 +68,7 @@ func int8Weights(g *graph.Graph) (n int) {
 // keeps no fewer than the one before.
 func TestLevelsKeepMoreAndMore(t *testing.T) {
 	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 3)), at: "x", channels: 2}
-	b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32}}
+	b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{}, {Size: 2}, {}, {}}}}
 	for range 5 {
 		b.conv()
 		b.node("Relu", []string{b.at})
@@ -78,7 +78,7 @@ func TestLevelsKeepMoreAndMore(t *testing.T) {
 	b.g.Outputs = []graph.Port{{Name: b.at, Type: graph.F32}}
 	var kept []int
 	for _, l := range levels() {
-		p := planFor(b.g, AroundConvolutions, l.keep(b.g))
+		p := planFor(b.g, AroundConvolutions, shapes(b.g, 6, 5), l.keep(b.g))
 		kept = append(kept, 6-len(p.convs))
 		if p.convs[b.g.Nodes[len(b.g.Nodes)-2]] {
 			t.Errorf("%s: the last is in integers", l.name)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,10 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 		Calibration: digest(frames), Before: SizeOf(m, in.Base.Width, in.Base.Height),
 	}
 	before := Layers(m, in.Base.Width, in.Base.Height)
+	meta := spec.Metadata() // which may have come from a file beside it
+	for _, key := range slices.Sorted(maps.Keys(meta)) {
+		m.SetMeta(key, meta[key])
+	}
 	if r.Steps, err = Exact(m, c.Classes); err != nil {
 		return nil, fmt.Errorf("simplify %s: %w", c.Model, err)
 	}

@@ -63,6 +63,8 @@ func shapeOf(g *graph.Graph, n *graph.Node, known map[string][]int64) []int64 {
 		return permuted(x, n.Ints("perm"))
 	case "Reshape":
 		return reshaped(x, g.Tensors[n.Input(1)].Int64s())
+	case "Gather":
+		return gathered(n, x, known[n.Input(1)])
 	case "Pad":
 		return padded(x, g.Tensors[n.Input(1)].Int64s())
 	case "Add", "Sub", "Mul", "Div", "Max", "Min", "Pow":
@@ -200,6 +202,14 @@ func reshaped(x, to []int64) []int64 {
 		out[rest] = total
 	}
 	return out
+}
+
+func gathered(n *graph.Node, x, indices []int64) []int64 {
+	axis := axisOf(n, len(x), 0)
+	if axis < 0 || indices == nil {
+		return nil
+	}
+	return slices.Concat(x[:axis], indices, x[axis+1:])
 }
 
 func padded(x, pads []int64) []int64 {

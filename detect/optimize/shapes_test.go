@@ -57,12 +57,13 @@ func TestShapes(t *testing.T) {
 		"resized":    {&graph.Node{Op: "Resize", Inputs: []string{"x", "", "half"}}, []int64{1, 3, 10, 15}},
 		"reshaped":   {&graph.Node{Op: "Reshape", Inputs: []string{"x", "flat"}}, []int64{1, 900, 2}},
 		"transposed": {&graph.Node{Op: "Transpose", Inputs: []string{"x"}}, []int64{30, 20, 3, 1}},
+		"gathered":   {&graph.Node{Op: "Gather", Inputs: []string{"x", "parts"}, Attrs: []*graph.Attr{{Name: "axis", Type: graph.Int, I: 1}}}, []int64{1, 2, 20, 30}},
 		"joined":     {&graph.Node{Op: "Concat", Inputs: []string{"x", "x"}, Attrs: []*graph.Attr{{Name: "axis", Type: graph.Int, I: -3}}}, []int64{1, 6, 20, 30}},
 		"broadcast":  {&graph.Node{Op: "Mul", Inputs: []string{"x", "column"}}, []int64{1, 3, 20, 30}},
 		"by data":    {&graph.Node{Op: "NonZero", Inputs: []string{"x"}}, nil},
 		"of nothing": {&graph.Node{Op: "Relu", Inputs: []string{"y"}}, nil},
 	} {
-		got := shapeOf(g, c.node, map[string][]int64{"x": x, "column": {3, 1, 1}})
+		got := shapeOf(g, c.node, map[string][]int64{"x": x, "column": {3, 1, 1}, "parts": {2}})
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
