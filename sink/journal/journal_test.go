@@ -100,13 +100,12 @@ func TestAppendReadReopen(t *testing.T) {
 			for round := range uint64(4) {
 				j := mustOpen(t, cfg)
 				fill(t, j, 50)
-				first, err := j.Append(text(round*51+51), []byte{})
+				n := round*52 + 51
+				first, err := j.Append(text(n), []byte{}) // the last may be empty
 				check(t, "append", err)
-				for _, i := range []uint64{1, round*50 + 25, first, first + 1} { // on disk and in memory
-					b, err := j.Read(i)
-					check(t, "read", err)
-					if i != first+1 && !bytes.Contains(b, []byte("entry ")) || i == first+1 && len(b) != 0 {
-						t.Errorf("entry %d is %q", i, b)
+				for i, w := range map[uint64]string{1: string(text(1)), n - 20: string(text(n - 20)), n: string(text(n)), n + 1: ""} { // on disk and in memory
+					if b, err := j.Read(i); err != nil || string(b) != w {
+						t.Errorf("entry %d is %q, %v, want %q", i, b, err, w)
 					}
 				}
 				for _, i := range []uint64{0, first + 2, 1 << 60} {
@@ -116,9 +115,15 @@ func TestAppendReadReopen(t *testing.T) {
 				}
 				check(t, "close", j.Close())
 				j = mustOpen(t, cfg)
-				st := j.Stats()
-				if st.First != 1 || st.Last != (round+1)*52 || len(st.Damage) > 0 {
+				if st := j.Stats(); st.First != 1 || st.Last != n+1 || len(st.Damage) > 0 {
 					t.Errorf("after %d rounds: %+v", round+1, st)
+				}
+				expect := want(1, n+1)
+				for i := uint64(52); i <= n+1; i += 52 {
+					expect[i] = ""
+				}
+				if got, lost := contents(t, j, 1); !cmp.Equal(got, expect) || lost != nil {
+					t.Errorf("%s, lost %v", cmp.Diff(expect, got), lost)
 				}
 				check(t, "close", j.Close())
 			}
