@@ -27,7 +27,9 @@ func (q *Queue) load(items []*Item) []*Item {
 	if len(absent) == 0 {
 		return items
 	}
+	q.mu.Lock() // Sync may move entries
 	slices.SortFunc(absent, func(a, b *Item) int { return cmp.Compare(a.entry.index, b.entry.index) })
+	q.mu.Unlock()
 	corrupt, unread := map[*Item]error{}, map[*route]error{}
 	for _, it := range absent {
 		err := q.read(it)
