@@ -1,14 +1,11 @@
 package format
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/hamba/avro/v2"
 
@@ -22,6 +19,7 @@ type avroFormat struct {
 	registry *registry
 	shapes   map[detect.Type]*avroShape
 	writer   *avro.Writer
+	source
 }
 
 // avroShape is what one type of event looks like.
@@ -48,7 +46,7 @@ func (f *avroFormat) Append(ctx context.Context, dst []byte, r sink.Record) ([]b
 	if shape == nil {
 		return dst, fmt.Errorf("type %s: %w", r.Event.Type, ErrNoCounterpart)
 	}
-	event, err := tree(r)
+	event, err := f.event(r)
 	if err != nil {
 		return dst, err
 	}
@@ -71,51 +69,18 @@ func appendFrame(dst []byte, id uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, 0), id)
 }
 
-// tree is the event as its JSON has it, less what schemas leave out: the JSON is the
-// truth, and a record read back from disk has nothing else.
-func tree(r sink.Record) (map[string]any, error) {
-	text := r.JSON
-	if text == nil {
-		var err error
-		if text, err = sink.AppendStructured(nil, r); err != nil {
-			return nil, err
-		}
-	}
-	out, err := parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("decode event %s of type %s: %w", r.Event.ID, r.Event.Type, err)
-	}
-	delete(out, skipped)
-	return out, nil
-}
-
 // write writes the value that n describes.
-func (f *avroFormat) write(n *node, v any) error {
+func (f *avroFormat) write(n *node, v *value) error {
 	switch n.kind {
 	case record, tuple:
 		return f.writeRecord(n, v)
-	case list:
-		items, ok := v.([]any)
-		if !ok {
-			return fmt.Errorf("%v is no array", v)
-		}
-		return f.writeBlock(len(items), func(i int) error { return f.write(n.elem, items[i]) })
-	case dict:
-		values, ok := v.(map[string]any)
-		if !ok {
-			return fmt.Errorf("%v is no object", v)
-		}
-		keys := slices.Sorted(maps.Keys(values))
-		return f.writeBlock(len(keys), func(i int) error {
-			f.writer.WriteString(keys[i])
-			return f.write(n.elem, values[keys[i]])
-		})
+	case list, dict:
+		return f.writeBlock(n, v)
 	case text:
-		s, ok := v.(string)
-		if !ok {
+		if v.kind != '"' {
 			return fmt.Errorf("%v is no string", v)
 		}
-		f.writer.WriteString(s)
+		f.writer.WriteBytes(v.text) // a string is written as bytes are
 		return nil
 	case decimal:
 		x, err := float(v)
@@ -127,13 +92,23 @@ func (f *avroFormat) write(n *node, v any) error {
 	return err
 }
 
-// writeBlock writes n items as one block, and the end of blocks.
-func (f *avroFormat) writeBlock(n int, item func(i int) error) error {
-	if n > 0 {
-		f.writer.WriteBlockHeader(int64(n), 0)
+// writeBlock writes the items of an array or map as one block, a map's by name.
+func (f *avroFormat) writeBlock(n *node, v *value) error {
+	if want := byte('['); n.kind == list && v.kind != want || n.kind == dict && v.kind != '{' {
+		return fmt.Errorf("%v is no array or object", v)
 	}
-	for i := range n {
-		if err := item(i); err != nil {
+	items := v.items
+	if n.kind == dict {
+		items = slices.SortedFunc(slices.Values(items), func(a, b value) int { return bytes.Compare(a.name, b.name) })
+	}
+	if len(items) > 0 {
+		f.writer.WriteBlockHeader(int64(len(items)), 0)
+	}
+	for i := range items {
+		if n.kind == dict {
+			f.writer.WriteBytes(items[i].name)
+		}
+		if err := f.write(n.elem, &items[i]); err != nil {
 			return fmt.Errorf("[%d]: %w", i, err)
 		}
 	}
@@ -141,82 +116,41 @@ func (f *avroFormat) writeBlock(n int, item func(i int) error) error {
 	return nil
 }
 
-func (f *avroFormat) writeRecord(n *node, v any) error {
-	values, err := object(n, v)
-	if err != nil {
-		return err
+func (f *avroFormat) writeRecord(n *node, v *value) error {
+	if n.kind == record && v.kind != '{' || n.kind == tuple && (v.kind != '[' || len(v.items) != len(n.members)) {
+		return fmt.Errorf("%v is no %s", v, n.name)
 	}
+	found, last := 0, -1
 	for i, m := range n.members {
-		value := values(i)
-		if m.optional { // a union: its first branch is null
-			if value == nil {
-				f.writer.WriteLong(0)
-				continue
-			}
-			f.writer.WriteLong(1)
-		} else if value == nil {
-			return fmt.Errorf("%s is missing", m.name)
+		at := i
+		if n.kind == record {
+			at = v.member(m.name, last+1)
 		}
-		if err := f.write(m.node, value); err != nil {
+		if at < 0 { // a union: its first branch is null
+			if !m.optional {
+				return fmt.Errorf("%s is missing", m.name)
+			}
+			f.writer.WriteLong(0)
+			continue
+		}
+		if found, last = found+1, at; m.optional {
+			f.writer.WriteLong(1)
+		}
+		if err := f.write(m.node, &v.items[at]); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	return nil
+	if found == len(v.items) {
+		return nil
+	}
+	return unknown(n, v) // nothing is left out silently
 }
 
-// object is the value of each member of a record or tuple. A member that n does not
-// know is an error: nothing is left out silently.
-func object(n *node, v any) (func(i int) any, error) {
-	if n.kind == tuple {
-		items, ok := v.([]any)
-		if !ok || len(items) != len(n.members) {
-			return nil, fmt.Errorf("%v is no %s", v, n.name)
-		}
-		return func(i int) any { return items[i] }, nil
-	}
-	values, ok := v.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("%v is no object", v)
-	}
-	known := 0
-	for _, m := range n.members {
-		if _, ok := values[m.name]; ok {
-			known++
+func unknown(n *node, v *value) error {
+	for i := range v.items {
+		if !slices.ContainsFunc(n.members, func(m member) bool { return m.name == string(v.items[i].name) }) {
+			return fmt.Errorf("the schema of %s has no %q", n.name, v.items[i].name)
 		}
 	}
-	if known != len(values) {
-		for name := range values {
-			if !slices.ContainsFunc(n.members, func(m member) bool { return m.name == name }) {
-				return nil, fmt.Errorf("the schema of %s has no %q", n.name, name)
-			}
-		}
-	}
-	return func(i int) any { return values[n.members[i].name] }, nil
-}
-
-func float(v any) (float64, error) {
-	x, ok := v.(json.Number)
-	if !ok {
-		return 0, fmt.Errorf("%v is no number", v)
-	}
-	return x.Float64()
-}
-
-// integer is a whole number, or a time in microseconds since 1970.
-func integer(k kind, v any) (int64, error) {
-	switch x := v.(type) {
-	case json.Number:
-		if k == whole {
-			return x.Int64()
-		}
-	case string:
-		if k == padded {
-			return strconv.ParseInt(x, 10, 64)
-		}
-		if k == stamp {
-			t, err := time.Parse(time.RFC3339Nano, x)
-			return t.UnixMicro(), err
-		}
-	}
-	return 0, fmt.Errorf("%v is no number or time as it should be", v)
+	return fmt.Errorf("%s has a member twice", n.name)
 }

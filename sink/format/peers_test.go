@@ -41,7 +41,7 @@ func read(t *testing.T, messages []string, args ...string) []map[string]any {
 	}
 	var events []map[string]any
 	for line := range bytes.Lines(out) {
-		event, err := parse(line)
+		event, err := decode(line)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -38,6 +37,7 @@ type protobufFormat struct {
 	schema   schema
 	event    protoreflect.MessageDescriptor
 	indexes  []byte
+	source
 }
 
 func newProtobuf(c Registry) (Format, error) {
@@ -93,7 +93,7 @@ func appendIndexes(dst []byte, m protoreflect.MessageDescriptor) []byte {
 }
 
 func (f *protobufFormat) Append(ctx context.Context, dst []byte, r sink.Record) ([]byte, error) {
-	event, err := tree(r)
+	event, err := f.source.event(r)
 	if err != nil {
 		return dst, err
 	}
@@ -117,70 +117,65 @@ func (f *protobufFormat) Takes(detect.Type) bool { return true }
 
 // fill sets the fields of m to the members of a JSON object. A member that m has no
 // field for is an error: nothing is left out silently.
-func fill(m protoreflect.Message, values map[string]any) error {
+func fill(m protoreflect.Message, v *value) error {
 	fields := m.Descriptor().Fields()
-	for name, v := range values {
-		if _, ok := v.(string); ok && name == "reason" { // of object.ended
+	for i := range v.items {
+		name, item := string(v.items[i].name), &v.items[i]
+		if name == "reason" && item.kind == '"' { // of object.ended
 			name = "end_reason"
 		}
 		fd := fields.ByName(protoreflect.Name(name))
 		if fd == nil {
 			return fmt.Errorf("message %s has no %q", m.Descriptor().Name(), name)
 		}
-		if err := set(m, fd, v); err != nil {
+		if err := set(m, fd, item); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func set(m protoreflect.Message, fd protoreflect.FieldDescriptor, v any) error {
+func set(m protoreflect.Message, fd protoreflect.FieldDescriptor, v *value) error {
 	switch {
-	case fd.IsMap():
-		values, ok := v.(map[string]any)
-		if !ok {
-			return fmt.Errorf("%v is no object", v)
-		}
+	case fd.IsMap() && v.kind == '{':
 		held := m.Mutable(fd).Map()
-		for k, x := range values {
-			value, err := single(fd.MapValue(), x, held.NewValue)
+		for i := range v.items {
+			x, err := single(fd.MapValue(), &v.items[i], held.NewValue)
 			if err != nil {
-				return fmt.Errorf("%s: %w", k, err)
+				return fmt.Errorf("%s: %w", v.items[i].name, err)
 			}
-			held.Set(protoreflect.ValueOfString(k).MapKey(), value)
+			held.Set(protoreflect.ValueOfString(string(v.items[i].name)).MapKey(), x)
 		}
-	case fd.IsList():
-		items, ok := v.([]any)
-		if !ok {
-			return fmt.Errorf("%v is no array", v)
-		}
+		return nil
+	case fd.IsList() && v.kind == '[':
 		held := m.Mutable(fd).List()
-		for i, x := range items {
-			value, err := single(fd, x, held.NewElement)
+		for i := range v.items {
+			x, err := single(fd, &v.items[i], held.NewElement)
 			if err != nil {
 				return fmt.Errorf("[%d]: %w", i, err)
 			}
-			held.Append(value)
+			held.Append(x)
 		}
-	default:
-		value, err := single(fd, v, func() protoreflect.Value { return m.NewField(fd) })
-		if err != nil {
-			return err
-		}
-		m.Set(fd, value)
+		return nil
+	case fd.IsMap() || fd.IsList():
+		return fmt.Errorf("%v is no array or object", v)
 	}
-	return nil
+	x, err := single(fd, v, func() protoreflect.Value { return m.NewField(fd) })
+	if err == nil {
+		m.Set(fd, x)
+	}
+	return err
 }
 
 // single is one value; fresh makes an empty message of the field.
-func single(fd protoreflect.FieldDescriptor, v any, fresh func() protoreflect.Value) (protoreflect.Value, error) {
+func single(fd protoreflect.FieldDescriptor, v *value, fresh func() protoreflect.Value) (protoreflect.Value, error) {
 	switch fd.Kind() {
 	case protoreflect.MessageKind:
-		value := fresh()
-		return value, message(value.Message(), v)
+		x := fresh()
+		return x, message(x.Message(), v)
 	case protoreflect.StringKind:
-		if s, ok := v.(string); ok {
-			return protoreflect.ValueOfString(s), nil
+		if v.kind == '"' {
+			return protoreflect.ValueOfString(string(v.text)), nil
 		}
 	case protoreflect.DoubleKind:
 		x, err := float(v)
@@ -188,12 +183,9 @@ func single(fd protoreflect.FieldDescriptor, v any, fresh func() protoreflect.Va
 	case protoreflect.Int64Kind:
 		x, err := integer(whole, v)
 		return protoreflect.ValueOfInt64(x), err
-	case protoreflect.Uint64Kind: // also the digits of sequence
-		if x, ok := v.(json.Number); ok {
-			v = x.String()
-		}
-		if s, ok := v.(string); ok {
-			x, err := strconv.ParseUint(s, 10, 64)
+	case protoreflect.Uint64Kind:
+		if v.kind == '0' || v.kind == '"' { // sequence is digits in a string
+			x, err := strconv.ParseUint(string(v.text), 10, 64)
 			return protoreflect.ValueOfUint64(x), err
 		}
 	}
@@ -201,28 +193,23 @@ func single(fd protoreflect.FieldDescriptor, v any, fresh func() protoreflect.Va
 }
 
 // message fills m from an object, an array of its fields, or a time.
-func message(m protoreflect.Message, v any) error {
+func message(m protoreflect.Message, v *value) error {
 	fields := m.Descriptor().Fields()
-	switch v := v.(type) {
-	case map[string]any:
+	switch {
+	case v.kind == '{':
 		return fill(m, v)
-	case []any:
-		if len(v) != fields.Len() {
-			return fmt.Errorf("%v is no %s", v, m.Descriptor().Name())
-		}
-		for i, x := range v {
-			if err := set(m, fields.Get(i), x); err != nil {
+	case v.kind == '[' && len(v.items) == fields.Len():
+		for i := range v.items {
+			if err := set(m, fields.Get(i), &v.items[i]); err != nil {
 				return err
 			}
 		}
 		return nil
-	case string:
-		if m.Descriptor().FullName() == "google.protobuf.Timestamp" {
-			t, err := time.Parse(time.RFC3339Nano, v)
-			m.Set(fields.ByNumber(1), protoreflect.ValueOfInt64(t.Unix()))
-			m.Set(fields.ByNumber(2), protoreflect.ValueOfInt32(int32(t.Nanosecond())))
-			return err
-		}
+	case v.kind == '"' && m.Descriptor().FullName() == "google.protobuf.Timestamp":
+		t, err := time.Parse(time.RFC3339Nano, string(v.text))
+		m.Set(fields.ByNumber(1), protoreflect.ValueOfInt64(t.Unix()))
+		m.Set(fields.ByNumber(2), protoreflect.ValueOfInt32(int32(t.Nanosecond())))
+		return err
 	}
 	return fmt.Errorf("%v is no %s", v, m.Descriptor().Name())
 }

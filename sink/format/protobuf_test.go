@@ -199,9 +199,9 @@ func TestProtobufSaysWhatItCannotHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string][2]string{
-		`data: message Data has no "extra"`:         {`"data":{`, `"data":{"extra":1,`},
-		"data: object: score: high is no number":    {`"score":0.8765`, `"score":"high"`},
-		"data: object: path: [0]: [0 0.3125] is no": {`"path":[[0,0.3125,0.6]`, `"path":[[0,0.3125]`},
+		`data: message Data has no "extra"`:           {`"data":{`, `"data":{"extra":1,`},
+		"data: object: score: high is no number":      {`"score":0.8765`, `"score":"high"`},
+		"data: object: path: [0]: [… is no PathPoint": {`"path":[[0,0.3125,0.6]`, `"path":[[0,0.3125]`},
 		"time: ":         {`"time":"2026-`, `"time":"once-`},
 		"subject: 1 is ": {`"subject":"track/1769846400000000-12"`, `"subject":1`},
 	} {
@@ -216,7 +216,7 @@ func TestProtobufSaysWhatItCannotHold(t *testing.T) {
 // TestTimesKeepTheirMicroseconds is what both encodings promise, before 1970 too.
 func TestTimesKeepTheirMicroseconds(t *testing.T) {
 	for _, at := range []time.Time{time.UnixMicro(1).UTC(), time.UnixMicro(-1).UTC(), time.Date(2199, 1, 1, 0, 0, 0, 999_999_000, time.UTC)} {
-		x, err := integer(stamp, detect.FormatTime(at))
+		x, err := integer(stamp, &value{kind: '"', text: []byte(detect.FormatTime(at))})
 		if err != nil || x != at.UnixMicro() {
 			t.Errorf("%v: %d, %v", at, x, err)
 		}
