@@ -166,8 +166,10 @@ func newSink(sp *spec.Sink, brokers []string, stdout io.Writer, log *slog.Logger
 	case "kafka":
 		return newKafka(sp.Kafka, brokers, log)
 	case "jsonl":
-		c := jsonl.Defaults()
-		c.Path, c.Stdout = sp.JSONL.Path, stdout
+		c, err := sp.JSONL.Config(stdout)
+		if err != nil {
+			return nil, err
+		}
 		return jsonl.New(c, log)
 	case "mqtt":
 		c, err := sp.MQTT.Config()

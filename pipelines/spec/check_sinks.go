@@ -36,6 +36,7 @@ func (c *checker) sinks() {
 		}
 		if s.JSONL != nil && s.JSONL.Path != "" {
 			taken.file(c, s.JSONL.Path, s.Name, path+".path")
+			c.jsonl(s, path)
 		}
 		c.spool(s, i, path, taken)
 	}

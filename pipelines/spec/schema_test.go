@@ -58,7 +58,7 @@ func pipelineSchema(t *testing.T) *jsonschema.Schema {
 		"Zone": reflect.TypeFor[Zone](), "Line": reflect.TypeFor[Line](), "Rule": reflect.TypeFor[Rule](),
 		"Sink": reflect.TypeFor[Sink](), "Registry": reflect.TypeFor[Registry](), "TLS": reflect.TypeFor[TLS](), "SASL": reflect.TypeFor[SASL](),
 		"CreateTopic": reflect.TypeFor[CreateTopic](),
-		"Spool":       reflect.TypeFor[Spool](), "DeadLetter": reflect.TypeFor[DeadLetter](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
+		"Spool":       reflect.TypeFor[Spool](), "DeadLetter": reflect.TypeFor[DeadLetter](), "Rotate": reflect.TypeFor[Rotate](), "Web": reflect.TypeFor[Web](), "Auth": reflect.TypeFor[Auth](),
 		"Media": reflect.TypeFor[Media](), "Quality": reflect.TypeFor[Quality](), "URLs": reflect.TypeFor[URLs](),
 		"ICEServer": reflect.TypeFor[ICEServer](), "StreamTLS": reflect.TypeFor[StreamTLS](),
 		"Snapshots": reflect.TypeFor[Snapshots](), "S3": reflect.TypeFor[S3](),
@@ -221,6 +221,9 @@ func loosen(p *jsonschema.Schema, required bool) *jsonschema.Schema {
 	}
 	inner := *p
 	inner.Description, inner.Default = "", nil
+	if more := p.AdditionalProperties; more != nil && more.Type == "string" {
+		inner.AdditionalProperties = loosen(more, true)
+	}
 	out := &jsonschema.Schema{Description: p.Description, Default: p.Default, AnyOf: []*jsonschema.Schema{&inner}}
 	if p.Ref == "" && p.Type != "array" && p.Type != "object" {
 		out.AnyOf = append(out.AnyOf, &jsonschema.Schema{Type: "string", Pattern: `\$\{`})

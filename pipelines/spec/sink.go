@@ -27,12 +27,6 @@ type Sink struct {
 	Webhook *Webhook `yaml:",inline" kinds:"webhook"`
 }
 
-// JSONL is what a jsonl sink adds.
-type JSONL struct {
-	// Path of the file, one event a line, appended to; "-" is standard output.
-	Path string `yaml:"path" jsonschema:"required" path:"yes"`
-}
-
 // Spool says how events wait on disk.
 type Spool struct {
 	// Path of the folder, of this sink alone; spool/NAME OF THE SINK beside this file when absent.

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,40 +18,59 @@ import (
 // maxTail is the longest half line that is looked for at the end of a file.
 const maxTail = 1 << 20
 
-// file is a regular file that ends with whole lines.
+// file is a regular file that ends with whole lines. Whoever renames, removes or
+// empties it from outside is noticed at the next write.
 type file struct {
-	f    *os.File
-	size int64 // up to here lines are whole
-	torn bool  // there may be more behind size
+	cfg   Config
+	log   *slog.Logger
+	turns *turns // nil: the file is never ended
+
+	f     *os.File // nil: there is none at the moment
+	size  int64    // up to here lines are whole
+	torn  bool     // there may be more behind size
+	dirty bool     // written to since it was last synced
+	last  time.Time
 }
 
-// openPath opens or makes the file at path for appending; what is there and is not
-// a regular file is written to as a stream.
-func openPath(path string, log *slog.Logger) (output, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder of %s: %w", path, err)
-	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+// openPath opens or makes the file for appending; what is there and is not a regular
+// file is written to as a stream.
+func openPath(cfg Config, log *slog.Logger) (output, error) {
+	if info, err := os.Stat(cfg.Path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		f, err := os.OpenFile(cfg.Path, os.O_WRONLY, 0)
 		if err != nil {
 			return nil, err
 		}
 		return &stream{w: f, own: f}, nil
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
+	out := &file{cfg: cfg, log: log}
+	if cfg.Rotate != nil {
+		out.turns = newTurns(cfg.Path, *cfg.Rotate, log)
 	}
-	out := &file{f: f}
-	if err := out.takeOver(log); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err := out.open(); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
+func (o *file) open() error {
+	if err := os.MkdirAll(filepath.Dir(o.cfg.Path), 0o755); err != nil {
+		return fmt.Errorf("make the folder of %s: %w", o.cfg.Path, err)
+	}
+	f, err := os.OpenFile(o.cfg.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	o.f, o.torn = f, false
+	if err := o.takeOver(); err != nil {
+		o.f = nil
+		return errors.Join(err, f.Close())
+	}
+	return nil
+}
+
 // takeOver makes sure that nobody else writes to the file and that it ends with a
 // whole line.
-func (o *file) takeOver(log *slog.Logger) error {
+func (o *file) takeOver() error {
 	name := o.f.Name()
 	if err := unix.Flock(int(o.f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return fmt.Errorf("%s is being written by another sink or process", name)
@@ -57,7 +79,7 @@ func (o *file) takeOver(log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	o.size = info.Size()
+	o.size, o.last = info.Size(), info.ModTime()
 	tail := make([]byte, min(o.size, maxTail))
 	if _, err := o.f.ReadAt(tail, o.size-int64(len(tail))); err != nil {
 		return fmt.Errorf("read the end of %s: %w", name, err)
@@ -66,31 +88,107 @@ func (o *file) takeOver(log *slog.Logger) error {
 	if len(half) == 0 {
 		return nil
 	}
-	if begin := []byte(`{"specversion":`); !bytes.HasPrefix(half, begin[:min(len(begin), len(half))]) {
+	if begin := o.begin(); !bytes.HasPrefix(half, begin[:min(len(begin), len(half))]) {
 		return fmt.Errorf("%s does not end with a line of events: it is left alone", name)
 	}
-	log.Warn("file ends in half an event, as after a crash: cut back to the last whole one", "path", name, "bytes", len(half))
+	o.log.Warn("file ends in half an event, as after a crash: cut back to the last whole one", "path", name, "bytes", len(half))
 	o.size -= int64(len(half))
 	return o.f.Truncate(o.size)
 }
 
-// write appends all lines or, after an error, none: what was written is cut off.
+// begin is how our lines begin.
+func (o *file) begin() []byte {
+	if o.cfg.Format != nil {
+		return []byte("{")
+	}
+	return []byte(`{"specversion":`)
+}
+
+// write appends lines and returns how much of them is there for good: whole lines,
+// all of them unless there is an error.
 func (o *file) write(_ context.Context, lines []byte) (int, error) {
-	if o.torn {
-		if err := o.cut(); err != nil {
+	done := 0
+	for done < len(lines) {
+		if err := o.ready(); err != nil {
+			return done, err
+		}
+		chunk := lines[done:]
+		if o.turns != nil {
+			now := o.turns.now()
+			if o.turns.due(o.size, o.last, len(firstLine(chunk)), now) {
+				if err := o.turn(now); err != nil {
+					return done, err
+				}
+			}
+			chunk, o.last = o.turns.fit(chunk, o.size), now
+		}
+		if err := o.append(chunk); err != nil {
+			return done, err
+		}
+		done += len(chunk)
+	}
+	if o.cfg.Fsync == FsyncBatch && done > 0 {
+		if err := o.sync(); err != nil {
 			return 0, err
 		}
 	}
+	if o.turns != nil {
+		o.turns.tidy()
+	}
+	return done, nil
+}
+
+// ready makes sure that the file is the one at the path and ends where it should.
+func (o *file) ready() error {
+	if o.f == nil {
+		return o.open()
+	}
+	if o.torn {
+		if err := o.cut(); err != nil {
+			return err
+		}
+	}
+	ours, err := o.f.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(o.cfg.Path)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil || !os.SameFile(ours, there):
+		o.log.Info("file was renamed or removed: writing to a new one", "path", o.cfg.Path)
+		if err := o.leave(); err != nil {
+			return err
+		}
+		return o.open()
+	case ours.Size() != o.size:
+		o.log.Info("file was changed by somebody else: going on at its end", "path", o.cfg.Path)
+		return o.takeOver()
+	}
+	return nil
+}
+
+// append writes whole lines or, after an error, nothing: what was written is cut off.
+func (o *file) append(lines []byte) error {
 	n, err := o.f.Write(lines)
 	if err != nil {
 		o.torn = n > 0
 		if o.torn {
 			err = errors.Join(err, o.cut())
 		}
-		return 0, err
+		return err
 	}
+	o.dirty = true
 	o.size += int64(n)
-	return n, nil
+	info, err := o.f.Stat()
+	if err != nil {
+		return err
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Nlink == 0 {
+		return errors.New("the file was removed while it was written")
+	}
+	return nil
 }
 
 func (o *file) cut() error {
@@ -101,4 +199,47 @@ func (o *file) cut() error {
 	return nil
 }
 
-func (o *file) close() error { return o.f.Close() }
+func (o *file) sync() error {
+	if !o.dirty {
+		return nil
+	}
+	if err := o.f.Sync(); err != nil {
+		return fmt.Errorf("sync to disk: %w", err)
+	}
+	o.dirty = false
+	return nil
+}
+
+// turn ends the file and begins another one. A file that cannot be renamed goes on:
+// too long a file is better than none.
+func (o *file) turn(now time.Time) error {
+	if err := o.sync(); err != nil {
+		return err
+	}
+	if !o.turns.end(now) {
+		o.last = now
+		return nil
+	}
+	if err := o.leave(); err != nil {
+		return err
+	}
+	return o.open()
+}
+
+func (o *file) close() error {
+	if o.turns != nil && o.turns.job != nil {
+		o.turns.job.abandon()
+	}
+	return o.leave()
+}
+
+// leave closes the file, with all of it on disk.
+func (o *file) leave() error {
+	if o.f == nil {
+		return nil
+	}
+	f := o.f
+	err := o.sync()
+	o.f, o.dirty = nil, false
+	return errors.Join(err, f.Close())
+}

@@ -10,12 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sightline/sink"
+	"sightline/sink/format"
 )
 
 // Sink writes lines to one output. It is the file's only writer.
 type Sink struct {
 	path   string
 	stdout bool
+	format format.Format // nil: CloudEvents
 	out    output
 
 	lines  []byte
@@ -38,19 +40,20 @@ func New(cfg Config, log *slog.Logger) (*Sink, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("jsonl: %w", err)
 	}
-	s := &Sink{path: cfg.Path, stdout: cfg.Path == Stdout}
+	s := &Sink{path: cfg.Path, stdout: cfg.Path == Stdout, format: cfg.Format}
 	var err error
 	if s.stdout {
 		s.path = "standard output"
 		s.out = openStream(cfg.Stdout)
-	} else if s.out, err = openPath(cfg.Path, log); err != nil {
+	} else if s.out, err = openPath(cfg, log); err != nil {
 		return nil, fmt.Errorf("jsonl: %w", err)
 	}
 	return s, nil
 }
 
-// Publish writes the events and returns once the system has them. After an error the
-// output never holds half a line, or will hold the other half before anything else.
+// Publish writes the events and returns once the system has them, or with FsyncBatch
+// the disk. After an error the output never holds half a line, or will hold the other
+// half before anything else. With Rotate it may end a file, and compress a part of one.
 // Standard output whose reader has ended refuses for good; a named pipe may be read
 // again.
 func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
@@ -65,7 +68,10 @@ func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
 	var ends []int
 	s.lines = s.lines[:0]
 	for i, r := range events {
-		lines, err := sink.AppendStructured(s.lines, r)
+		lines, err := s.append(ctx, r)
+		if err != nil && format.Temporary(err) {
+			return fmt.Errorf("jsonl: %w", err)
+		}
 		if err != nil {
 			partial.Refused, partial.Err = append(partial.Refused, i), err
 			continue
@@ -91,6 +97,14 @@ func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
 		return &partial
 	}
 	return nil
+}
+
+// append adds the event to the lines that are written next.
+func (s *Sink) append(ctx context.Context, r sink.Record) ([]byte, error) {
+	if s.format != nil {
+		return s.format.Append(ctx, s.lines, r)
+	}
+	return sink.AppendStructured(s.lines, r)
 }
 
 // Close closes the file; standard output is left open. It may be called again.
