@@ -3,7 +3,10 @@ package journal_test
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand"
+	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -11,6 +14,56 @@ import (
 	"sightline/sink/journal"
 	"sightline/sink/journal/journaltest"
 )
+
+// Where the newest file cannot be read, Open says so and changes nothing: a file
+// behind it would make void what it holds. An older one that cannot be read is
+// damage, and is kept. Inspect reports both.
+func TestUnreadableFile(t *testing.T) {
+	files := small(t, nil)
+	names := slices.Sorted(maps.Keys(files))
+	for i, name := range names {
+		fs := unreadable{folder(files), name}
+		cfg := journal.Config{Path: "spool", FS: fs}
+		r, err := journal.Inspect(cfg)
+		if err != nil || !slices.ContainsFunc(r.Damage, func(d journal.Damage) bool { return d.File == name && d.Entries > 0 }) {
+			t.Errorf("%s: inspect: %+v, %v", name, r, err)
+		}
+		j, err := journal.Open(cfg, slog.New(slog.DiscardHandler))
+		if newest := i == len(names)-1; newest || err != nil {
+			if !newest || !errors.Is(err, syscall.EIO) {
+				t.Errorf("%s: open: %v", name, err)
+			}
+			continue
+		}
+		if lost := readAll(t, j, 12); lost == 0 || lost == 12 {
+			t.Errorf("%s: %d entries cannot be read", name, lost)
+		}
+		if err := j.Release(1); err != nil {
+			t.Error(err)
+		}
+		if readAll(t, openIn(t, folder(fs.Contents()), nil), 12) > 0 {
+			t.Errorf("%s was not kept", name)
+		}
+	}
+}
+
+// unreadable has a file that cannot be read.
+type unreadable struct {
+	*journaltest.FS
+	name string
+}
+
+type unreadableFile struct{ journal.File }
+
+func (unreadableFile) ReadAt([]byte, int64) (int, error) { return 0, syscall.EIO }
+
+func (u unreadable) Open(path string) (journal.File, error) {
+	f, err := u.FS.Open(path)
+	if err == nil && path == filepath.Join("spool", u.name) {
+		return unreadableFile{f}, nil
+	}
+	return f, err
+}
 
 // A sync fails and the process is killed: the next one finds the entries, which are
 // in memory only. While the disk fails it says so, and once it has recovered they

@@ -306,11 +306,11 @@ func TestModelCrashAtEveryCall(t *testing.T) {
 // Each call fails in turn, alone or with those that follow, of those that change
 // something and of those that read.
 func TestModelFaultAtEveryCall(t *testing.T) {
-	const seeds, steps = 40, 40
+	const seeds, steps = 25, 40
 	for seed := range int64(seeds) {
 		m := newModel(t, seed)
 		m.run(steps, 0)
-		for at, calls := 1, m.fs.Calls(); at <= calls; at += 1 + calls/60 {
+		for at, calls := 1, m.fs.Calls(); at <= calls; at += 1 + calls/40 {
 			m := newModel(t, seed)
 			length, kind := 1+m.rng.Intn(10), []error{syscall.EIO, syscall.ENOSPC}[m.rng.Intn(2)]
 			ok := t.Run(fmt.Sprintf("seed %d call %d", seed, at), func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestModelFaultAtEveryCall(t *testing.T) {
 // A disk that is full most of the time, and now and then has its files put on one
 // that forgets.
 func TestModelFullDisk(t *testing.T) {
-	for seed := range int64(300) {
+	for seed := range int64(100) {
 		ok := t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			m := newModel(t, seed)
 			m.cfg.Segment = 1 << 20

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -91,18 +90,15 @@ func (j *Journal) renew(id fileID) error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, windowBytes)
-	for at := int64(0); err == nil; {
-		var n int
-		n, err = f.ReadAt(buf, at)
-		if n > 0 && (err == nil || err == io.EOF) {
-			if _, failed := f.WriteAt(buf[:n], at); failed != nil {
-				err = failed
-			}
+	size, err := f.Size()
+	buf := make([]byte, min(windowBytes, size))
+	for at := int64(0); at < size && err == nil; at += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), size-at)]
+		if _, err = f.ReadAt(buf, at); err == nil {
+			_, err = f.WriteAt(buf, at)
 		}
-		at += int64(n)
 	}
-	if err == io.EOF {
+	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close(), j.fs.SyncDir(j.cfg.Path))
@@ -188,7 +184,11 @@ func (l *loaded) add(cfg Config, id fileID, limit uint64, owner bool) error {
 			return fmt.Errorf("%w: an entry: %s", ErrKey, why)
 		}
 	}
-	return l.take(s, fd, limit, f)
+	if owner && fd.err != nil && limit == math.MaxUint64 {
+		return fd.err // the next file would make void what cannot be read now
+	}
+	l.take(s, fd, limit, f)
+	return nil
 }
 
 // header reads the header of a file and compares it with the key; false where it is
@@ -198,11 +198,8 @@ func (l *loaded) header(f File, s *segment, cfg Config, owner bool) (whole bool,
 		return true, nil // made, and not written to
 	}
 	b := make([]byte, headerSize)
-	if n, err := f.ReadAt(b, 0); n < headerSize {
-		if err == io.EOF {
-			err = nil
-		}
-		return false, err
+	if n, _ := f.ReadAt(b, 0); n < headerSize {
+		return false, nil
 	}
 	whole, err = checkHeader(b, s.seed, s.keys)
 	if !owner && cfg.Key == nil && errors.Is(err, ErrKey) {
@@ -213,13 +210,10 @@ func (l *loaded) header(f File, s *segment, cfg Config, owner bool) (whole bool,
 }
 
 // take takes over what a walk through the next file has found.
-func (l *loaded) take(s *segment, fd found, limit uint64, f File) error {
+func (l *loaded) take(s *segment, fd found, limit uint64, f File) {
 	newest := limit == math.MaxUint64
-	if newest && fd.err != nil {
-		return fd.err // the next file would make void what cannot be read now
-	}
 	if s.id.first > limit {
-		return nil // somebody else's doing
+		return // somebody else's doing
 	}
 	s.offsets = fd.offsets
 	l.segments = append(l.segments, s)
@@ -228,13 +222,13 @@ func (l *loaded) take(s *segment, fd found, limit uint64, f File) error {
 	end := Damage{File: s.id.name(), Offset: fd.tail}
 	if newest {
 		w := &window{file: f, size: s.size}
-		if fd.tail >= s.size || w.nothing(fd.tail) {
-			return nil
+		if fd.tail >= s.size || fd.err == nil && w.nothing(fd.tail) {
+			return
 		}
 		end.Entries, end.Why, end.Tail = max(1, fd.next-s.end()), "the last entry is not whole", true
 	} else {
 		if s.end() >= limit {
-			return nil
+			return
 		}
 		end.Entries, end.Why = limit-s.end(), "the end is damaged, or files are gone"
 	}
@@ -242,7 +236,6 @@ func (l *loaded) take(s *segment, fd found, limit uint64, f File) error {
 		end.Why = fd.err.Error()
 	}
 	l.damage = append(l.damage, end)
-	return nil
 }
 
 // Stats tells how the journal is.

@@ -59,8 +59,8 @@ func (a *ahead) frame(p place) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if n := int(min(aheadBytes, p.until-p.offset)); n >= p.size && !a.has(p) {
-		if a.buf == nil {
-			a.buf = make([]byte, aheadBytes)
+		if cap(a.buf) < n {
+			a.buf = make([]byte, n)
 		}
 		got, err := p.file.ReadAt(a.buf[:n], p.offset)
 		if err != nil {
