@@ -152,6 +152,41 @@ func TestDamageCounted(t *testing.T) {
 	}
 }
 
+// Damage everywhere is told in bounded memory, with the right sum.
+func TestDamageInManyPlaces(t *testing.T) {
+	const n = 3001
+	fs := journaltest.New(rand.New(rand.NewSource(1)))
+	cfg := journal.Config{Path: "spool", FS: fs}
+	j, err := journal.Open(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		if _, err := j.Append(make([]byte, 80)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name := range fs.Contents() {
+		for i := range int64(n - 1) { // the payloads of all but the last
+			fs.Damage(name, 28+i*100+50, 1)
+		}
+	}
+	var logged bytes.Buffer
+	if j, err = journal.Open(cfg, slog.New(slog.NewTextHandler(&logged, nil))); err != nil {
+		t.Fatal(err)
+	}
+	lost := uint64(0)
+	for _, d := range j.Stats().Damage {
+		lost += d.Entries
+	}
+	if pieces, lines := len(j.Stats().Damage), bytes.Count(logged.Bytes(), []byte("\n")); lost != n-1 || pieces != 1000 || lines != 21 {
+		t.Errorf("%d entries lost, told in %d pieces and %d lines", lost, pieces, lines)
+	}
+}
+
 // A key that does not fit is said to be just that, also where a header is damaged.
 func TestKeyWithDamagedHeader(t *testing.T) {
 	files := small(t, bytes.Repeat([]byte{1}, 32))

@@ -12,8 +12,10 @@ import (
 	"sync"
 )
 
-// maxDamage is how many pieces of damage are remembered one by one.
-const maxDamage = 1000
+const (
+	maxDamage = 1000 // pieces of damage that are remembered one by one
+	maxLogged = 20   // that Open logs one by one
+)
 
 // Damage is a place where a file is not as it was written.
 type Damage struct {
@@ -29,7 +31,7 @@ type Stats struct {
 	First, Last uint64 // indices of the oldest and the newest entry; entries between may be lost
 	Bytes       int64  // of all files, and of what is not yet written
 	Files       int
-	Damage      []Damage // found since Open, at most 1000 pieces
+	Damage      []Damage // found since Open, at most 1000 pieces: the last then stands for all others
 }
 
 // Open opens the journal and makes its folder where it is missing. It locks the
@@ -52,7 +54,11 @@ func Open(cfg Config, log *slog.Logger) (*Journal, error) {
 	if err := j.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("journal %s: %w", cfg.Path, err), lock.Close())
 	}
-	for _, d := range j.damage {
+	for i, d := range j.damage {
+		if i == maxLogged {
+			log.Warn("a journal's files are damaged in more places", "path", cfg.Path, "places", len(j.damage)-i)
+			break
+		}
 		log.Warn("a journal's file is damaged", "path", cfg.Path, "file", d.File, "offset", d.Offset, "entries", d.Entries, "why", d.Why, "tail", d.Tail)
 	}
 	return j, nil
@@ -172,7 +178,7 @@ func (l *loaded) add(cfg Config, id fileID, limit uint64, owner bool) error {
 		return err
 	}
 	if !whole {
-		l.damage = append(l.damage, Damage{File: id.name(), Why: "the header is damaged", Tail: limit == math.MaxUint64})
+		l.damage = addDamage(l.damage, Damage{File: id.name(), Why: "the header is damaged", Tail: limit == math.MaxUint64})
 	}
 	fd := walk(f, size, id, limit)
 	if !whole && fd.sealed > 0 && (owner || cfg.Key != nil) { // the header cannot say whether the key fits
@@ -217,7 +223,9 @@ func (l *loaded) take(s *segment, fd found, limit uint64, f File) {
 	}
 	s.offsets = fd.offsets
 	l.segments = append(l.segments, s)
-	l.damage = append(l.damage, fd.bad...)
+	for _, d := range fd.bad {
+		l.damage = addDamage(l.damage, d)
+	}
 	l.encrypted = l.encrypted || fd.sealed > 0
 	end := Damage{File: s.id.name(), Offset: fd.tail}
 	if newest {
@@ -235,7 +243,16 @@ func (l *loaded) take(s *segment, fd found, limit uint64, f File) {
 	if fd.err != nil {
 		end.Why = fd.err.Error()
 	}
-	l.damage = append(l.damage, end)
+	l.damage = addDamage(l.damage, end)
+}
+
+// addDamage remembers damage, in the last piece where there are many.
+func addDamage(list []Damage, d Damage) []Damage {
+	if len(list) < maxDamage {
+		return append(list, d)
+	}
+	list[maxDamage-1].Entries += d.Entries
+	return list
 }
 
 // Stats tells how the journal is.
@@ -255,7 +272,7 @@ func (j *Journal) note(d Damage) {
 	j.mu.Lock()
 	known := len(j.damage) >= maxDamage || slices.ContainsFunc(j.damage, func(k Damage) bool { return k.File == d.File && k.Offset == d.Offset })
 	if !known {
-		j.damage = append(j.damage, d)
+		j.damage = addDamage(j.damage, d)
 	}
 	j.mu.Unlock()
 	if !known {
