@@ -33,7 +33,7 @@ func newVerify(sh *shell) *cobra.Command {
 			"arrivals, ids recomputed from the events' own fields, partitions, and the sums of pipeline.accounting events.\n" +
 			"It exits with 0 where all is sound, with 3 where something is wrong, with 1 where it could not read.\n" +
 			"The password of --user is read from SIGHTLINE_KAFKA_PASSWORD, the token of OAUTHBEARER from\n" +
-			"SIGHTLINE_KAFKA_TOKEN. --window N bounds memory: some 200 bytes for each event of the last N.",
+			"SIGHTLINE_KAFKA_TOKEN. --window N bounds memory: some 500 bytes for each event of the last N.",
 		Example: "  sightline verify --brokers localhost:9092 --topic sightline.events\n" +
 			"  sightline verify --brokers kafka-1:9093 --topic 'sightline.hq.*' --ca ca.pem --sasl SCRAM-SHA-512 --user audit --json\n" +
 			"  sightline verify --file events.jsonl",
@@ -48,7 +48,7 @@ func newVerify(sh *shell) *cobra.Command {
 	f.StringVar(&v.from, "from", "", "leave out what is older than this `TIME` (RFC 3339)")
 	f.StringVar(&v.until, "until", "end", "end, or follow: go on and tell of faults as they come, until a signal")
 	f.StringVar(&v.sink, "sink", "", "`NAME` of the sink whose acknowledgments are held against the topic; the only one where there is one")
-	f.IntVar(&v.window, "window", 2_000_000, "repeats are compared with at least this `NUMBER` of the last events")
+	f.IntVar(&v.window, "window", 1_000_000, "repeats are compared with at least this `NUMBER` of the last events")
 	f.BoolVar(&v.json, "json", false, "print the report as JSON")
 	return c
 }

@@ -18,7 +18,7 @@ type Config struct {
 	// accounts tell of.
 	Sink string
 	// Window is how many of the last events' ids are remembered at least, and at most
-	// twice as many; a repeat from farther away is counted, not compared. 0: 2,000,000,
+	// twice as many; a repeat from farther away is counted, not compared. 0: 1,000,000,
 	// which takes up to half a GB.
 	Window int
 	Faults int // how many are told in full; 0: 100. All are counted
@@ -51,6 +51,7 @@ type keyName struct{ topic, key string }
 // key is one numbering: a destination's of one partition key.
 type key struct {
 	Key
+	number uint32   // among the keys
 	source string   // of its first event
 	gaps   ranges   // of the current numbering, which late arrivals may close
 	stray  []uint64 // arrived in a wrong partition, where they have no order
@@ -63,7 +64,7 @@ type key struct {
 // New makes a checker that has seen nothing.
 func New(cfg Config) *Checker {
 	if cfg.Window == 0 {
-		cfg.Window = 2_000_000
+		cfg.Window = 1_000_000
 	}
 	if cfg.Faults == 0 {
 		cfg.Faults = 100
@@ -121,7 +122,7 @@ func (c *Checker) key(topic, name string) *key {
 	k := c.keys[keyName{topic, name}]
 	if k == nil {
 		topic, name = strings.Clone(topic), strings.Clone(name)
-		k = &key{Key: Key{Topic: topic, Key: name}, epochs: map[uint64]struct{}{}}
+		k = &key{Key: Key{Topic: topic, Key: name}, number: uint32(len(c.keys)), epochs: map[uint64]struct{}{}}
 		c.keys[keyName{topic, name}] = k
 	}
 	return k
@@ -157,9 +158,9 @@ func (c *Checker) number(m Message, ev *event, k *key, stray bool) arrival {
 		sum := sha1.Sum([]byte(ev.ID))
 		id = [16]byte(sum[:16])
 	}
-	now := entry{ev.number, c.digest(m), c.content(ev), k}
+	now := entry{ev.number, c.digest(m), c.content(ev), k.number}
 	before, seen := c.window.find(id)
-	if seen && before.key == k && before.sequence == now.sequence {
+	if seen && before.key == k.number && before.sequence == now.sequence {
 		if before.whole != now.whole {
 			c.fault(Contradiction, m, *ev, "the id and sequence came before with other content")
 			return denied

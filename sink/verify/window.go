@@ -5,7 +5,7 @@ type entry struct {
 	sequence uint64
 	whole    uint64 // digest of the message: all of it
 	content  uint64 // digest of what the event tells: neither its number nor when it was made
-	key      *key
+	key      uint32 // number of its key; no pointer, or collecting garbage would look at all entries
 }
 
 // window remembers the last events by id: at least size of them, at most twice as
@@ -18,7 +18,7 @@ type window struct {
 }
 
 func newWindow(size int, turn func()) *window {
-	return &window{size: size, now: map[[16]byte]entry{}, turn: turn}
+	return &window{size: size, now: map[[16]byte]entry{}, old: map[[16]byte]entry{}, turn: turn}
 }
 
 func (w *window) find(id [16]byte) (entry, bool) {
@@ -31,7 +31,8 @@ func (w *window) find(id [16]byte) (entry, bool) {
 
 func (w *window) keep(id [16]byte, e entry) {
 	if _, ok := w.now[id]; !ok && len(w.now) >= w.size {
-		w.old, w.now = w.now, make(map[[16]byte]entry, w.size)
+		w.old, w.now = w.now, w.old
+		clear(w.now)
 		w.turn()
 	}
 	w.now[id] = e
