@@ -83,7 +83,7 @@ func NewDelivery(cfg DeliveryConfig, s sink.Sink, log *slog.Logger) (*Delivery, 
 	if r, ok := s.(sink.Router); ok {
 		d.route = r.Route
 	}
-	d.cfg.Spool.Gone, d.cfg.Spool.Fault = d.gone, d.fault
+	d.cfg.Spool.Gone, d.cfg.Spool.Fault, d.cfg.Spool.Found = d.gone, d.fault, d.foundLate
 	var err error
 	if d.queue, err = spool.Open(d.cfg.Spool, log); err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
@@ -98,17 +98,33 @@ func setDefault[T ~int | ~int64](v *T, to T) {
 	}
 }
 
-// recover accounts for what an earlier run left behind.
+// recover accounts for what an earlier run left behind, as far as it is known: a
+// disk that could not be read at the start may be read later.
 func (d *Delivery) recover() {
 	found := d.queue.Stats().Recovered
+	delete(found, "") // told to gone
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var all uint64
 	for name, n := range found {
-		d.found(name, n)
+		more := n - min(n, d.stream(name).account.Recovered)
+		d.found(name, more)
+		all += more
 	}
-	if d.waiting > 0 {
-		d.log.Info("events of an earlier run wait in the spool", "events", d.waiting, "path", d.cfg.Spool.Path)
+	if all > 0 {
+		d.log.Info("events of an earlier run wait in the spool", "events", all, "path", d.cfg.Spool.Path)
 	}
+}
+
+// foundLate is told by the queue of events of an earlier run. It has the queue's
+// lock. Those that opening it found are accounted for by recover.
+func (d *Delivery) foundLate(stream string, n uint64) {
+	if d.queue == nil || stream == "" {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.found(stream, n)
 }
 
 // found accounts for n events of an earlier run. Locked.
@@ -161,9 +177,11 @@ func (d *Delivery) Offer(ctx context.Context, ev *detect.Event) error {
 }
 
 // leave takes n of a stream's events out of those waiting, for another column of
-// the account that it returns. Locked.
+// the account that it returns. What was never known to wait is of an earlier run.
+// Locked.
 func (d *Delivery) leave(stream string, n uint64) *detect.SinkLedger {
 	s := d.stream(stream)
+	d.found(stream, n-min(n, s.waiting))
 	s.waiting -= n
 	d.waiting -= n
 	return &s.account
@@ -176,7 +194,6 @@ func (d *Delivery) gone(stream, reason string, n uint64) {
 	if stream == "" { // what is damaged does not tell
 		stream = ownStream
 	}
-	d.found(stream, n-min(n, d.stream(stream).waiting)) // what is given up unseen, of an earlier run
 	account := d.leave(stream, n)
 	d.signal()
 	if reason == spool.Expired {

@@ -93,8 +93,8 @@ func (d *Delivery) condemn(a *attempt) {
 		_, failed := a.held[key]
 		switch a.fates[i] {
 		case spool.Again:
-			if failed { // behind one that failed
-				continue
+			if failed {
+				continue // not lost: it goes back behind one that failed
 			}
 			f, poisoned := d.blame.fail(it.Record, a.through, suspicious, a.named || len(a.items) == 1)
 			a.held[key] = f
@@ -207,7 +207,7 @@ func (d *Delivery) giveBack(a *attempt) (pause time.Duration) {
 		key := keyOf(it.Record)
 		if a.fates[i] == spool.Again && a.held[key] != nil {
 			back[key] = append(back[key], it)
-			continue
+			continue // not lost: it is settled below
 		}
 		rest, fates = append(rest, it), append(fates, a.fates[i])
 	}
@@ -236,7 +236,7 @@ func (d *Delivery) judge(a *attempt) {
 	switch {
 	case a.again > 0:
 		d.turn(unreachable, a.err)
-	case len(d.blame.failing) == 0:
+	case len(d.blame.failing) == 0 && d.blame.careful == 0:
 		d.turn(unreachable, nil)
 	}
 	if a.again > 0 { // Drain may not want to wait for it

@@ -166,6 +166,7 @@ func (d *Delivery) watch(ctx context.Context) {
 		full := !last.IsZero() && now.Sub(last) < fullAfter
 		d.mu.Unlock()
 		d.turnSpool(err, full)
+		d.recover()
 		select {
 		case <-ctx.Done():
 			return
