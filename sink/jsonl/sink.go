@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sightline/detect"
 	"sightline/sink"
 	"sightline/sink/format"
 )
@@ -24,7 +25,10 @@ type Sink struct {
 	closed bool
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink  = (*Sink)(nil)
+	_ sink.Taker = (*Sink)(nil)
+)
 
 // output is where lines go.
 type output interface {
@@ -118,3 +122,6 @@ func (s *Sink) Close(context.Context) error {
 	}
 	return nil
 }
+
+// Takes tells whether the format has a counterpart for the type of event.
+func (s *Sink) Takes(t detect.Type) bool { return s.format == nil || s.format.Takes(t) }

@@ -171,3 +171,6 @@ func (s *Sink) wrap(err error) error {
 	}
 	return fmt.Errorf("mqtt: %s: %w", s.cfg.URL, err)
 }
+
+// Takes tells whether the format has a counterpart for the type of event.
+func (s *Sink) Takes(t detect.Type) bool { return s.cfg.Format == nil || s.cfg.Format.Takes(t) }

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sightline/detect"
 	"sightline/sink"
 	"sightline/sink/format"
 )
@@ -28,7 +29,10 @@ type Sink struct {
 	closed    bool
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink  = (*Sink)(nil)
+	_ sink.Taker = (*Sink)(nil)
+)
 
 // New makes the sink of a valid cfg. It reads the files of TLS and opens nothing else.
 func New(cfg Config, _ *slog.Logger) (*Sink, error) {
@@ -184,3 +188,6 @@ func (d *delivery) outcome() error {
 	partial.Err = fmt.Errorf("webhook: %s: %w", d.sink.place, d.err)
 	return partial
 }
+
+// Takes tells whether the format has a counterpart for the type of event.
+func (s *Sink) Takes(t detect.Type) bool { return s.cfg.Format == nil || s.cfg.Format.Takes(t) }
