@@ -34,6 +34,7 @@ func (q *Queue) commit(h *held) {
 
 // write is Sync for who has the turn.
 func (q *Queue) write() error {
+	defer q.disk.measure()
 	if err := q.again(); err != nil {
 		return err
 	}
@@ -71,7 +72,12 @@ func (q *Queue) again() error {
 	if err == nil || wait {
 		return err
 	}
-	if err := q.disk.journal.Recover(); err != nil {
+	if q.disk.journal == nil {
+		err = q.openJournal()
+	} else {
+		err = q.disk.journal.Recover()
+	}
+	if err != nil {
 		return q.failed(err, &batch{})
 	}
 	return nil
@@ -95,6 +101,9 @@ func (q *Queue) failed(err error, b *batch) error {
 	if was == nil {
 		q.log.Error("the disk keeps no records: going on in memory", "path", q.cfg.Path, "error", err)
 		q.cfg.Fault(err)
+	}
+	if q.disk.journal == nil {
+		return err
 	}
 	// Room on a full disk that is to be had without writing.
 	if err := q.disk.journal.Release(before); err != nil {

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"sync/atomic"
 	"time"
 
 	"sightline/sink"
@@ -25,6 +26,8 @@ type disk struct {
 	dirty     []*route // of which the journal has to be told
 	forgotten []sink.Route
 
+	bytes atomic.Int64 // of the journal's files: it may be busy for as long as the disk is
+
 	bits    int      // 1<<bits neighboring entries of the journal make a stripe
 	base    uint64   // number of the first stripe
 	stripes []stripe // from base on
@@ -38,6 +41,13 @@ type disk struct {
 type stripe struct {
 	live  int32 // waiting records
 	bytes int64
+}
+
+// measure notes how large the files are.
+func (d *disk) measure() {
+	if d.journal != nil {
+		d.bytes.Store(d.journal.Stats().Bytes)
+	}
 }
 
 // wrote counts an entry of the journal. Locked.

@@ -15,7 +15,7 @@ import (
 	"sightline/sink/journal/journaltest"
 )
 
-var seeds = flag.Int("spool.seeds", 150, "seeds of the model test")
+var seeds = flag.Int("spool.seeds", 100, "seeds of the model test")
 var oneSeed = flag.Int64("spool.seed", 0, "the only seed of the model test")
 
 // step is one operation of a script: what and with which chance.

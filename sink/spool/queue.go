@@ -45,6 +45,7 @@ type Queue struct {
 	events  int   // waiting, those in flight included
 	bytes   int64 // of those
 	order   uint64
+	base    uint64   // numbers of new routes begin behind it
 	streams []string // by entry.stream
 	interns map[string]uint32
 	room    chan struct{} // closed when something left; nil when nobody waits for it
@@ -90,8 +91,9 @@ type Stats struct {
 	Oldest   time.Time // when the first of Events was appended, to the second; zero when there is none
 	Keys     int       // routes with waiting records
 	Err      error     // why the disk does not keep records, or give them back; nil when it does
-	// Recovered is what Open found waiting, by stream. What it found damaged is
-	// there too, as of stream "", and was told to Gone.
+	// Recovered is what was found waiting, by stream: by Open, or by a later Sync
+	// where the disk could not be read before. What was found damaged is there too,
+	// as of stream "", and was told to Gone.
 	Recovered map[string]uint64
 }
 
@@ -101,7 +103,8 @@ func (q *Queue) Stats() Stats {
 	defer q.mu.Unlock()
 	st := Stats{Events: q.events, Bytes: q.bytes, Keys: q.keys, Recovered: maps.Clone(q.recovered)}
 	if d := q.disk; d != nil {
-		st.Disk, st.Unsynced, st.Err = d.journal.Stats().Bytes, d.count, cmp.Or(q.err, d.unread)
+		st.Unsynced, st.Err = d.count, cmp.Or(q.err, d.unread)
+		st.Disk = d.bytes.Load()
 	}
 	first := uint32(1<<32 - 1)
 	for level := range q.oldest {
@@ -141,8 +144,8 @@ func (q *Queue) Release() (lost map[string]uint64, err error) {
 	if d := q.disk; d != nil {
 		d.retry = time.Time{}
 		err = q.Sync()
-		if closing := d.journal.Close(); err == nil {
-			err = closing
+		if d.journal != nil {
+			err = cmp.Or(err, d.journal.Close())
 		}
 	}
 	q.mu.Lock()

@@ -7,28 +7,52 @@ import (
 	"math/bits"
 	"slices"
 
+	"sightline/sink"
 	"sightline/sink/journal"
 )
 
-// openDisk opens the journal and takes up what waits there.
+// openDisk prepares for the disk and opens it. One that cannot be read now is tried
+// again by Sync; meanwhile nobody knows which numbers were given, and those given
+// begin far above them.
 func (q *Queue) openDisk() error {
 	// The journal's files are at most half as large again as a segment. Four segments
 	// of room are one that is being filled, one of waste, and two to move what waits in
 	// the oldest file before that is released.
 	segment := min(q.cfg.Max/32, 16<<20)
-	j, err := journal.Open(journal.Config{Path: q.cfg.Path, Segment: segment, Key: q.cfg.Key, FS: q.cfg.FS}, q.log)
+	q.limit = q.cfg.Max - 4*segment
+	q.maxIdle = int(min(max(q.cfg.Max/1024, 1024), maxIdle))
+	q.disk = &disk{
+		segment: segment, turn: make(chan struct{}, 1), passed: make([]int, len(q.oldest)),
+		bits: min(bits.Len64(uint64(segment)/8192), 8), // so that a file has several stripes of usual records
+	}
+	err := q.openJournal()
+	if errors.Is(err, journal.ErrLocked) || errors.Is(err, journal.ErrKey) {
+		return err
+	}
+	if err != nil {
+		q.base = uint64(q.cfg.Now().UnixMicro())
+		q.failed(err, &batch{})
+	}
+	return nil
+}
+
+// openJournal opens the journal and takes up what waits there.
+func (q *Queue) openJournal() error {
+	j, err := journal.Open(journal.Config{Path: q.cfg.Path, Segment: q.disk.segment, Key: q.cfg.Key, FS: q.cfg.FS}, q.log)
 	if err != nil {
 		return err
 	}
-	q.disk = &disk{
-		journal: j, segment: segment, turn: make(chan struct{}, 1), passed: make([]int, len(q.oldest)),
-		bits: min(bits.Len64(uint64(segment)/8192), 8), // so that a file has several stripes of usual records
-	}
-	q.limit = q.cfg.Max - 4*segment
-	q.maxIdle = int(min(max(q.cfg.Max/1024, 1024), maxIdle))
-	if err := q.recover(); err != nil {
+	rc := &recovery{q: q, routes: map[sink.Route]*route{}, late: map[*route][]*lane{}}
+	if err := j.Scan(0, rc.entry); err != nil {
 		return errors.Join(err, j.Close())
 	}
+	for r, late := range rc.late {
+		r.merge(late)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.disk.journal = j
+	rc.finish()
 	return nil
 }
 
@@ -37,22 +61,19 @@ func (q *Queue) openDisk() error {
 // each ascending.
 type recovery struct {
 	q       *Queue
+	routes  map[sink.Route]*route
 	late    map[*route][]*lane
 	damaged uint64
 }
 
-// recover reads the journal from its beginning to its end.
-func (q *Queue) recover() error {
-	rc := &recovery{q: q, late: map[*route][]*lane{}}
-	err := q.disk.journal.Scan(0, rc.entry)
-	if err != nil {
-		return err
+// route finds a route or makes it.
+func (rc *recovery) route(name sink.Route) *route {
+	r := rc.routes[name]
+	if r == nil {
+		r = newRoute(name, len(rc.q.oldest))
+		rc.routes[name] = r
 	}
-	for r, late := range rc.late {
-		r.merge(late)
-	}
-	rc.finish()
-	return nil
+	return r
 }
 
 // entry takes one entry of the journal. Damage is counted, not returned.
@@ -89,7 +110,7 @@ func (rc *recovery) parse(index uint64, body []byte) error {
 	case kindForgets:
 		names, err := parseForgets(body)
 		for _, name := range names {
-			delete(rc.q.routes, name)
+			delete(rc.routes, name)
 		}
 		return err
 	}
@@ -101,11 +122,13 @@ func (rc *recovery) record(index uint64, body []byte) error {
 	if err != nil {
 		return err
 	}
-	q := rc.q
-	r := q.route(nameOf(rec))
+	q, r := rc.q, rc.route(nameOf(rec))
+	q.mu.Lock()
+	stream := q.intern(rec.Event.Stream)
+	q.mu.Unlock()
 	e := entry{
 		index: index, sequence: rec.Sequence, offered: seconds(offered),
-		size: uint32(len(body) + entryOverhead), stream: q.intern(rec.Event.Stream),
+		size: uint32(len(body) + entryOverhead), stream: stream,
 	}
 	level := q.level(rec.Event.Severity)
 	if e.sequence > r.last {
@@ -134,7 +157,7 @@ func (rc *recovery) record(index uint64, body []byte) error {
 
 // note takes what is settled away.
 func (rc *recovery) note(index uint64, n note) {
-	r := rc.q.route(n.name)
+	r := rc.route(n.name)
 	if n.firm >= r.firm {
 		r.firm, r.noted = n.firm, index
 	}
@@ -176,10 +199,11 @@ func (r *route) merge(late []*lane) {
 	}
 }
 
-// finish makes the account of what was found.
+// finish hands the queue what was found. Locked.
 func (rc *recovery) finish() {
 	q, now := rc.q, rc.q.cfg.Now()
-	routes := slices.SortedFunc(maps.Values(q.routes), func(a, b *route) int { return cmp.Compare(a.noted, b.noted) })
+	q.base = 0
+	routes := slices.SortedFunc(maps.Values(rc.routes), func(a, b *route) int { return cmp.Compare(a.noted, b.noted) })
 	for _, r := range routes {
 		for level := range r.lanes {
 			in := &r.lanes[level]
@@ -189,11 +213,11 @@ func (rc *recovery) finish() {
 				q.recovered[q.streams[e.stream]]++
 			})
 			r.count += in.count
-			q.oldest[level].place(in)
+			q.events += in.count
 		}
-		q.events += r.count
-		if r.count > 0 {
-			q.keys++
+		r = q.adopt(r)
+		for level := range r.lanes {
+			q.oldest[level].place(&r.lanes[level])
 		}
 		q.enlist(r, now)
 		q.vacate(r)
@@ -202,4 +226,37 @@ func (rc *recovery) finish() {
 		q.recovered[""] += rc.damaged
 		q.cfg.Gone("", Corrupt, rc.damaged)
 	}
+}
+
+// adopt takes in a route from the journal. What was appended to it before the
+// journal could be read comes behind. Locked.
+func (q *Queue) adopt(r *route) *route {
+	own := q.routes[r.name]
+	if own == nil {
+		q.routes[r.name] = r
+		if r.count > 0 {
+			q.keys++
+		}
+		return r
+	}
+	if own.count == 0 && r.count > 0 {
+		q.keys++
+		q.occupy(own)
+	}
+	own.count += r.count
+	own.last, own.firm, own.noted = max(own.last, r.last), max(own.firm, r.firm), r.noted
+	for level := range own.lanes {
+		in := &own.lanes[level]
+		newer := in.chunks
+		in.chunks, in.count = r.lanes[level].chunks, r.lanes[level].count
+		for _, c := range newer {
+			for _, e := range c.entries[c.from:] {
+				if !e.gone {
+					at := in.push(e)
+					at.held.owner = at
+				}
+			}
+		}
+	}
+	return own
 }

@@ -45,14 +45,20 @@ type route struct {
 	unread  int      // how often in a row its head could not be read
 }
 
+func newRoute(name sink.Route, levels int) *route {
+	r := &route{name: name, turn: make(chan struct{}, 1), lanes: make([]lane, levels), later: -1}
+	for level := range r.lanes {
+		r.lanes[level] = lane{route: r, level: level, pos: -1}
+	}
+	return r
+}
+
 // route finds the route of an event or makes it. Locked.
 func (q *Queue) route(name sink.Route) *route {
 	r := q.routes[name]
 	if r == nil {
-		r = &route{name: name, turn: make(chan struct{}, 1), lanes: make([]lane, len(q.oldest)), later: -1, restarts: q.disk == nil}
-		for level := range r.lanes {
-			r.lanes[level] = lane{route: r, level: level, pos: -1}
-		}
+		r = newRoute(name, len(q.oldest))
+		r.restarts, r.last = q.disk == nil, q.base
 		q.routes[name] = r
 	}
 	return r
