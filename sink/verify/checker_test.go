@@ -234,15 +234,17 @@ func TestHarmless(t *testing.T) {
 			t.Errorf("%d repeated, %d of them uncompared: %v", all, n, r.Faults)
 		}
 	})
-	t.Run("another form", func(t *testing.T) {
-		s := sound(t, false)
-		for i := range s.messages {
-			s.messages[i].Value = []byte{0, 0, 0, 0, 7, 1, 2}
-			s.messages[i].Headers = slices.Clone(s.messages[i].Headers)
-			s.messages[i].Headers[0] = sink.Header{Key: "content-type", Value: []byte("application/avro")}
-		}
-		if r := check(s.messages); !r.Sound() || r.Shaped != r.Messages {
-			t.Errorf("%+v", r)
-		}
-	})
+	for content, value := range map[string]string{"application/avro": "\x00\x00\x00\x00\x07ab", sink.DataType: `{"stream":"gate","object":"4|1|2|3|4|person"}`} {
+		t.Run(content, func(t *testing.T) {
+			s := sound(t, false)
+			for i := range s.messages {
+				s.messages[i].Value = []byte(value)
+				s.messages[i].Headers = slices.Clone(s.messages[i].Headers)
+				s.messages[i].Headers[0] = sink.Header{Key: "content-type", Value: []byte(content)}
+			}
+			if r := check(s.messages); !r.Sound() || r.Shaped != r.Messages {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
 }

@@ -84,11 +84,14 @@ func parse(m Message) (ev event, err error) {
 	if ev.number = n; err == nil {
 		err = bad
 	}
-	if err == nil && !structured {
-		ev.plain, err = readData(m.Value, &ev.data, strings.HasPrefix(contentType(m.Headers), sink.DataType))
+	if err == nil && !structured && strings.HasPrefix(contentType(m.Headers), sink.DataType) {
+		// JSON of another shape, such as another product's, is no mistake.
+		if ev.plain = json.Unmarshal(m.Value, &ev.data) == nil; !ev.plain && !json.Valid(m.Value) {
+			err = errors.New("the value is not the JSON that it is said to be")
+		}
 	}
-	if err == nil {
-		ev.plain = ev.plain && ev.data.Stream != nil
+	if ev.plain = ev.plain && ev.data.Stream != nil; !ev.plain {
+		ev.data = payload{}
 	}
 	return ev, err
 }
@@ -109,20 +112,11 @@ func (ev *event) readStructured(m Message) error {
 	if told.SpecVersion != "" && told != ev.attributes {
 		return fmt.Errorf("the ce_ headers say something else than the body: %s", difference(told, ev.attributes))
 	}
-	var err error
-	ev.plain, err = readData(whole.Data, &ev.data, true)
-	return err
-}
-
-// readData decodes data where it is JSON.
-func readData(raw []byte, into *payload, isJSON bool) (bool, error) {
-	if !isJSON {
-		return false, nil
+	if err := json.Unmarshal(whole.Data, &ev.data); err != nil {
+		return fmt.Errorf("data is not what events carry: %w", err)
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return false, fmt.Errorf("data is not what events carry: %w", err)
-	}
-	return true, nil
+	ev.plain = true
+	return nil
 }
 
 func difference(a, b attributes) string {
