@@ -53,6 +53,7 @@ type Pipeline struct {
 	onEvent   func(*detect.Event)
 	latency   Histogram
 	counts    eventCounts
+	tally     tally
 	frames    decode.Live
 	broker    *embedded.Broker // inside the process, where a sink asks for it
 	ports     *webrtc.Ports    // of WebRTC's media; nil without a page

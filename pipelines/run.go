@@ -153,6 +153,7 @@ func (p *Pipeline) emit(events []detect.Event, recorded time.Time) {
 		ev := &events[i]
 		ev.Recorded = recorded
 		p.counts.event(ev.Type)
+		p.tally.event(ev)
 		if p.onEvent != nil {
 			p.onEvent(ev)
 		}

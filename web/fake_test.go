@@ -27,6 +27,7 @@ type fake struct {
 	streams []pipelines.StreamStatus
 	sinks   []pipelines.SinkStatus
 	counts  map[detect.Type]uint64
+	tally   map[pipelines.TallyKey]float64
 	latency pipelines.Histogram
 	events  chan *detect.Event
 	packets chan ingest.Packet
@@ -39,13 +40,14 @@ type fake struct {
 	store     *snapshot.Store // nil: no pictures are kept
 }
 
-func (f *fake) Spec() *spec.Pipeline                { return f.spec }
-func (f *fake) Running() bool                       { return true }
-func (f *fake) Streams() []pipelines.StreamStatus   { return f.streams }
-func (f *fake) Sinks() []pipelines.SinkStatus       { return f.sinks }
-func (f *fake) EventCounts() map[detect.Type]uint64 { return f.counts }
-func (f *fake) Latency() *pipelines.Histogram       { return &f.latency }
-func (f *fake) RequestKeyframe(string)              {}
+func (f *fake) Spec() *spec.Pipeline                  { return f.spec }
+func (f *fake) Running() bool                         { return true }
+func (f *fake) Streams() []pipelines.StreamStatus     { return f.streams }
+func (f *fake) Sinks() []pipelines.SinkStatus         { return f.sinks }
+func (f *fake) EventCounts() map[detect.Type]uint64   { return f.counts }
+func (f *fake) Tally() map[pipelines.TallyKey]float64 { return f.tally }
+func (f *fake) Latency() *pipelines.Histogram         { return &f.latency }
+func (f *fake) RequestKeyframe(string)                {}
 
 func (f *fake) Ports() *webrtc.Ports {
 	if f.ports != nil {

@@ -13,8 +13,14 @@ import (
 
 func scraped(t *testing.T, p Pipeline) map[string]float64 {
 	t.Helper()
+	return gathered(t, newCollector(p))
+}
+
+// gathered is what a collector says, held against Prometheus' own rules.
+func gathered(t *testing.T, c prometheus.Collector) map[string]float64 {
+	t.Helper()
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(newCollector(p))
+	r.MustRegister(c)
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ type Pipeline interface {
 	Streams() []pipelines.StreamStatus
 	Sinks() []pipelines.SinkStatus
 	EventCounts() map[detect.Type]uint64
+	Tally() map[pipelines.TallyKey]float64
 	Latency() *pipelines.Histogram
 	WatchEvents(buffer int) *pipelines.Subscription[*detect.Event]
 	WatchPackets(stream string, buffer int) *pipelines.Subscription[ingest.Packet]

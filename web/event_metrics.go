@@ -1,0 +1,56 @@
+package web
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sightline/pipelines"
+)
+
+// eventCollector turns what events add up to into metrics, for those who look at
+// numbers and have no use for the events themselves.
+type eventCollector struct {
+	pipeline Pipeline
+	site     string
+	metrics  map[string]eventMetric // by what is counted
+}
+
+// eventMetric is one metric and where its labels come from.
+type eventMetric struct {
+	desc   *prometheus.Desc
+	typ    prometheus.ValueType
+	labels func(k pipelines.TallyKey) []string
+}
+
+func newEventCollector(p Pipeline) *eventCollector {
+	c := &eventCollector{pipeline: p, site: p.Spec().Site, metrics: map[string]eventMetric{}}
+	add := func(what, name, help string, typ prometheus.ValueType, values func(k pipelines.TallyKey) []string, labels ...string) {
+		desc := prometheus.NewDesc("sightline_"+name, help, append([]string{"site", "stream"}, labels...), nil)
+		c.metrics[what] = eventMetric{desc, typ, values}
+	}
+	inZone := func(k pipelines.TallyKey) []string { return []string{k.Place, k.Rule, k.Class} }
+	ofClass := func(k pipelines.TallyKey) []string { return []string{k.Class} }
+	add(pipelines.TallyCrossed, "line_crossed_total", "Crossings of a line, as a rule of it counts them.", prometheus.CounterValue,
+		func(k pipelines.TallyKey) []string { return []string{k.Place, k.Rule, k.Class, k.Direction} }, "line", "rule", "class", "direction")
+	add(pipelines.TallyOccupancy, "zone_occupancy", "Objects in a zone at the last change.", prometheus.GaugeValue,
+		func(k pipelines.TallyKey) []string { return []string{k.Place, k.Rule} }, "zone", "rule")
+	add(pipelines.TallyEntered, "zone_entered_total", "Visits of a zone that began.", prometheus.CounterValue, inZone, "zone", "rule", "class")
+	add(pipelines.TallyExited, "zone_exited_total", "Visits of a zone that ended.", prometheus.CounterValue, inZone, "zone", "rule", "class")
+	add(pipelines.TallyVisited, "zone_visit_seconds_total", "Time in a zone of the visits that ended.", prometheus.CounterValue, inZone, "zone", "rule", "class")
+	add(pipelines.TallyDwelt, "zone_dwell_total", "Visits of a zone that lasted as long as a rule asks for.", prometheus.CounterValue, inZone, "zone", "rule", "class")
+	add(pipelines.TallyStarted, "objects_total", "Objects that appeared.", prometheus.CounterValue, ofClass, "class")
+	add(pipelines.TallyEnded, "objects_ended_total", "Objects that are gone.", prometheus.CounterValue, ofClass, "class")
+	return c
+}
+
+func (c *eventCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range c.metrics {
+		ch <- m.desc
+	}
+}
+
+func (c *eventCollector) Collect(ch chan<- prometheus.Metric) {
+	for k, v := range c.pipeline.Tally() {
+		m := c.metrics[k.What]
+		ch <- prometheus.MustNewConstMetric(m.desc, m.typ, v, append([]string{c.site, k.Stream}, m.labels(k)...)...)
+	}
+}
