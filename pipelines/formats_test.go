@@ -229,3 +229,32 @@ func TestFormatLeavesOutWhatItCannotSay(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// TestEveryKindAsksItsFormat: what its format cannot say never reaches a sink.
+func TestEveryKindAsksItsFormat(t *testing.T) {
+	for _, keys := range []string{
+		"kind: kafka, brokers: [\"127.0.0.1:9\"], topic: x", "kind: mqtt, url: \"mqtt://127.0.0.1:9\"",
+		"kind: webhook, url: \"http://127.0.0.1:9/\"", "kind: jsonl, path: " + filepath.Join(t.TempDir(), "x.jsonl"),
+	} {
+		for format, takes := range map[string]bool{"cloudevents": true, "frigate": false} {
+			text := fmt.Sprintf("version: 1\nname: x\nstreams: { gate: { url: rtsp://10.0.0.3/main } }\nsinks: [{ %s, format: %s }]", keys, format)
+			p, err := spec.Parse("x.yaml", []byte(text), nil, func(string) (string, bool) { return "", false })
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := newSink(&p.Sinks[0], []string{"127.0.0.1:9"}, nil, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.(sink.Taker).Takes(detect.LineCrossed); got != takes {
+				t.Errorf("%s of %s: takes a crossing: %v", p.Sinks[0].Kind, format, got)
+			}
+			if !s.(sink.Taker).Takes(detect.ObjectEnded) {
+				t.Errorf("%s of %s does not take the end of an object", p.Sinks[0].Kind, format)
+			}
+			if err := s.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
