@@ -364,7 +364,7 @@ func TestDeliveryGoesOnWithoutItsDisk(t *testing.T) {
 // A disk that says nothing any more, in the middle of whatever, holds up nobody who
 // makes events, and is told of.
 func TestDeliveryNeverWaitsForAHungDisk(t *testing.T) {
-	for _, op := range []string{"sync"} {
+	for _, op := range []string{"sync", "write"} {
 		t.Run(op, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fs, r := newDisk(), &sinktest.Recorder{}

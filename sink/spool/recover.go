@@ -52,6 +52,7 @@ func (q *Queue) openJournal() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.disk.journal = j
+	q.disk.measure()
 	rc.finish()
 	return nil
 }
