@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,6 +200,42 @@ func produce(t *testing.T, broker, topic string, ms []delivered) {
 		default:
 			<-again.C // a new topic has no leader yet
 		}
+	}
+}
+
+// Following tells of a fault when it comes, and of the whole at the end.
+func TestVerifyFollows(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.CreateTopic("live", 3, nil); err != nil {
+		t.Fatal(err)
+	}
+	broker, ms := c.ListenAddrs()[0], delivery(t, 20)
+	produce(t, broker, "live", ms[:20])
+	told, say := io.Pipe()
+	sh := &shell{out: say, err: io.Discard, log: slog.New(slog.DiscardHandler)}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- runVerify(ctx, sh, verification{brokers: []string{broker}, topics: []string{"live"}, until: "follow", window: 100})
+		say.Close()
+	}()
+	produce(t, broker, "live", append([]delivered{ms[20].changed(t, ms[20].record.Event.ID, "d57a4e7f-dacd-53b5-8104-90428e2c6aab")}, ms[21:]...))
+	lines := bufio.NewScanner(told)
+	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "foreign: live/") {
+		t.Errorf("told %q", lines.Text())
+	}
+	cancel()
+	rest := ""
+	for lines.Scan() {
+		rest += lines.Text() + "\n"
+	}
+	var exit *ExitError
+	if err := <-ended; !errors.As(err, &exit) || exit.Code != exitPartial || !strings.Contains(rest, "not sound: foreign 1") {
+		t.Errorf("%v:\n%s", err, rest)
 	}
 }
 

@@ -36,16 +36,15 @@ type arrival struct {
 // judge knows what was made, from the drivers' diaries, and what is in the topic,
 // from a consumer of its own. It asks neither spool nor delivery anything.
 type judge struct {
-	mu       sync.Mutex
-	made     map[string]*made
-	order    map[string][]*made // by key
-	arrived  map[string]arrival
-	firsts   map[string][]string // ids by key, in order of first arrival
-	next     []int64             // by partition
-	repeats  int
-	faults   []string
-	checker  *verify.Checker
-	deadline time.Time
+	mu      sync.Mutex
+	made    map[string]*made
+	order   map[string][]*made // by key
+	arrived map[string]arrival
+	firsts  map[string][]string // ids by key, in order of first arrival
+	next    []int64             // by partition
+	repeats int
+	faults  []string
+	checker *verify.Checker
 }
 
 func newJudge(topic string, partitions int) *judge {

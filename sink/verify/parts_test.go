@@ -117,7 +117,7 @@ func FuzzAdd(f *testing.F) {
 		c.Add(m)
 		c.Add(m)
 		if r := c.Report(); r.Messages != 2 {
-			t.Error(fmt.Sprintf("%+v", r))
+			t.Errorf("%+v", r)
 		}
 	})
 }
