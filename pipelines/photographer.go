@@ -87,11 +87,12 @@ func newPhotographer(album *snapshots, stream string, lossless bool, g *gate, em
 // show holds a frame for the row it is about to be written into. The decoding
 // goroutine's, as is replaced.
 func (p *photographer) show(r *row, f *decode.Frame) {
-	if p == nil || f.Memory != decode.Host {
+	if p == nil {
 		return
 	}
-	p.shown, p.taker = f, r
-	r.picture = p.hold(f)
+	if p.shown, p.taker = f, r; f.Memory == decode.Host {
+		r.picture = p.hold(f)
+	}
 }
 
 // replaced gives the place of a row that was taken over to the one that did it.
@@ -100,7 +101,7 @@ func (p *photographer) replaced(old *row) {
 		return
 	}
 	p.release(old)
-	if p.taker != nil && p.taker.picture == nil {
+	if p.taker.picture == nil && p.shown.Memory == decode.Host {
 		p.taker.picture = p.hold(p.shown)
 	}
 }
