@@ -18,6 +18,7 @@ import (
 
 // What only Apache's own broker can tell. One broker serves all subtests.
 func TestApacheKafka(t *testing.T) {
+	t.Parallel()
 	// Who comes without a login may do everything; topics without a rule are anybody's.
 	b := kafkatest.Start(t, "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"super.users=User:ANONYMOUS", "allow.everyone.if.no.acl.found=true")

@@ -51,13 +51,6 @@ func (o *outcome) refuse(m message, err error) {
 	o.refused = append(o.refused, m.index)
 }
 
-// keep does what the brokers' goroutines may not do side by side.
-func (o *outcome) keep(do func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	do()
-}
-
 // partial returns the outcome as Publish reports it, nil when all is well.
 func (o *outcome) partial(explain func(error) error) error {
 	if o.err == nil {

@@ -17,6 +17,7 @@ import (
 )
 
 func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
 	plain := fake(t).ListenAddrs()[0]
 	ca := newAuthority(t)
 	ca.issue(t, "elsewhere", []net.IP{net.IPv4(127, 0, 0, 9)})

@@ -88,13 +88,11 @@ func (s *Sink) send(ctx context.Context, client *kafkago.Client, leaders map[int
 		b := s.batchers[id]
 		if b == nil {
 			b = &batcher{}
+			s.batchers[id] = b
 		}
-		delete(s.batchers, id)
-		var intact bool
 		wg.Go(func() {
-			intact = s.sendTo(ctx, client, b, lanes, result)
-			if intact && cap(b.out) <= maxArena {
-				result.keep(func() { s.batchers[id] = b })
+			if !s.sendTo(ctx, client, b, lanes, result) || cap(b.out) > maxArena {
+				*b = batcher{} // its bytes may still be read, or are too many to keep
 			}
 		})
 	}

@@ -110,6 +110,7 @@ func header(m Message, key string) string {
 }
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	sinktest.Run(t, func(t *testing.T) sinktest.Destination {
 		c := fake(t)
 		cfg := config(c.ListenAddrs()...)
@@ -198,6 +199,7 @@ func checkMessage(t *testing.T, m Message, r sink.Record, content, value string)
 }
 
 func TestTimestampIsSendTimeUnlessAskedOtherwise(t *testing.T) {
+	t.Parallel()
 	cfg := config(fake(t).ListenAddrs()...)
 	before := time.Now().Truncate(time.Millisecond)
 	if err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1)); err != nil {
@@ -370,6 +372,7 @@ func silent(t *testing.T) string {
 }
 
 func TestMissingTopicSaysHowToMakeIt(t *testing.T) {
+	t.Parallel()
 	c := fake(t)
 	cfg := config(c.ListenAddrs()...)
 	cfg.Topic = "nobody.made.this"
@@ -393,6 +396,7 @@ func TestMissingTopicSaysHowToMakeIt(t *testing.T) {
 }
 
 func TestSASL(t *testing.T) {
+	t.Parallel()
 	for _, mechanism := range passwordMechanisms {
 		t.Run(mechanism, func(t *testing.T) {
 			c := fake(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "cam", "right secret"))
@@ -433,6 +437,7 @@ func checkRefusedPassword(t *testing.T, err error, want string) {
 // Leaders move between brokers while events flow: order is kept, and the next Publish
 // after a refusal knows the new leaders.
 func TestLeadersMove(t *testing.T) {
+	t.Parallel()
 	c := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(9, "wide"))
 	cfg := config(c.ListenAddrs()...)
 	cfg.Topic, cfg.BatchBytes = "wide", 4096

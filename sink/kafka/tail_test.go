@@ -14,6 +14,7 @@ import (
 )
 
 func TestFollowEndsWithWhatWasThere(t *testing.T) {
+	t.Parallel()
 	c := fake(t, kfake.SeedTopics(2, "sightline.a", "sightline.b", "other"))
 	cfg := config(c.ListenAddrs()...)
 	cfg.Topic = "sightline.{stream}"

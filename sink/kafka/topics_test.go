@@ -59,6 +59,7 @@ func routed(s *Sink, records []sink.Record) []sink.Record {
 }
 
 func TestEveryTopicGetsItsOwnEvents(t *testing.T) {
+	t.Parallel()
 	c := fake(t, kfake.SeedTopics(2, "sightline.a", "sightline.b"))
 	everyTopic(t, config(c.ListenAddrs()...))
 }
@@ -147,6 +148,7 @@ func longPath(n uint64, path, title int) sink.Record {
 // What is too large loses its path, and is refused when that does not help: where
 // max_message says so, and where the broker does.
 func TestTooLargeEventLosesItsPath(t *testing.T) {
+	t.Parallel()
 	for name, setup := range map[string]func(t *testing.T) (Config, string){
 		"max_message": func(t *testing.T) (Config, string) {
 			cfg := config(fake(t).ListenAddrs()...)
