@@ -2,12 +2,18 @@ package pipelines
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sightline/pipelines/spec"
+	"sightline/sink/journal"
 	"sightline/sink/spool"
 )
 
@@ -39,4 +45,62 @@ func readSpoolKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("the spool's key_file %s: want 64 hexadecimal digits; %s", path, how)
 	}
 	return key, nil
+}
+
+// SpoolReport is what can be seen of a sink's spool from outside.
+type SpoolReport struct {
+	Sink    string
+	Spool   *spec.Spool
+	Journal journal.Report // empty where there is none yet
+	// Err is why the spool cannot be used: a key that is missing or does not fit, a
+	// folder that cannot be read or written.
+	Err         error
+	Free        int64  // bytes, where the spool is
+	DeadLetters uint64 // in both files
+	LettersErr  error  // why those cannot be counted
+}
+
+// InspectSpools looks at the spools of a pipeline without changing or locking
+// anything, also while another process works with them. It reads them whole.
+func InspectSpools(sp *spec.Pipeline) []SpoolReport {
+	var out []SpoolReport
+	for i := range sp.Sinks {
+		s := &sp.Sinks[i]
+		if s.Spool == nil {
+			continue
+		}
+		r := SpoolReport{Sink: s.Name, Spool: s.Spool}
+		var key []byte
+		if key, r.Err = readSpoolKey(s.Spool.KeyFile); r.Err == nil {
+			r.Journal, r.Err = journal.Inspect(journal.Config{Path: s.Spool.Path, Key: key})
+			if errors.Is(r.Err, fs.ErrNotExist) {
+				r.Err = nil
+			}
+		}
+		folder := existing(s.Spool.Path)
+		var room unix.Statfs_t
+		if err := unix.Statfs(folder, &room); err == nil {
+			r.Free = int64(room.Bavail) * room.Bsize
+		}
+		if err := unix.Access(folder, unix.W_OK); r.Err == nil && err != nil {
+			r.Err = fmt.Errorf("write to %s: %w", folder, err)
+		}
+		for _, path := range []string{s.DeadLetter.Path, s.DeadLetter.Path + ".1"} {
+			n, err := countLines(path)
+			r.DeadLetters += n
+			r.LettersErr = errors.Join(r.LettersErr, err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// existing is path, or the first folder above it that is there.
+func existing(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || filepath.Dir(path) == path {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
 }

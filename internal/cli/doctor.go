@@ -27,14 +27,23 @@ type finding struct {
 func newDoctor(sh *shell) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "doctor",
-		Short: "Say which libraries, engines and models are there, and what to do about the rest",
-		Long: "Doctor opens every library the program can use and runs the default model once. Exit code 1 means that\n" +
-			"something is missing without which nothing runs.",
-		Example: "  sightline doctor\n  sightline doctor --json",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			found := examine(sh)
+		Use:   "doctor [FILE.yaml …]",
+		Short: "Say which libraries, engines and models are there, how spools are, and what to do about the rest",
+		Long: "Doctor opens every library the program can use and runs the default model once. Given the files of a\n" +
+			"pipeline it also looks at its spools: what waits there, what is damaged, whether there is room, whether the\n" +
+			"key fits. It changes nothing, and may be asked while the pipeline runs. Exit code 1 means that something is\n" +
+			"missing without which nothing runs.",
+		Example: "  sightline doctor\n  sightline doctor pipeline.yaml\n  sightline doctor --json",
+		RunE: func(_ *cobra.Command, args []string) error {
+			var spools []finding
+			if len(args) > 0 {
+				p, err := loadFiles(sh, args, nil)
+				if err != nil {
+					return err
+				}
+				spools = examineSpools(p)
+			}
+			found := append(examine(sh), spools...)
 			if asJSON {
 				if err := json.NewEncoder(sh.out).Encode(found); err != nil {
 					return err
