@@ -83,7 +83,7 @@ func NewDelivery(cfg DeliveryConfig, s sink.Sink, log *slog.Logger) (*Delivery, 
 	if r, ok := s.(sink.Router); ok {
 		d.route = r.Route
 	}
-	d.cfg.Spool.Gone, d.cfg.Spool.Fault, d.cfg.Spool.Found = d.gone, d.fault, d.foundLate
+	d.cfg.Spool.Gone, d.cfg.Spool.Fault = d.gone, d.fault
 	var err error
 	if d.queue, err = spool.Open(d.cfg.Spool, log); err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
@@ -114,17 +114,6 @@ func (d *Delivery) recover() {
 	if all > 0 {
 		d.log.Info("events of an earlier run wait in the spool", "events", all, "path", d.cfg.Spool.Path)
 	}
-}
-
-// foundLate is told by the queue of events of an earlier run. It has the queue's
-// lock. Those that opening it found are accounted for by recover.
-func (d *Delivery) foundLate(stream string, n uint64) {
-	if d.queue == nil || stream == "" {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.found(stream, n)
 }
 
 // found accounts for n events of an earlier run. Locked.
