@@ -67,7 +67,7 @@ func (d *identities) check(ev *event) proof {
 		track = ev.data.Object.TrackID
 	}
 	if ev.kind() == detect.SinkDegraded {
-		rule = strings.TrimPrefix(ev.Subject, "sink/")
+		rule, track = strings.TrimPrefix(ev.Subject, "sink/"), ev.data.code()
 	}
 	namespace, _ := hex.DecodeString(eventNamespace)
 	d.name = append(d.name[:0], namespace...)

@@ -49,7 +49,7 @@ func (s *story) event(stream, epoch string, typ detect.Type, subject string, dat
 		track = data.Object.TrackID
 	}
 	if typ == detect.SinkDegraded {
-		rule = subject[len("sink/"):]
+		rule, track = subject[len("sink/"):], data.Reason.Code
 	}
 	name := fmt.Sprint(stream, epoch, typ, rule, track)
 	s.ordinals[name]++

@@ -69,6 +69,16 @@ type payload struct {
 	Window *struct {
 		Start string `json:"start"`
 	} `json:"window"`
+	Reason json.RawMessage `json:"reason"` // text, or an object
+}
+
+// code is the reason's, where it has one.
+func (p *payload) code() string {
+	var reason struct{ Code string }
+	if json.Unmarshal(p.Reason, &reason) != nil {
+		return ""
+	}
+	return reason.Code
 }
 
 // parse reads a message of either mode. On an error the event has what the headers
