@@ -51,7 +51,10 @@ func apacheContract(t *testing.T, b *kafkatest.Broker) {
 			Break: func(t *testing.T) (mend func()) {
 				b.Pause()
 				t.Cleanup(b.Resume) // also when the test fails before it mends
-				return b.Resume
+				return func() {
+					b.Resume()
+					awaitLeaders(t, b, cfg.Topic, 3)
+				}
 			},
 		}
 	})
@@ -61,20 +64,31 @@ func apacheContract(t *testing.T, b *kafkatest.Broker) {
 func makeTopic(t *testing.T, b *kafkatest.Broker, name string, partitions int, entries ...string) {
 	t.Helper()
 	b.CreateTopic(name, partitions, entries...)
+	awaitLeaders(t, b, name, partitions)
+}
+
+// awaitLeaders waits until the broker leads the topic's partitions: it does not for a
+// while after a pause in which its own controller gave it up.
+func awaitLeaders(t *testing.T, b *kafkatest.Broker, name string, partitions int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	for p := range partitions {
-		for led := false; !led; {
-			conn, err := kafkago.DialLeader(ctx, "tcp", b.Addr, name, p)
-			if err != nil {
-				t.Fatal(err)
-			}
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for p := 0; p < partitions; {
+		conn, err := kafkago.DialLeader(ctx, "tcp", b.Addr, name, p)
+		if err == nil {
 			_, err = conn.ReadFirstOffset()
-			led = err == nil
 			conn.Close()
-			if ctx.Err() != nil {
-				t.Fatalf("topic %s, partition %d: %v", name, p, err)
-			}
+		}
+		if err == nil {
+			p++
+			continue
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			t.Fatalf("topic %s, partition %d: %v", name, p, err)
 		}
 	}
 }
@@ -183,6 +197,7 @@ func apacheFrozen(t *testing.T, b *kafkatest.Broker) {
 	err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, 2, 1))
 	took := time.Since(start)
 	b.Resume()
+	awaitLeaders(t, b, cfg.Topic, 1)
 	if err == nil || !strings.Contains(err.Error(), "no answer within the write timeout of 1s") || took > 3*time.Second {
 		t.Errorf("after %v: %v", took, err)
 	}

@@ -132,7 +132,7 @@ func (s *Sink) content() string {
 
 // stamp is the message's own time stamp.
 func (s *Sink) stamp(m *message, now time.Time) time.Time {
-	if s.cfg.Timestamp == EventTime {
+	if s.cfg.Timestamp == EventTime && !m.record.Event.Time.IsZero() {
 		return m.record.Event.Time
 	}
 	return now
