@@ -37,7 +37,7 @@ type MQTT struct {
 	// InFlight is how many events may wait for their acknowledgment at once; 1 keeps the order even where a broker puts one off and takes the next.
 	InFlight int `yaml:"in_flight" jsonschema:"minimum=1,maximum=10000,default=100"`
 	// MaxPacket is the largest message with its headers: a larger event goes to the dead letters. What a broker of version 5 says is obeyed as well.
-	MaxPacket Size `yaml:"max_packet"`
+	MaxPacket Size `yaml:"max_packet" jsonschema:"default=256MiB"`
 	// Timeout of connecting, and of waiting for any answer.
 	Timeout time.Duration `yaml:"timeout" jsonschema:"default=10s"`
 	// KeepAlive is how long a connection may be silent before it is tested.

@@ -129,6 +129,12 @@ func TestQuotaPutsOff(t *testing.T) {
 	if !ok || !slices.Equal(partial.Failed, []int{0, 2, 4}) || partial.Refused != nil || !strings.Contains(err.Error(), "quota") || !strings.Contains(err.Error(), "because") {
 		t.Fatalf("got %v", err)
 	}
+	if _, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err); !ok {
+		t.Errorf("an event seems to be at fault: %v", err)
+	}
 	turns = 1
 	rest := []sink.Record{records[0], records[2], records[4]}
 	if err := d.Publish(t.Context(), rest); err == nil {

@@ -43,7 +43,7 @@ func (c Config) dial(ctx context.Context, clientID string) (*session, error) {
 		if soon.Err() != nil && ctx.Err() == nil {
 			return nil, fmt.Errorf("no connection within %v", c.Timeout)
 		}
-		return nil, bare(err)
+		return nil, err
 	}
 	s := &session{conn: conn, in: bufio.NewReader(conn), protocol: v5{}, timeout: c.Timeout}
 	if c.Version == V3 {
@@ -52,7 +52,8 @@ func (c Config) dial(ctx context.Context, clientID string) (*session, error) {
 	s.use(ctx)
 	defer s.release()
 	if err := s.login(c, clientID); err != nil {
-		return nil, errors.Join(err, ignoreClosed(conn.Close()))
+		conn.Close() // what it says adds nothing
+		return nil, err
 	}
 	return s, nil
 }
@@ -61,14 +62,16 @@ func (c Config) dial(ctx context.Context, clientID string) (*session, error) {
 func (c Config) encrypt(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {
 	cfg, err := c.TLS.Client()
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		conn.Close()
+		return nil, err
 	}
 	if cfg.ServerName == "" {
 		cfg.ServerName, _, _ = net.SplitHostPort(address)
 	}
 	client := tls.Client(conn, cfg)
 	if err := client.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("tls: %w", err), ignoreClosed(conn.Close()))
+		conn.Close()
+		return nil, fmt.Errorf("tls: %w", err)
 	}
 	return client, nil
 }
@@ -82,10 +85,11 @@ func (s *session) login(c Config, clientID string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.write(packet); err != nil {
-		return err
+	err = s.write(packet)
+	a, readErr := s.read() // a refusal may have come before what we wrote
+	if readErr == nil || err == nil {
+		err = readErr
 	}
-	a, err := s.read()
 	switch {
 	case err != nil && !c.encrypted() && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)):
 		return fmt.Errorf("closed by the broker, which may expect mqtts:// or another version: %w", err)
@@ -158,7 +162,7 @@ func (s *session) told(err error) error {
 	case s.ctx.Err() != nil:
 		return s.ctx.Err()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("no answer within %v", s.timeout)
+		return passing{fmt.Errorf("no answer within %v", s.timeout)}
 	}
 	return bare(err)
 }
@@ -193,6 +197,14 @@ func (s *session) close(polite bool) error {
 	}
 	return ignoreClosed(s.conn.Close())
 }
+
+// passing is an error that is about the broker, and not about any event.
+type passing struct{ error }
+
+// Temporary tells those who look for what may be wrong with an event.
+func (passing) Temporary() bool { return true }
+
+func (e passing) Unwrap() error { return e.error }
 
 // bare drops the addresses from an error of the network: callers name the broker.
 func bare(err error) error {

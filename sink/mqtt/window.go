@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/eclipse/paho.golang/packets"
+
 	"sightline/sink"
 )
 
@@ -146,6 +148,9 @@ func (w *window) take(a answer) error {
 		w.fates[i], w.broken[w.key(i)], w.deferred = putOff, true, true
 	}
 	w.why = fmt.Errorf("%s%s: event %s, topic %s", why, a.words(), w.events[i].Event.ID, w.events[i].Topic)
+	if verdict == again && a.code == packets.PubackQuotaExceeded {
+		w.why = passing{w.why}
+	}
 	return nil
 }
 

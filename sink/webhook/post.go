@@ -60,11 +60,22 @@ func (s *Sink) post(ctx context.Context, m message) (verdict, error) {
 	}
 	v, why := judge(resp)
 	err = fmt.Errorf("%s: %s%s", resp.Status, why, told(text, secrets))
-	if pause := retryAfter(resp, time.Now()); pause > 0 && v == wait {
+	switch pause := retryAfter(resp, time.Now()); {
+	case v == wait && pause > 0:
 		err = &sink.RetryAfter{After: pause, Err: err}
+	case v == wait, v == later && resp.StatusCode < 500 && resp.StatusCode != http.StatusRequestTimeout:
+		err = passing{err}
 	}
 	return v, err
 }
+
+// passing is an error that is about the receiver, and not about any event.
+type passing struct{ error }
+
+// Temporary tells those who look for what may be wrong with an event.
+func (passing) Temporary() bool { return true }
+
+func (e passing) Unwrap() error { return e.error }
 
 // judge sorts an answer that is not 2xx.
 func judge(resp *http.Response) (verdict, string) {

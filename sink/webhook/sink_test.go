@@ -135,6 +135,13 @@ func TestStatusDecides(t *testing.T) {
 			if ok != c.pause || ok && (after.After < 50*time.Second || after.After > 91*time.Second) {
 				t.Errorf("a pause of %v", after)
 			}
+			_, about := errors.AsType[interface {
+				error
+				Temporary() bool
+			}](err)
+			if want := slices.Contains([]int{301, 401, 425, 429, 503}, c.status) && !c.pause; about != want {
+				t.Errorf("no event can be at fault: %v, want %v", about, want)
+			}
 			taken, _ := r.log()
 			if want := len(c.refused) * 2; len(taken)-len(before) != want {
 				t.Errorf("%d of the key's events arrived, want %d", len(taken)-len(before), want)
