@@ -25,8 +25,8 @@ const mostViews = 8
 
 // Reasons why an event goes out without a picture.
 const (
-	pictureBusy   = "busy"      // its frame was not held: there were enough already
-	pictureNone   = "no_frame"  // no frame decided it, or its frame is in device memory
+	pictureBusy   = "busy"      // its frame was not held: there were enough already, or it is in device memory
+	pictureNone   = "no_frame"  // no frame decided it
 	pictureNoView = "no_view"   // of object.ended: the object was never seen in a frame that was held
 	pictureFailed = "failed"    // it could not be cut or encoded
 	pictureView   = "view"      // a better view that was passed over, as there were many at once or no room: another may come

@@ -223,6 +223,7 @@ func TestASlowDiskHoldsUpOnlyOnce(t *testing.T) {
 		if files, _ := filepath.Glob(filepath.Join(d.dir, "*", "*", "*")); len(files) != 0 {
 			t.Errorf("too late, and left: %q", files)
 		}
+		time.Sleep(diskTrouble)
 		for n := 10; n < 12; n++ {
 			d.scene(t, n, occurrence(detect.LineCrossed, n))
 			synctest.Wait()
@@ -253,7 +254,9 @@ func TestAFullDiskCostsThePictureAlone(t *testing.T) {
 			run.Go(func() { d.album.run(t.Context()) })
 			d.start()
 			for n := range 6 {
-				full = n < 4
+				if full = n < 4; n > 3 {
+					time.Sleep(diskTrouble) // and until then it is not called well
+				}
 				d.scene(t, n, occurrence(detect.LineCrossed, n))
 				synctest.Wait()
 			}

@@ -19,6 +19,7 @@ const (
 	diskWriters  = 4                      // pictures written at a time: a sync takes milliseconds
 	diskQueue    = 64                     // pictures waiting for that
 	diskPatience = 500 * time.Millisecond // how long a live stream's events wait for their pictures to be on disk
+	diskTrouble  = 10 * time.Second       // without a failure until the disk is called well
 	sweepEvery   = 10 * time.Minute
 )
 
@@ -77,7 +78,7 @@ func (p *Pipeline) newSnapshots(c *spec.Snapshots) (*snapshots, error) {
 		jobs: make(chan *keeping, diskQueue), full: make(chan struct{}, 1), fresh: make(chan struct{}, 1),
 	}
 	tell := func(r detect.ReasonInfo) { p.sinkState(DeliveryState{Name: snapshotsName, Told: r}) }
-	a.disk = &condition{code: "disk", over: "pictures are kept again", log: log, tell: tell}
+	a.disk = &condition{code: "disk", over: "pictures are kept again", lasts: diskTrouble, log: log, tell: tell}
 	a.far = &condition{code: "unreachable", over: "pictures are copied again", log: log, tell: tell}
 	for _, t := range c.Types {
 		a.types[detect.Type(t)] = true

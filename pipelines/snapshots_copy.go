@@ -39,6 +39,9 @@ func (a *snapshots) copyAll(ctx context.Context) {
 		if err == nil {
 			from, err = a.copyList(ctx, names, from)
 		}
+		if ctx.Err() != nil {
+			return // what was cut off waits for the next run
+		}
 		if a.far.note(err); err == nil {
 			pause = copyBackoff
 			continue
@@ -107,19 +110,26 @@ func (a *snapshots) copyOne(ctx context.Context, name string) error {
 // when it is over.
 type condition struct {
 	code, over string
+	lasts      time.Duration // at least: a disk that is nearly full takes some and refuses others
 	log        *slog.Logger
 	tell       func(detect.ReasonInfo)
 
 	mu      sync.Mutex
 	err     error // the last, nil while all is well
 	attempt int
+	failed  time.Time
 	logged  time.Time
 }
 
 // note takes how the last attempt went.
 func (t *condition) note(err error) {
+	now := time.Now()
 	t.mu.Lock()
 	before := t.err
+	if err == nil && before != nil && now.Sub(t.failed) < t.lasts {
+		t.mu.Unlock()
+		return
+	}
 	t.err = err
 	told := detect.ReasonInfo{Code: detect.ReasonRecovered, Message: t.over}
 	switch {
@@ -131,8 +141,9 @@ func (t *condition) note(err error) {
 		t.log.Info(t.over)
 	default:
 		t.attempt++
+		t.failed = now
 		told = detect.ReasonInfo{Code: t.code, Message: err.Error(), Attempt: t.attempt}
-		if now := time.Now(); before == nil || now.Sub(t.logged) >= remindTrouble {
+		if before == nil || now.Sub(t.logged) >= remindTrouble {
 			t.logged = now
 			t.log.Warn("trouble with snapshots", slog.String("reason", t.code), slog.Any("error", err), slog.Int("attempt", t.attempt))
 		}

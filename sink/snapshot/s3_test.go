@@ -175,3 +175,22 @@ func TestRefusalsAreClear(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+// FuzzRefusals answers with anything: what is told of it is short, in one line, and
+// without the secret.
+func FuzzRefusals(f *testing.F) {
+	f.Add("<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>", "Mon, 02 Jan 2006 15:04:05 GMT", 404)
+	f.Add("<Error><Code>RequestTimeTooSkewed</Code><Message>"+testSecret+"</Message></Error>", "yesterday", 403)
+	f.Add("\x00<Error", "", 599)
+	f.Fuzz(func(t *testing.T, body, header string, status int) {
+		b := bucket(t, func(*S3) {})
+		res := &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
+			"Date": {header}, "Retry-After": {header}, "X-Amz-Bucket-Region": {header},
+		}}
+		err := b.refusal(res, testSecret)
+		text := err.Error()
+		if strings.Contains(text, testSecret) || strings.ContainsAny(text, "\n\r\x00\x1b") || len(text) > 4*mostMessage || err.Wait < 0 || err.Wait > longestWait {
+			t.Errorf("%q makes %q, to wait for %s", body, text, err.Wait)
+		}
+	})
+}
