@@ -1,10 +1,14 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
+
+	"sightline/sink/journal"
 )
 
 // open starts a process.
@@ -163,8 +167,35 @@ func (m *model) check() error {
 	if d.unsafe > m.cfg.Memory && unsynced > 1 {
 		return fmt.Errorf("%d bytes wait in memory alone, allowed are %d", d.unsafe, m.cfg.Memory)
 	}
-	if st.Disk > m.cfg.Max && st.Err == nil {
+	m.unsure = m.unsure || st.Err != nil
+	if st.Disk > m.cfg.Max && !m.unsure {
 		return fmt.Errorf("%d bytes on disk, allowed are %d", st.Disk, m.cfg.Max)
+	}
+	return nil
+}
+
+// told checks that the journal tells of a route's last number where the queue
+// believes it does.
+func (m *model) told(r *route) error {
+	if r.firm == 0 || r.dirty {
+		return nil
+	}
+	body, err := m.q.disk.journal.Read(r.noted)
+	if errors.Is(err, journal.ErrNotFound) {
+		return fmt.Errorf("%v: entry %d, which tells of number %d, is released", r.name, r.noted, r.firm)
+	}
+	if err != nil {
+		return nil
+	}
+	if rec, _, err := parseRecord(body); err == nil {
+		if rec.Sequence == r.firm {
+			return nil
+		}
+		return fmt.Errorf("%v: entry %d is of record %d, not %d", r.name, r.noted, rec.Sequence, r.firm)
+	}
+	notes, err := parseNotes(body)
+	if err != nil || !slices.ContainsFunc(notes, func(n note) bool { return n.name == r.name && n.firm == r.firm }) {
+		return fmt.Errorf("%v: entry %d does not tell of number %d: %+v, %v", r.name, r.noted, r.firm, notes, err)
 	}
 	return nil
 }

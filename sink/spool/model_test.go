@@ -80,6 +80,7 @@ type model struct {
 	appended map[string]uint64 // by stream, in this process, what was recovered included
 	finished map[string]uint64
 	serial   int
+	unsure   bool // a failed write may have left its bytes on the disk
 }
 
 func newModel(seed int64) *model {
@@ -228,9 +229,16 @@ func (m *model) synced() {
 }
 
 func (m *model) sync() error {
-	if err := m.q.Sync(); err == nil {
-		m.observe()
-		m.synced()
+	if m.q.Sync() != nil {
+		return nil
+	}
+	m.observe()
+	m.synced()
+	m.unsure = false
+	for _, r := range m.q.routes {
+		if err := m.told(r); err != nil {
+			return err
+		}
 	}
 	return nil
 }
