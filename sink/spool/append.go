@@ -54,7 +54,7 @@ func (q *Queue) appendIn(ctx context.Context, r *route, ev *detect.Event, to sin
 	h.cost = footprint(ev, to)
 	size := h.cost
 	if q.disk != nil {
-		if err := h.encode(); err != nil {
+		if err := q.encode(h); err != nil {
 			return nil, err
 		}
 		size = int64(len(h.body)) + entryOverhead
@@ -80,6 +80,18 @@ func (q *Queue) appendIn(ctx context.Context, r *route, ev *detect.Event, to sin
 	h.level = level
 	q.put(h, size)
 	return h, nil
+}
+
+// encode makes the record's bytes.
+func (q *Queue) encode(h *held) error {
+	scratch, ok := q.scratch.Get().(*[]byte)
+	if !ok {
+		scratch = new([]byte)
+	}
+	var err error
+	*scratch, err = h.encode(*scratch)
+	q.scratch.Put(scratch)
+	return err
 }
 
 // put queues a record. Locked.

@@ -3,7 +3,6 @@ package spool
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -22,23 +21,22 @@ const entryOverhead = 40
 
 var errEntry = errors.New("not an entry of this version")
 
-// encode makes the bytes that go to disk.
-func (h *held) encode() error {
-	body := binary.AppendVarint(append(make([]byte, 0, 1536), kindRecord), h.offered.UnixMicro())
-	from := len(body)
-	body, err := sink.AppendRecord(body, h.record)
+// encode makes the bytes that go to disk: once, in scratch, whose contents are
+// nobody's, and then as large as they are. It returns scratch for the next one.
+func (h *held) encode(scratch []byte) ([]byte, error) {
+	json, err := sink.AppendStructured(scratch[:0], h.record)
 	if err != nil {
-		return err
+		return scratch, err
 	}
-	if cap(body) > len(body)+len(body)/4 {
-		body = slices.Clone(body)
+	r, ev := h.record, h.record.Event
+	r.JSON = json
+	room := len(json) + len(r.Topic) + len(r.Key) + len(ev.Site) + len(ev.Stream) + len(ev.Type) + len(ev.ID) + len(ev.Subject) + len(ev.DataRef) + 64
+	body := binary.AppendVarint(append(make([]byte, 0, room), kindRecord), h.offered.UnixMicro())
+	if body, err = sink.AppendRecord(body, r); err != nil {
+		return json, err
 	}
-	parsed, err := sink.ParseRecord(body[from:])
-	if err != nil {
-		return fmt.Errorf("read back what is to be written: %w", err)
-	}
-	h.body, h.record.JSON = body, parsed.JSON
-	return nil
+	h.body, h.record.JSON = body, body[len(body)-len(json):] // which ends the record
+	return json, nil
 }
 
 func parseRecord(body []byte) (r sink.Record, offered time.Time, err error) {

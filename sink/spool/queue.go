@@ -32,6 +32,8 @@ type Queue struct {
 	dirty   chan struct{}
 	wake    chan struct{} // Next looks again
 
+	scratch sync.Pool // of *[]byte, to encode in
+
 	mu      sync.Mutex
 	closed  bool
 	ended   bool // Release was called
