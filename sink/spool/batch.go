@@ -35,6 +35,7 @@ func (q *Queue) batch() *batch {
 			b.add(h.body)
 		}
 	}
+	q.refresh()
 	for _, r := range d.dirty {
 		b.notes, b.settled = append(b.notes, q.note(r)), append(b.settled, r.settled)
 		r.dirty, r.settled = false, nil
@@ -45,6 +46,22 @@ func (q *Queue) batch() *batch {
 		b.add(appendNotes(b.notes))
 	}
 	return b
+}
+
+// refresh has the numbers of idle routes written again with each file, so that a
+// disk that is full later can be freed up to the newest files without writing.
+// Locked.
+func (q *Queue) refresh() {
+	d := q.disk
+	if d.written < d.segment || int64(len(q.routes))*64 > d.segment/8 {
+		return
+	}
+	for _, r := range q.routes {
+		if r.firm > 0 && r.noted < d.fresh {
+			q.tell(r)
+		}
+	}
+	d.written, d.fresh = 0, (d.base+uint64(len(d.stripes)))<<d.bits
 }
 
 func appendNotes(notes []note) []byte {

@@ -33,6 +33,8 @@ type disk struct {
 	stripes []stripe // from base on
 	live    int64    // bytes of waiting records on disk
 	dead    int64    // bytes before base, not yet released
+	written int64    // bytes since the numbers of idle routes were written anew
+	fresh   uint64   // index that all those are told of behind
 
 	retry  time.Time // not before then after a failure
 	unread error     // why the last records wanted could not be read
@@ -51,7 +53,7 @@ func (d *disk) measure() {
 }
 
 // wrote counts an entry of the journal. Locked.
-func (d *disk) wrote(index uint64, bytes int64) *stripe {
+func (d *disk) wrote(index uint64, bytes int64) {
 	if len(d.stripes) == 0 && d.base == 0 {
 		d.base = index >> d.bits
 	}
@@ -60,7 +62,7 @@ func (d *disk) wrote(index uint64, bytes int64) *stripe {
 	}
 	s := &d.stripes[index>>d.bits-d.base]
 	s.bytes += bytes + entryOverhead
-	return s
+	d.written += bytes + entryOverhead
 }
 
 // lives counts a waiting record that is on disk. Locked.

@@ -267,6 +267,64 @@ func TestDiskFailsAndRecovers(t *testing.T) {
 	}
 }
 
+// On a full disk what has been delivered makes room, without a byte written, but
+// nothing goes that alone tells of a key's numbers.
+func TestFullDiskFreesItself(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			fs := folder()
+			cfg := Config{Path: "q", FS: fs, Sync: time.Second, Max: minDisk}
+			q, gone := open(t, cfg)
+			for i := range 2 {
+				add(t, q, event("idle", i, info))
+				flush(t, q)
+				settle(q, next(t, q, 1), Done)
+			}
+			for i := range 100 {
+				add(t, q, event("busy", i, info))
+				flush(t, q)
+			}
+			fs.Space(q.Stats().Disk)
+			add(t, q, event("busy", 100, info))
+			if err := q.Sync(); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("sync: %v", err)
+			}
+			for n := 0; n < 100; {
+				items := next(t, q, 100-n)
+				n += len(items)
+				settle(q, items, Done)
+			}
+			time.Sleep(2 * time.Second)
+			if err := q.Sync(); !errors.Is(err, syscall.ENOSPC) { // releases, and fails again
+				t.Fatalf("sync: %v", err)
+			}
+			busy := uint64(101) // number 101 left, and the killed process alone knew
+			if !killed {
+				time.Sleep(2 * time.Second)
+				flush(t, q)
+				busy++
+			}
+			fs.Exit()
+			fs.Space(1 << 40)
+			q, _ = open(t, cfg)
+			add(t, q, event("idle", 9, info), event("busy", 101, info))
+			flush(t, q)
+			last := map[string]uint64{}
+			for q.Stats().Events > 0 {
+				items := next(t, q, 9)
+				for _, it := range items {
+					last[it.Event.Stream] = it.Sequence
+				}
+				settle(q, items, Done)
+			}
+			if last["idle"] != 3 || last["busy"] != busy || gone.sum() > 0 {
+				t.Errorf("numbers go on with %v, gave up %v", last, gone)
+			}
+			release(t, q)
+		})
+	}
+}
+
 // Where the disk cannot be read at the start, the queue works in memory with numbers
 // far above, and takes up what waits once it can.
 func TestDiskCannotBeReadAtFirst(t *testing.T) {
