@@ -23,6 +23,31 @@ import (
 // TimeFormat is RFC 3339 with microseconds, for times in UTC.
 const TimeFormat = "2006-01-02T15:04:05.000000Z"
 
+// AppendTime appends t as events carry it.
+func AppendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 1000 || year > 9999 {
+		return t.AppendFormat(dst, TimeFormat)
+	}
+	hour, minute, second := t.Clock()
+	micros := t.Nanosecond() / 1000
+	two := func(n int) (byte, byte) { return byte('0' + n/10), byte('0' + n%10) }
+	var b [len(TimeFormat)]byte
+	copy(b[:], TimeFormat) // for what stands between
+	b[0], b[1] = two(year / 100)
+	b[2], b[3] = two(year % 100)
+	b[5], b[6] = two(int(month))
+	b[8], b[9] = two(day)
+	b[11], b[12] = two(hour)
+	b[14], b[15] = two(minute)
+	b[17], b[18] = two(second)
+	b[20], b[21] = two(micros / 10000)
+	b[22], b[23] = two(micros / 100 % 100)
+	b[24], b[25] = two(micros % 100)
+	return append(dst, b[:]...)
+}
+
 // FormatTime writes t as events carry it.
 func FormatTime(t time.Time) string { return t.UTC().Format(TimeFormat) }
 

@@ -261,7 +261,7 @@ func (e *encoder) signed(name string, n int) {
 
 func (e *encoder) stamp(name string, t time.Time) {
 	e.key(name)
-	e.b = t.UTC().AppendFormat(e.b, `"`+TimeFormat+`"`)
+	e.b = append(AppendTime(append(e.b, '"'), t), '"')
 }
 
 // float is a number as it is, left out where it is unknown.
@@ -293,19 +293,27 @@ func (e *encoder) number(v, scale float64) {
 		e.odd = true
 		return
 	}
-	whole, divisor := int64(n), int64(scale)
-	if whole < 0 {
+	if n < 0 {
 		e.b = append(e.b, '-')
-		whole = -whole
+		n = -n
 	}
-	e.b = strconv.AppendInt(e.b, whole/divisor, 10)
-	part := whole % divisor
-	if part == 0 {
-		return
+	var digits [24]byte
+	at, left := len(digits), uint64(n)
+	for divisor := uint64(scale); divisor > 1; divisor /= 10 { // the decimals, from the last
+		if digit := byte(left % 10); digit != 0 || at < len(digits) {
+			at--
+			digits[at] = '0' + digit
+		}
+		left /= 10
 	}
-	e.b = append(e.b, '.')
-	for divisor /= 10; part > 0; divisor /= 10 {
-		e.b = append(e.b, byte('0'+part/divisor))
-		part %= divisor
+	if at < len(digits) {
+		at--
+		digits[at] = '.'
 	}
+	for ok := true; ok; ok = left > 0 {
+		at--
+		digits[at] = byte('0' + left%10)
+		left /= 10
+	}
+	e.b = append(e.b, digits[at:]...)
 }

@@ -92,6 +92,16 @@ func fillRandom(random *rand.Rand, v reflect.Value, absent float64) {
 	}
 }
 
+func TestAppendTimeIsFormat(t *testing.T) {
+	random := rand.New(rand.NewPCG(13, 14))
+	for range 20_000 {
+		at := time.Unix(random.Int64N(4e11)-1e11, random.Int64N(1e9)).In(time.FixedZone("x", -7200))
+		if got, want := string(AppendTime(nil, at)), at.UTC().Format(TimeFormat); got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
+	}
+}
+
 func BenchmarkAppendJSON(b *testing.B) {
 	d := Data{Stream: StreamInfo{Site: "hq", Name: "gate", Epoch: "1767225600000000"}, Frame: &FrameInfo{Index: 7, PTSMs: 1234.5, Width: 640, Height: 480}}
 	d.Object = &Object{TrackID: "1767225600000000-4", Class: "person", Score: .87654321, BBox: Rect{X: .123456, Y: .2, W: .1, H: .3}, State: "active"}

@@ -103,7 +103,7 @@ func VisitAttributes(r Record, buf []byte, visit func(key string, value []byte))
 	}
 	at := func(key string, t time.Time) {
 		if !t.IsZero() {
-			buf = t.UTC().AppendFormat(buf[:0], detect.TimeFormat)
+			buf = detect.AppendTime(buf[:0], t)
 			visit(key, buf)
 		}
 	}
