@@ -29,6 +29,7 @@ import (
 const (
 	atOnce  = 500 // events that are sent at once, to all partitions: what a delivery's Publish gets
 	syncing = 50 * time.Millisecond
+	ahead   = 24 << 20 // bytes that wait at most where events are made as fast as they go
 )
 
 // bench is a broker and events to send to it.
@@ -126,7 +127,7 @@ type delivery struct {
 }
 
 // deliver runs a delivery with a spool in dir.
-func (b *bench) deliver(topic, dir string, policy spool.Policy, onAck func([]*detect.Event, time.Time)) *delivery {
+func (b *bench) deliver(topic, dir string, most int64, policy spool.Policy, onAck func([]*detect.Event, time.Time)) *delivery {
 	cfg := kafka.Defaults()
 	cfg.Brokers, cfg.Topic = []string{b.broker.Addr}, topic
 	log := slog.New(slog.DiscardHandler)
@@ -136,7 +137,7 @@ func (b *bench) deliver(topic, dir string, policy spool.Policy, onAck func([]*de
 	}
 	d := &delivery{}
 	d.Delivery, err = pipelines.NewDelivery(pipelines.DeliveryConfig{
-		Name: "speed", Spool: spool.Config{Path: dir, Sync: syncing, WhenFull: policy},
+		Name: "speed", Spool: spool.Config{Path: dir, Max: most, Sync: syncing, WhenFull: policy},
 		OnAck: func(events []*detect.Event, at time.Time) {
 			d.acked.Add(int64(len(events)))
 			onAck(events, at)
@@ -167,7 +168,7 @@ func (b *bench) deliver(topic, dir string, policy spool.Policy, onAck func([]*de
 // spooled sends events through spool and delivery and returns how long it took until
 // all were acknowledged.
 func (b *bench) spooled(events []*detect.Event) time.Duration {
-	d := b.deliver(b.topic(), b.TempDir(), spool.Block, func([]*detect.Event, time.Time) {})
+	d := b.deliver(b.topic(), b.TempDir(), ahead, spool.Block, func([]*detect.Event, time.Time) {})
 	begin := time.Now()
 	for _, ev := range events {
 		if err := d.Offer(b.Context(), ev); err != nil {
@@ -270,7 +271,7 @@ func (b *bench) spooledLatency(events []*detect.Event, rate int) []time.Duration
 	var mu sync.Mutex
 	made := make(map[string]time.Time, len(events))
 	var all []time.Duration
-	d := b.deliver(b.topic(), b.TempDir(), spool.DropOldest, func(acked []*detect.Event, at time.Time) {
+	d := b.deliver(b.topic(), b.TempDir(), 0, spool.DropOldest, func(acked []*detect.Event, at time.Time) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, ev := range acked {
@@ -361,7 +362,7 @@ func (b *bench) replay(dir string, n int) (took time.Duration, live []time.Durat
 	made := map[string]time.Time{}
 	left := n
 	done := make(chan time.Time, 1)
-	d := b.deliver(b.topic(), dir, spool.DropOldest, func(acked []*detect.Event, at time.Time) {
+	d := b.deliver(b.topic(), dir, 0, spool.DropOldest, func(acked []*detect.Event, at time.Time) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, ev := range acked {
