@@ -119,8 +119,12 @@ func (r *reader) route() sink.Route { return sink.Route{Topic: r.text(), Key: r.
 
 func (r *reader) note() note {
 	n := note{name: r.route(), firm: r.uint(), upTo: r.uint()}
-	last := n.upTo
-	for range min(r.uint(), uint64(len(r.b))) {
+	last, singles := n.upTo, r.uint()
+	if singles > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return n
+	}
+	for range singles {
 		last += r.uint()
 		n.singles = append(n.singles, last)
 	}

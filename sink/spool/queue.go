@@ -2,6 +2,15 @@
 // them until the destination has acknowledged them, in memory or besides on disk,
 // and says of every one that it gives up why. It starts no goroutine: its owner
 // appends, commits and delivers.
+//
+// On disk a record is written once, by Sync, and then may leave; what was settled is
+// written by the next Sync, so that a crash repeats a few records with the same ids
+// and loses none. Numbers go on over restarts without a gap, but where records were
+// given up. Three limits: numbers are remembered of 65,536 routes beside those with
+// waiting records (fewer where Max is below 64 MiB), the least recently used begin
+// again at 1; while the disk fails records leave from memory, and if the process is
+// killed before it works again, their numbers are given again; and where the disk
+// cannot even be read at the start, numbers begin at the time in microseconds.
 package spool
 
 import (
