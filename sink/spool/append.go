@@ -7,6 +7,7 @@ import (
 
 	"sightline/detect"
 	"sightline/sink"
+	"sightline/sink/journal"
 )
 
 // Append numbers the event within its route and queues it, from any goroutine. It
@@ -56,6 +57,9 @@ func (q *Queue) appendIn(ctx context.Context, r *route, ev *detect.Event, to sin
 	if q.disk != nil {
 		if err := q.encode(h); err != nil {
 			return nil, err
+		}
+		if len(h.body) > journal.MaxEntry {
+			return nil, fmt.Errorf("%d bytes are too many: at most %d", len(h.body), journal.MaxEntry)
 		}
 		size = int64(len(h.body)) + entryOverhead
 		h.cost += size

@@ -460,6 +460,21 @@ func TestUnreadableRecords(t *testing.T) {
 	}
 }
 
+// What the disk can never take is refused at once, and holds nothing up.
+func TestTooLargeIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, _ := open(t, Config{Path: "q", FS: folder()})
+		large := event("a", 1, info)
+		large.Data.Stream.Title = strings.Repeat("x", journal.MaxEntry)
+		if err := q.Append(t.Context(), large, sink.Route{}); err == nil || !strings.Contains(err.Error(), "too many") {
+			t.Errorf("got %v", err)
+		}
+		add(t, q, event("a", 2, info))
+		want(t, next(t, q, 2), "a:1")
+		release(t, q)
+	})
+}
+
 // A record that was tried before says so, read back from disk too.
 func TestTriesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
