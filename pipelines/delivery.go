@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sightline/detect"
@@ -48,6 +49,9 @@ type Delivery struct {
 	told  letterCount  // the delivering goroutine's
 	log   *slog.Logger
 
+	fresh atomic.Int64  // events appended since the last sync began
+	hurry chan struct{} // they fill a batch: the committing goroutine need not wait longer
+
 	telling sync.Mutex    // one OnState at a time; taken before mu
 	look    chan struct{} // the watching goroutine has something to see
 
@@ -78,7 +82,7 @@ func NewDelivery(cfg DeliveryConfig, s sink.Sink, log *slog.Logger) (*Delivery, 
 	d := &Delivery{
 		cfg: cfg, sink: s, log: log, route: func(*detect.Event) sink.Route { return sink.Route{} },
 		dead: &deadLetters{cfg: cfg.DeadLetter, log: log}, blame: newBlame(cfg.DeadLetter.Tries),
-		streams: map[string]*deliveryStream{}, changed: make(chan struct{}), look: make(chan struct{}, 1),
+		streams: map[string]*deliveryStream{}, changed: make(chan struct{}), look: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 	}
 	if r, ok := s.(sink.Router); ok {
 		d.route = r.Route
@@ -149,6 +153,9 @@ func (d *Delivery) Offer(ctx context.Context, ev *detect.Event) error {
 	d.mu.Unlock()
 	err := d.queue.Append(ctx, ev, d.route(ev))
 	if err == nil {
+		if d.fresh.Add(1) == int64(d.cfg.MaxBatch) {
+			poke(d.hurry)
+		}
 		return nil
 	}
 	d.mu.Lock()

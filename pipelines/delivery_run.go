@@ -44,8 +44,9 @@ func (d *Delivery) deliver(ctx context.Context) {
 	}
 }
 
-// commit puts what was appended on disk, within the time allowed, in groups as large
-// as that makes them. A disk that fails is tried again every second.
+// commit puts what was appended on disk: within the time allowed, or as soon as it
+// fills a batch, in groups as large as that makes them. A disk that fails is tried
+// again every second.
 func (d *Delivery) commit(ctx context.Context) {
 	if d.cfg.Spool.Path == "" {
 		return
@@ -62,7 +63,7 @@ func (d *Delivery) commit(ctx context.Context) {
 		case <-retry:
 		case <-d.queue.Dirty():
 			until := last.Add(d.cfg.Spool.Sync - min(took, d.cfg.Spool.Sync/2))
-			sleep(ctx, time.Until(until))
+			d.gather(ctx, time.Until(until))
 		}
 		last = time.Now()
 		retry = nil
@@ -73,7 +74,22 @@ func (d *Delivery) commit(ctx context.Context) {
 	}
 }
 
+// gather waits for events to be put on disk together.
+func (d *Delivery) gather(ctx context.Context, most time.Duration) {
+	if most <= 0 {
+		return
+	}
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-d.hurry:
+	case <-ctx.Done():
+	}
+}
+
 func (d *Delivery) sync() error {
+	d.fresh.Store(0)
 	mark := func(at time.Time) {
 		d.mu.Lock()
 		d.state.syncing = at
