@@ -135,7 +135,9 @@ func TestQuotaPutsOff(t *testing.T) {
 	}](err); !ok {
 		t.Errorf("an event seems to be at fault: %v", err)
 	}
+	s.mu.Lock()
 	turns = 1
+	s.mu.Unlock()
 	rest := []sink.Record{records[0], records[2], records[4]}
 	if err := d.Publish(t.Context(), rest); err == nil {
 		t.Fatal("the quota is still used up")
@@ -175,6 +177,8 @@ func TestReceiveMaximumBoundsTheWindow(t *testing.T) {
 	if err := newSink(t, s.config()).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 40)); err != nil {
 		t.Fatal(err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if most != 2 {
 		t.Errorf("%d in flight, want 2", most)
 	}

@@ -8,12 +8,12 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"sightline/internal/testkit"
 	"sightline/internal/testkit/events"
+	"sightline/internal/testkit/mosquitto"
 	"sightline/sink"
 	"sightline/sink/sinktest"
 )
@@ -21,17 +21,17 @@ import (
 func TestContract(t *testing.T) {
 	versions(t, func(t *testing.T, version int) {
 		sinktest.Run(t, func(t *testing.T) sinktest.Destination {
-			b := mosquitto(t)
-			sub := b.subscribe("sightline/#")
-			cfg := b.config(version)
+			b := mosquitto.Start(t)
+			sub := b.Subscribe("sightline/#")
+			cfg := config(b, version)
 			cfg.Timeout = 300 * time.Millisecond
 			return sinktest.Destination{
 				Open: func(t *testing.T) sink.Sink { return newSink(t, cfg) },
-				Read: func(t *testing.T, want int) []sinktest.Arrival { return sub.arrivals(t, want) },
+				Read: func(t *testing.T, want int) []sinktest.Arrival { return read(t, sub, want) },
 				Break: func(t *testing.T) (mend func()) {
-					b.signal(syscall.SIGSTOP)
-					t.Cleanup(func() { b.signal(syscall.SIGCONT) })
-					return func() { b.signal(syscall.SIGCONT) }
+					b.Pause()
+					t.Cleanup(func() { b.Resume() })
+					return func() { b.Resume() }
 				},
 			}
 		})
@@ -40,8 +40,8 @@ func TestContract(t *testing.T) {
 
 // What a subscriber that shares no code with us sees of an event.
 func TestMessagesAreCloudEvents(t *testing.T) {
-	b := mosquitto(t)
-	sub := b.subscribe("#")
+	b := mosquitto.Start(t)
+	sub := b.Subscribe("#")
 	r := sinktest.Record("a", 7)
 	structured, err := sink.AppendStructured(nil, r)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestMessagesAreCloudEvents(t *testing.T) {
 		contentType string
 	}{{V3, Structured, ""}, {V5, Structured, sink.StructuredType}, {V5, Binary, sink.DataType}} {
 		t.Run(fmt.Sprint(c.version, " ", c.mode), func(t *testing.T) {
-			cfg := b.config(c.version)
+			cfg := config(b, c.version)
 			cfg.Mode, cfg.Topic = c.mode, fmt.Sprintf("%s/%d/{site}/{stream}/{type}/{zone}/{severity}", c.mode, c.version)
 			s := newSink(t, cfg)
 			r.Route = s.Route(r.Event)
@@ -64,7 +64,7 @@ func TestMessagesAreCloudEvents(t *testing.T) {
 			if r.Topic != topic {
 				t.Errorf("route %s, want %s", r.Topic, topic)
 			}
-			all := sub.wait(func(all []received) bool { return len(all) > 0 && all[len(all)-1].Topic == topic })
+			all := sub.Wait(func(all []mosquitto.Message) bool { return len(all) > 0 && all[len(all)-1].Topic == topic })
 			got := all[len(all)-1]
 			if got.QoS != 1 || got.Retain != 0 || got.Topic != topic || got.Properties.ContentType != c.contentType {
 				t.Errorf("got %+v", got)
@@ -113,14 +113,14 @@ func attributesAgree(t *testing.T, got map[string]string, structured []byte) {
 }
 
 func TestRetainKeepsTheLastOfEachTopic(t *testing.T) {
-	b := mosquitto(t)
+	b := mosquitto.Start(t)
 	versions(t, func(t *testing.T, version int) {
-		cfg := b.config(version)
+		cfg := config(b, version)
 		cfg.Retain, cfg.Topic = true, fmt.Sprintf("kept/%d/{stream}", version)
 		if err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a", "b"}, 1, 3)); err != nil {
 			t.Fatal(err)
 		}
-		got := b.subscribe(fmt.Sprintf("kept/%d/+", version)).count(2)
+		got := b.Subscribe(fmt.Sprintf("kept/%d/+", version)).Count(2)
 		if len(got) != 2 || got[0].Retain != 1 || got[1].Retain != 1 {
 			t.Errorf("a late subscriber gets %+v", got)
 		}
@@ -131,7 +131,7 @@ func TestClientCertificate(t *testing.T) {
 	ca := testkit.NewAuthority(t)
 	ca.Issue(t, "broker")
 	ca.Issue(t, "camera")
-	b := mosquitto(t, "certfile "+ca.Path("broker.pem"), "keyfile "+ca.Path("broker.key"), "cafile "+ca.Path("ca.pem"), "require_certificate true")
+	b := mosquitto.Start(t, "certfile "+ca.Path("broker.pem"), "keyfile "+ca.Path("broker.key"), "cafile "+ca.Path("ca.pem"), "require_certificate true")
 	versions(t, func(t *testing.T, version int) {
 		for name, c := range map[string]struct {
 			tls  *sink.TLS
@@ -143,13 +143,13 @@ func TestClientCertificate(t *testing.T) {
 			"other server name":     {&sink.TLS{CA: ca.Path("ca.pem"), ServerName: "elsewhere"}, "elsewhere"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				cfg := b.config(version)
-				cfg.URL, cfg.TLS = "mqtts://"+b.addr, c.tls
+				cfg := config(b, version)
+				cfg.URL, cfg.TLS = "mqtts://"+b.Addr, c.tls
 				err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 3))
 				checkError(t, err, c.want)
 			})
 		}
-		cfg := b.config(version)
+		cfg := config(b, version)
 		checkError(t, newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 3)), "may expect mqtts://")
 	})
 }
@@ -166,13 +166,13 @@ func checkError(t *testing.T, err error, want string) {
 func TestPasswordRotation(t *testing.T) {
 	home := t.TempDir()
 	passwords := home + "/passwords"
-	b := mosquitto(t) // for its programs alone
-	if out, err := b.program("mosquitto_passwd", "-b", "-c", passwords, "camera", "right-password").CombinedOutput(); err != nil {
+	b := mosquitto.Start(t) // for its programs alone
+	if out, err := b.Program("mosquitto_passwd", "-b", "-c", passwords, "camera", "right-password").CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
-	locked := mosquitto(t, "allow_anonymous false", "password_file "+passwords)
+	locked := mosquitto.Start(t, "allow_anonymous false", "password_file "+passwords)
 	versions(t, func(t *testing.T, version int) {
-		cfg := locked.config(version)
+		cfg := config(locked, version)
 		password := "wrong-password"
 		cfg.Username, cfg.Password = "camera", func() string { return password }
 		s := newSink(t, cfg)
@@ -190,19 +190,19 @@ func TestPasswordRotation(t *testing.T) {
 	})
 }
 
-func aclBroker(t *testing.T) *broker {
+func aclBroker(t *testing.T) *mosquitto.Broker {
 	t.Helper()
 	path := t.TempDir() + "/acl"
 	if err := os.WriteFile(path, []byte("topic readwrite open/#\ntopic read closed/#\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return mosquitto(t, "acl_file "+path)
+	return mosquitto.Start(t, "acl_file "+path)
 }
 
 // Events of a topic that we may not publish to are refused; the others are taken.
 func TestDeniedTopicIsRefused(t *testing.T) {
 	b := aclBroker(t)
-	cfg := b.config(V5)
+	cfg := config(b, V5)
 	cfg.Topic = "{stream}/x"
 	records := sinktest.Records([]string{"open", "closed"}, 1, 3)
 	err := newSink(t, cfg).Publish(t.Context(), records)
@@ -213,13 +213,13 @@ func TestDeniedTopicIsRefused(t *testing.T) {
 // is the default, and said where the version is chosen.
 func TestVersion3CannotTellADeniedTopic(t *testing.T) {
 	b := aclBroker(t)
-	cfg := b.config(V3)
+	cfg := config(b, V3)
 	cfg.Topic = "{stream}/x"
-	sub := b.subscribe("#")
+	sub := b.Subscribe("#")
 	if err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"closed", "open"}, 1, 1)); err != nil {
 		t.Fatalf("mosquitto has learned to say no to 3.1.1: %v", err)
 	}
-	if got := sub.count(1); len(got) != 1 || got[0].Topic != "open/x" {
+	if got := sub.Count(1); len(got) != 1 || got[0].Topic != "open/x" {
 		t.Errorf("arrived: %v", got)
 	}
 }
@@ -236,23 +236,23 @@ func TestTooLargeIsRefused(t *testing.T) {
 	records := sinktest.Records([]string{"a"}, 1, 3)
 	records[1].Event.Data.Stream.Title = strings.Repeat("x", 5000)
 	t.Run("as the broker says", func(t *testing.T) {
-		b := mosquitto(t, "max_packet_size 4000")
-		sub := b.subscribe("#")
-		checkRefused(t, newSink(t, b.config(V5)).Publish(t.Context(), records), []int{1}, "the most is 4000")
-		if got := sub.arrivals(t, 2); len(got) != 2 {
+		b := mosquitto.Start(t, "max_packet_size 4000")
+		sub := b.Subscribe("#")
+		checkRefused(t, newSink(t, config(b, V5)).Publish(t.Context(), records), []int{1}, "the most is 4000")
+		if got := read(t, sub, 2); len(got) != 2 {
 			t.Errorf("%d arrived", len(got))
 		}
 	})
 	t.Run("as configured", func(t *testing.T) {
 		versions(t, func(t *testing.T, version int) {
-			cfg := mosquitto(t).config(version)
+			cfg := config(mosquitto.Start(t), version)
 			cfg.MaxPacket = 4000
 			checkRefused(t, newSink(t, cfg).Publish(t.Context(), records), []int{1}, "the most is 4000")
 		})
 	})
 	t.Run("as the broker finds out", func(t *testing.T) {
-		b := mosquitto(t, "message_size_limit 4000")
-		checkRefused(t, newSink(t, b.config(V5)).Publish(t.Context(), records), []int{1}, "too large")
+		b := mosquitto.Start(t, "message_size_limit 4000")
+		checkRefused(t, newSink(t, config(b, V5)).Publish(t.Context(), records), []int{1}, "too large")
 	})
 }
 
@@ -261,31 +261,30 @@ func TestTooLargeIsRefused(t *testing.T) {
 // waited for: that is its promise to keep; the rest is ours.
 func TestKill9(t *testing.T) {
 	versions(t, func(t *testing.T, version int) {
-		b := mosquitto(t, "persistence true", "persistence_location HOME/", "autosave_on_changes true", "autosave_interval 1")
-		sub := b.subscribe("sightline/#")
-		s := newSink(t, b.config(version))
+		b := mosquitto.Start(t, "persistence true", "persistence_location HOME/", "autosave_on_changes true", "autosave_interval 1")
+		sub := b.Subscribe("sightline/#")
+		s := newSink(t, config(b, version))
 		keys := []string{"a", "b", "c"}
 		const rounds, perRound = 60, 4
 		for i := range rounds {
 			batch := sinktest.Records(keys, uint64(1+i*perRound), perRound)
 			if i == 20 || i == 40 {
-				sub.arrivals(t, i*perRound*len(keys))
-				b.signal(syscall.SIGSTOP)
+				read(t, sub, i*perRound*len(keys))
+				b.Pause()
 				killed := make(chan struct{})
 				time.AfterFunc(100*time.Millisecond, func() {
-					b.cmd.Process.Kill()
+					b.Kill9()
 					close(killed)
 				})
 				if err := s.Publish(t.Context(), batch); err == nil {
 					t.Error("a killed broker has acknowledged events")
 				}
 				<-killed
-				<-b.done
-				b.start()
+				b.Restart()
 			}
 			deliver(t, s, batch)
 		}
-		checkOrder(t, sub.arrivals(t, rounds*perRound*len(keys)), keys, rounds*perRound)
+		checkOrder(t, read(t, sub, rounds*perRound*len(keys)), keys, rounds*perRound)
 	})
 }
 
@@ -336,15 +335,15 @@ func checkOrder(t *testing.T, got []sinktest.Arrival, keys []string, n int) {
 }
 
 func TestFrozenBroker(t *testing.T) {
-	b := mosquitto(t)
-	sub := b.subscribe("#")
-	cfg := b.config(V5)
+	b := mosquitto.Start(t)
+	sub := b.Subscribe("#")
+	cfg := config(b, V5)
 	cfg.Timeout = 300 * time.Millisecond
 	s := newSink(t, cfg)
 	if err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
-	b.signal(syscall.SIGSTOP)
+	b.Pause()
 	err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, 2, 2))
 	checkError(t, err, "no answer within 300ms")
 	err = s.Publish(t.Context(), sinktest.Records([]string{"a"}, 2, 2)) // the kernel takes the connection, nobody answers
@@ -354,7 +353,7 @@ func TestFrozenBroker(t *testing.T) {
 	if err := s.Publish(ctx, sinktest.Records([]string{"a"}, 2, 2)); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
-	b.signal(syscall.SIGCONT)
+	b.Resume()
 	deliver(t, s, sinktest.Records([]string{"a"}, 2, 2))
-	checkOrder(t, sub.arrivals(t, 3), []string{"a"}, 3)
+	checkOrder(t, read(t, sub, 3), []string{"a"}, 3)
 }
