@@ -320,6 +320,7 @@ func BenchmarkReplay(b *testing.B) {
 	n, sample := number(b, "SIGHTLINE_BACKLOG", 200_000), 60_000
 	dir := b.TempDir()
 	x.fillSpool(dir, n)
+	x.spooled(makeAll("w", sample/2)) // the broker compiles itself
 	rate := float64(sample) / x.spooled(makeAll("s", sample)).Seconds()
 	for b.Loop() {
 		took, live := x.replay(dir, n)
