@@ -12,11 +12,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // session is one connection. One goroutine at a time uses it.
 type session struct {
 	conn     net.Conn
+	tcp      syscall.RawConn // below conn
 	in       *bufio.Reader
 	protocol protocol
 	timeout  time.Duration
@@ -36,6 +39,10 @@ func (c Config) dial(ctx context.Context, clientID string) (*session, error) {
 	soon, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(soon, "tcp", address)
+	var tcp syscall.RawConn
+	if err == nil {
+		tcp, err = conn.(*net.TCPConn).SyscallConn()
+	}
 	if err == nil && c.encrypted() {
 		conn, err = c.encrypt(soon, conn, address)
 	}
@@ -45,7 +52,7 @@ func (c Config) dial(ctx context.Context, clientID string) (*session, error) {
 		}
 		return nil, err
 	}
-	s := &session{conn: conn, in: bufio.NewReader(conn), protocol: v5{}, timeout: c.Timeout}
+	s := &session{conn: conn, tcp: tcp, in: bufio.NewReader(conn), protocol: v5{}, timeout: c.Timeout}
 	if c.Version == V3 {
 		s.protocol = v3{}
 	}
@@ -144,8 +151,18 @@ func (s *session) write(packets []byte) error {
 	return s.told(err)
 }
 
+// hasten has the kernel confirm what it received at once. A broker that waits for that
+// before it sends its next small packet, as mosquitto does, would else lose 40 ms at
+// the end of every batch.
+func (s *session) hasten() {
+	s.tcp.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) })
+}
+
 func (s *session) read() (answer, error) {
 	s.arm()
+	if s.in.Buffered() == 0 {
+		s.hasten()
+	}
 	kind, body, err := readPacket(s.in)
 	if err != nil {
 		return answer{}, s.told(err)

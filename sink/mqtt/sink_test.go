@@ -357,3 +357,34 @@ func TestFrozenBroker(t *testing.T) {
 	deliver(t, s, sinktest.Records([]string{"a"}, 2, 2))
 	checkOrder(t, read(t, sub, 3), []string{"a"}, 3)
 }
+
+// An idle connection is used again, encrypted or not: looking whether it lives does it
+// no harm.
+func TestIdleConnectionIsKept(t *testing.T) {
+	ca := testkit.NewAuthority(t)
+	ca.Issue(t, "broker")
+	secret := mosquitto.Start(t, "certfile "+ca.Path("broker.pem"), "keyfile "+ca.Path("broker.key"))
+	plain := mosquitto.Start(t)
+	versions(t, func(t *testing.T, version int) {
+		for _, b := range []*mosquitto.Broker{plain, secret} {
+			cfg := config(b, version)
+			if b == secret {
+				cfg.URL, cfg.TLS = "mqtts://"+b.Addr, &sink.TLS{CA: ca.Path("ca.pem")}
+			}
+			s := newSink(t, cfg)
+			var first *session
+			for n := range uint64(4) {
+				if err := s.Publish(t.Context(), sinktest.Records([]string{"a"}, n+1, 2)); err != nil {
+					t.Fatal(err)
+				}
+				if first == nil {
+					first = s.session
+				}
+				if s.session != first {
+					t.Fatalf("%s: a connection was made anew", cfg.URL)
+				}
+				s.session.used = time.Now().Add(-time.Minute)
+			}
+		}
+	})
+}

@@ -75,9 +75,12 @@ func (w *window) run(ctx context.Context) error {
 	}
 }
 
-// fill sends events while there is room in the window.
+// fill sends events while there is room in the window, once half of it is free.
 func (w *window) fill(ctx context.Context) error {
 	const chunk = 64 << 10
+	if len(w.flight) > w.size/2 {
+		return nil // several at a time are cheaper
+	}
 	w.out = w.out[:0]
 	for ; w.next < len(w.events) && len(w.flight) < w.size; w.next++ {
 		if w.broken[w.key(w.next)] {
