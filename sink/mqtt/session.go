@@ -24,6 +24,7 @@ type session struct {
 	protocol protocol
 	timeout  time.Duration
 	limits   limits
+	secret   string    // the password, for nobody's eyes
 	last     uint16    // packet id
 	used     time.Time // when the broker last answered
 	stop     func() bool
@@ -88,6 +89,7 @@ func (s *session) login(c Config, clientID string) error {
 	if c.Password != nil {
 		l.password = c.Password()
 	}
+	s.secret = l.password
 	packet, err := s.protocol.connect(l)
 	if err != nil {
 		return err
@@ -105,7 +107,7 @@ func (s *session) login(c Config, clientID string) error {
 	case a.kind != connack:
 		return fmt.Errorf("not a broker: it answers a login with a packet of type %d", a.kind)
 	case a.code != 0:
-		return fmt.Errorf("the broker refuses the login: %s%s", s.protocol.refusal(a.code), a.words(l.password))
+		return fmt.Errorf("the broker refuses the login: %s%s", s.protocol.refusal(a.code), s.words(a))
 	case a.limits.noQoS1:
 		return errors.New("the broker acknowledges nothing (its highest QoS is 0): events would be lost")
 	case a.limits.noRetain && c.Retain:
@@ -116,15 +118,13 @@ func (s *session) login(c Config, clientID string) error {
 }
 
 // words are the broker's own, shortened, without the password.
-func (a answer) words(secrets ...string) string {
+func (s *session) words(a answer) string {
 	if a.reason == "" {
 		return ""
 	}
 	text := a.reason
-	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "***")
-		}
+	if s.secret != "" {
+		text = strings.ReplaceAll(text, s.secret, "***")
 	}
 	return fmt.Sprintf(" (%.200q)", text)
 }

@@ -132,7 +132,7 @@ func (w *window) id() uint16 {
 // take settles what the broker has answered.
 func (w *window) take(a answer) error {
 	if a.kind == disconnect {
-		return fmt.Errorf("the broker ended the connection with code 0x%02x%s", a.code, a.words())
+		return fmt.Errorf("the broker ended the connection with code 0x%02x%s", a.code, w.session.words(a))
 	}
 	i, ok := w.flight[a.id]
 	if a.kind != puback || !ok {
@@ -150,7 +150,7 @@ func (w *window) take(a answer) error {
 	case again:
 		w.fates[i], w.broken[w.key(i)], w.deferred = putOff, true, true
 	}
-	w.why = fmt.Errorf("%s%s: event %s, topic %s", why, a.words(), w.events[i].Event.ID, w.events[i].Topic)
+	w.why = fmt.Errorf("%s%s: event %s, topic %s", why, w.session.words(a), w.events[i].Event.ID, w.events[i].Topic)
 	if verdict == again && a.code == packets.PubackQuotaExceeded {
 		w.why = passing{w.why}
 	}

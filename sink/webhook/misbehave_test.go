@@ -95,6 +95,37 @@ func TestMisbehavingServers(t *testing.T) {
 	}
 }
 
+// A peer that repeats what it was asked gives away nothing: not in an error.
+func TestSecretsStayInside(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, status := range []string{"what is ", "HTTP/1.1 ", "HTTP/1.1 400 no\r\nContent-Length: 9999\r\n\r\n", "HTTP/1.1 307 no\r\nLocation: "} {
+		wg.Go(func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			buf := make([]byte, 64<<10)
+			n, _ := conn.Read(buf)
+			fmt.Fprintf(conn, "%s%q\r\n%s", status, buf[:n], buf[:n])
+		})
+		cfg := Defaults()
+		cfg.URL = "http://" + l.Addr().String() + "/x?token=hunter2token"
+		cfg.Secret, cfg.Username, cfg.Password = func() string { return "hunter2secret" }, "u", func() string { return "hunter2\"pass" }
+		cfg.Headers = map[string]func() string{"X-Key": func() string { return "Bearer hunter2\\header" }}
+		err = newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
+		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "dTpodW50ZXIy") {
+			t.Errorf("after %q: %v", status, err)
+		}
+	}
+}
+
 // endless writes until nobody listens any more.
 func endless(head string) func(*net.TCPConn) {
 	return func(conn *net.TCPConn) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (s *Sink) post(ctx context.Context, m message) (verdict, error) {
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return silent, s.unanswered(ctx, err)
+		return silent, masked(s.unanswered(ctx, err), secrets)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is a connection, which no context ends
@@ -140,7 +141,7 @@ func (s *Sink) request(ctx context.Context, m message) (req *http.Request, secre
 	if req.URL.RawQuery != "" {
 		secrets = append(secrets, req.URL.RawQuery)
 		for _, values := range req.URL.Query() {
-			secrets = append(secrets, values...)
+			secrets = append(secrets, slices.DeleteFunc(values, func(v string) bool { return len(v) < 4 })...) // no token, but a channel
 		}
 	}
 	return req, secrets, nil
@@ -158,15 +159,31 @@ func (s *Sink) unanswered(ctx context.Context, err error) error {
 	return err
 }
 
+// masked is err without the secrets of the request, which a peer may have repeated.
+func masked(err error, secrets []string) error {
+	text := hide(err.Error(), secrets)
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
+}
+
+// hide masks secrets, also as %q writes them.
+func hide(text string, secrets []string) string {
+	for _, secret := range secrets {
+		if secret == "" {
+			continue
+		}
+		quoted := strings.Trim(strconv.Quote(secret), `"`)
+		text = strings.ReplaceAll(strings.ReplaceAll(text, secret, "***"), quoted, "***")
+	}
+	return text
+}
+
 // told is the beginning of an answer, without the secrets of the request.
 func told(text []byte, secrets []string) string {
-	out := strings.ToValidUTF8(string(text), "\ufffd")
-	for _, secret := range secrets {
-		if secret != "" {
-			out = strings.ReplaceAll(out, secret, "***")
-		}
-	}
-	if out = strings.TrimSpace(out); out == "" {
+	out := strings.TrimSpace(hide(strings.ToValidUTF8(string(text), "\ufffd"), secrets))
+	if out == "" {
 		return ""
 	}
 	return fmt.Sprintf(" (%.*q)", maxTold, out)
