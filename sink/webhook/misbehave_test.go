@@ -264,3 +264,15 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, text := range []string{"7", "-1", "Thu, 01 Jan 2026 00:01:00 GMT", "99999999999999999999"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		resp := &http.Response{Header: http.Header{"Retry-After": {text}}}
+		if got := retryAfter(resp, time.Now()); got < 0 || got > time.Hour {
+			t.Errorf("%q: %v", text, got)
+		}
+	})
+}
