@@ -298,22 +298,42 @@ func (e *encoder) number(v, scale float64) {
 		n = -n
 	}
 	var digits [24]byte
-	at, left := len(digits), uint64(n)
-	for divisor := uint64(scale); divisor > 1; divisor /= 10 { // the decimals, from the last
-		if digit := byte(left % 10); digit != 0 || at < len(digits) {
-			at--
-			digits[at] = '0' + digit
+	at, end, left := len(digits), len(digits), uint64(n)
+	if divisor := uint64(scale); divisor > 1 {
+		part := left % divisor
+		left /= divisor
+		for ; divisor >= 100; divisor /= 100 {
+			at -= 2
+			copy(digits[at:], pairs[part%100*2:][:2])
+			part /= 100
 		}
-		left /= 10
+		if divisor > 1 {
+			at--
+			digits[at] = byte('0' + part)
+		}
+		for end > at && digits[end-1] == '0' {
+			end--
+		}
+		if end > at {
+			at--
+			digits[at] = '.'
+		} else {
+			at, end = len(digits), len(digits)
+		}
 	}
-	if at < len(digits) {
-		at--
-		digits[at] = '.'
+	for ; left >= 100; left /= 100 {
+		at -= 2
+		copy(digits[at:], pairs[left%100*2:][:2])
 	}
-	for ok := true; ok; ok = left > 0 {
+	if left >= 10 {
 		at--
 		digits[at] = byte('0' + left%10)
 		left /= 10
 	}
-	e.b = append(e.b, digits[at:]...)
+	at--
+	digits[at] = byte('0' + left)
+	e.b = append(e.b, digits[at:end]...)
 }
+
+// pairs are the numbers from 00 to 99.
+const pairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
