@@ -18,8 +18,8 @@ import (
 	"sightline/sink/journal/journaltest"
 )
 
-// Several append and sync at once while others read, release and recover from syncs
-// that fail: who was told that an entry is on disk finds it after a crash.
+// Several append and sync at once while others read, and recover from syncs that
+// fail: who was told that an entry is on disk finds it after a crash.
 func TestConcurrentUse(t *testing.T) {
 	const writers, rounds = 4, 150
 	fs := journaltest.New(rand.New(rand.NewSource(3)))
@@ -36,18 +36,23 @@ func TestConcurrentUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
+	var turn sync.RWMutex // none recovers between another's Append and Sync
 	safe := map[uint64]string{}
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
 			for i := range rounds {
 				b := fmt.Appendf(nil, "writer %d round %d", w, i)
+				turn.RLock()
 				index, err := j.Append(b)
 				if err == nil {
 					err = j.Sync()
 				}
+				turn.RUnlock()
 				if err != nil {
+					turn.Lock()
 					j.Recover() // somebody's will succeed
+					turn.Unlock()
 					continue
 				}
 				mu.Lock()

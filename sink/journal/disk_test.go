@@ -128,6 +128,43 @@ func ignoreErr(err, target error) error {
 	return err
 }
 
+// A file that somebody has removed is no reason to keep the others.
+func TestReleaseOfRemovedFile(t *testing.T) {
+	cfg := Config{Path: t.TempDir(), Segment: 1000}
+	j := mustOpen(t, cfg)
+	fill(t, j, 100)
+	check(t, "remove", os.Remove(filepath.Join(cfg.Path, j.segments[1].id.name())))
+	check(t, "release", j.Release(101))
+	if st := j.Stats(); st.Files != 1 || st.Last != 100 {
+		t.Errorf("all released: %+v", st)
+	}
+	fill(t, j, 1)
+}
+
+// Where the folder has been removed, nothing is said to be on disk, and nothing is
+// made in its place.
+func TestRemovedFolder(t *testing.T) {
+	cfg := Config{Path: filepath.Join(t.TempDir(), "spool")}
+	j := mustOpen(t, cfg)
+	fill(t, j, 10)
+	check(t, "remove", os.RemoveAll(cfg.Path))
+	check(t, "append", second(j.Append([]byte("x"))))
+	for range 2 {
+		if err := j.Sync(); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("sync: %v", err)
+		}
+		if err := j.Recover(); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("recover: %v", err)
+		}
+	}
+	if err := j.Close(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("close: %v", err)
+	}
+	if _, err := os.Stat(cfg.Path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder: %v", err)
+	}
+}
+
 // A folder that nobody may enter is an error that says so, and no crash.
 func TestFolderIsAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spool")

@@ -114,6 +114,40 @@ func TestFailedSyncOfTheProcessBefore(t *testing.T) {
 	}
 }
 
+// What was released before it was synced, and given up by Recover, has its indices
+// given anew: those entries are nobody's to remove.
+func TestReleasedThenGivenAnew(t *testing.T) {
+	fs := journaltest.New(rand.New(rand.NewSource(1)))
+	j := openIn(t, fs, nil)
+	for range 5 {
+		if _, err := j.Append([]byte("old")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Release(6); err != nil {
+		t.Fatal(err)
+	}
+	fs.Fail(func(int, string) error { return syscall.EIO })
+	if err := j.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	fs.Fail(nil)
+	if err := j.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	for want := range uint64(5) { // a file each
+		if at, err := j.Append(make([]byte, 150)); err != nil || at != want+1 {
+			t.Fatalf("appended at %d, %v", at, err)
+		}
+		if err := errors.Join(j.Sync(), j.Release(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := j.Read(1); len(b) != 150 {
+		t.Errorf("entry 1 was synced and not released: %d bytes, %v; %+v", len(b), err, j.Stats())
+	}
+}
+
 // After a crash that takes everything, indices begin anew, but never in a file of
 // the same name: from it come the keys with which entries are sealed.
 func TestNoNonceTwice(t *testing.T) {

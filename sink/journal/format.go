@@ -46,7 +46,7 @@ func checksum(seed uint32, b []byte) uint32 {
 
 // fileID is what a file's name says, so that no damage inside hides it.
 type fileID struct {
-	seq   uint64 // files are written in this order, each by one process alone
+	seq   uint64 // files are added to in this order, each by one process alone
 	first uint64 // index of the first entry; entries of that index and later in files before are void
 	salt  uint64 // random
 }
@@ -103,7 +103,7 @@ func appendFrame(dst []byte, seed uint32, seal cipher.AEAD, index uint64, entry 
 	if seal == nil {
 		dst = append(dst, entry...)
 	} else {
-		dst = seal.Seal(dst, nonce(index), entry, binary.LittleEndian.AppendUint64(nil, index))
+		dst = seal.Seal(dst, nonce(index), entry, nil)
 		size = (size + sealCost) | sealedBit
 	}
 	h := dst[at : at+headSize]
@@ -202,7 +202,7 @@ func openFrame(b []byte, seed uint32, seal cipher.AEAD, index uint64) (entry []b
 	if seal == nil {
 		return nil, "it is encrypted and no key is given"
 	}
-	entry, err := seal.Open(payload[:0], nonce(index), payload, binary.LittleEndian.AppendUint64(nil, index))
+	entry, err := seal.Open(payload[:0], nonce(index), payload, nil)
 	if err != nil {
 		return nil, "it was encrypted with another key or changed on purpose"
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -108,7 +109,8 @@ func (Disk) Lock(path string) (io.Closer, error) {
 	return d, nil
 }
 
-// diskFile adds Size to an *os.File.
+// diskFile is an *os.File of known size, whose Sync fails where it has been removed:
+// for the kernel all is well then, and what was written ends with the process.
 type diskFile struct{ *os.File }
 
 func file(f *os.File, err error) (File, error) {
@@ -116,6 +118,20 @@ func file(f *os.File, err error) (File, error) {
 		return nil, err
 	}
 	return diskFile{f}, nil
+}
+
+func (f diskFile) Sync() error {
+	if err := f.File.Sync(); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink == 0 {
+		return &fs.PathError{Op: "sync", Path: f.Name(), Err: fs.ErrNotExist}
+	}
+	return nil
 }
 
 func (f diskFile) Size() (int64, error) {

@@ -109,6 +109,7 @@ func (m *model) open() {
 	if lost != 0 && whole {
 		m.t.Fatalf("%+v: %d more are lost", st.Damage, int64(lost))
 	}
+	m.released = min(m.released, st.Last+1)
 	if m.entries = m.entries[:st.Last+1]; m.fault("sync", j.Sync()) {
 		m.failed = true
 		return
@@ -260,6 +261,7 @@ func (m *model) recover() {
 		m.t.Fatalf("recovered at %d, %d were synced and %d taken", last, m.synced, m.taken)
 	}
 	m.failed, m.synced, m.entries = false, last, m.entries[:last+1]
+	m.released = min(m.released, last+1) // what is given anew has not been released
 }
 
 // run takes steps until the machine crashes at a call that changes something, 0 for

@@ -36,8 +36,9 @@ type Stats struct {
 
 // Open opens the journal and makes its folder where it is missing. It locks the
 // folder until Close (ErrLocked) and reads every file once: damage is reported by
-// Stats and in the log, and leaves the other entries readable. Nothing is written
-// before the first Append. ErrKey: entries were sealed with another key.
+// Stats and in the log, and leaves the other entries readable. The newest file's bytes
+// are written over themselves and synced; a new file begins with the first Append.
+// ErrKey: entries were sealed with another key.
 func Open(cfg Config, log *slog.Logger) (*Journal, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 )
 
@@ -10,8 +11,9 @@ import (
 // entry that is on disk. What was appended after that one is gone, and its indices
 // are given anew: the caller appends it again. A failed fsync leaves nobody knowing
 // what is on disk, and the next may succeed without writing it (fsyncgate), so the
-// old file is never written again. Until Recover returns nil, Append and Sync fail;
-// without a failure it does nothing.
+// old file is never added to. Until Recover returns nil, Append and Sync fail; without
+// a failure it does nothing. Who else has appended and not synced must know of it: a
+// Sync that begins after Recover says nothing of what was appended before.
 func (j *Journal) Recover() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -31,6 +33,7 @@ func (j *Journal) Recover() error {
 		j.doubt = false
 	}
 	j.buf, j.next, j.active = j.buf[:0], j.synced+1, false
+	j.released = min(j.released, j.next) // what is given anew is needed
 	j.epoch++
 	if err := j.create(); err != nil {
 		return err
@@ -77,7 +80,7 @@ func (j *Journal) prune() error {
 
 func (j *Journal) remove(i int) error {
 	s := j.segments[i]
-	if err := j.fs.Remove(filepath.Join(j.cfg.Path, s.id.name())); err != nil {
+	if err := j.fs.Remove(filepath.Join(j.cfg.Path, s.id.name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("journal %s: remove a file: %w", j.cfg.Path, err)
 	}
 	j.undone = true
