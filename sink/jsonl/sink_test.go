@@ -80,7 +80,9 @@ func contents(t *testing.T, path string) []byte {
 	return text
 }
 
-// limitFileSize makes writes beyond n bytes fail after a part, as a full disk does.
+// limitFileSize makes writes beyond n bytes fail after a part, as a full disk does. The
+// test binary's own log of opened files is held to it, too: tests that open many come
+// after those that use this.
 func limitFileSize(t *testing.T, n uint64) (lift func()) {
 	t.Helper()
 	var before unix.Rlimit
