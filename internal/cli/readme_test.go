@@ -37,13 +37,26 @@ func TestReadmePipelines(t *testing.T) {
 		t.Fatalf("%d pipelines in README.md, want at least 3", len(found))
 	}
 	for _, text := range found {
-		path := filepath.Join(t.TempDir(), "readme.yaml")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		dir := t.TempDir()
+		path := filepath.Join(dir, "readme.yaml")
+		write(t, path, text)
+		for _, m := range regexp.MustCompile(`\$\{file:([^}]+)\}`).FindAllStringSubmatch(text, -1) {
+			write(t, filepath.Join(dir, m[1]), "something")
 		}
 		if _, err := spec.Load([]string{path}, nil, set); err != nil {
 			t.Errorf("%v\n%s", err, text)
 		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
