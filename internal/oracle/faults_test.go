@@ -119,7 +119,7 @@ func fill(w *world) (mend func()) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	if n, err := io.Copy(f, io.LimitReader(zeros{}, diskSize)); err == nil {
+	if n, err := io.Copy(f, io.LimitReader(zeros{}, 2*diskSize)); err == nil {
 		w.Fatalf("the disk took %d bytes: it is not full", n)
 	}
 	f.Close()
