@@ -133,6 +133,11 @@ func TestAppendReadReopen(t *testing.T) {
 				b, err := os.ReadFile(f)
 				check(t, "read the file", err)
 				sealed = sealed && !bytes.Contains(b, []byte("entry"))
+				for path, want := range map[string]fs.FileMode{f: 0o600, cfg.Path: 0o700, filepath.Dir(cfg.Path): 0o700} {
+					if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+						t.Errorf("%s is open to others: %v, %v", path, info, err)
+					}
+				}
 			}
 			if sealed != (key != nil) || len(files) < 5 {
 				t.Errorf("%d files, their texts hidden: %v", len(files), sealed)
