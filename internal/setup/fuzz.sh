@@ -11,7 +11,7 @@ late() { grep -q '^    context deadline exceeded$' "$log" && ! grep -q 'Failing 
 
 git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u | while read -r folder; do
   sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$folder"/*_test.go | while read -r target; do
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1s "./$folder" 2>&1 </dev/null | tee "$log" ||
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1x "./$folder" 2>&1 </dev/null | tee "$log" ||
       { late && echo "$target: stopped late, found nothing"; }
   done
 done
