@@ -57,7 +57,8 @@ race: ## the pure packages under the race detector
 	go test -race -p 2 -timeout 14m $$($(PURE))
 
 bench: build ## speed of kernels and stages, then of the whole program
-	go test -run '^$$' -bench . -benchtime 1s ./kernels/... ./detect/... ./decode/... ./ingest/...
+	go test -run '^$$' -bench . -benchtime 1s ./kernels/... ./detect/... ./decode/... ./ingest/... ./sink/spool ./sink/journal
+	go test -run '^$$' -bench . -benchtime 1x ./internal/oracle
 	./sightline bench
 
 bench-media: ## make the benchmark's clips (1080p25, 720p15, 576p10)
