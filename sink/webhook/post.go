@@ -43,7 +43,7 @@ func (s *Sink) post(ctx context.Context, m message) (verdict, error) {
 	defer cancel()
 	req, secrets, err := s.request(ctx, m)
 	if err != nil {
-		return silent, err
+		return silent, passing{err}
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -60,7 +60,8 @@ func (s *Sink) post(ctx context.Context, m message) (verdict, error) {
 		return answered, nil
 	}
 	v, why := judge(resp)
-	err = fmt.Errorf("%s: %s%s", resp.Status, why, told(text, secrets))
+	// Not resp.Status: the receiver may have put anything behind the number.
+	err = fmt.Errorf("%d %s: %s%s", resp.StatusCode, http.StatusText(resp.StatusCode), hide(why, secrets), told(text, secrets))
 	switch pause := retryAfter(resp, time.Now()); {
 	case v == wait && pause > 0:
 		err = &sink.RetryAfter{After: pause, Err: err}
@@ -89,7 +90,7 @@ func judge(resp *http.Response) (verdict, string) {
 		return later, "the receiver has failed"
 	case code/100 == 3:
 		where := "elsewhere"
-		if u, err := resp.Location(); err == nil {
+		if u, err := resp.Location(); err == nil && len(u.Host) <= maxTold {
 			where = u.Scheme + "://" + u.Host
 		}
 		return later, "the receiver sends us to " + where + ", which is not followed: change the url"
