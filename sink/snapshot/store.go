@@ -131,12 +131,12 @@ func (s *Store) Drop(name string) {
 
 // remove deletes a picture and what is remembered of it; it tells whether the
 // bucket lacked it.
-func (s *Store) remove(root *os.Root, name string, size int64) (unsent bool) {
-	if root.Remove(name) != nil {
-		return false
+func (s *Store) remove(root *os.Root, name string, size int64) (unsent bool, err error) {
+	if err := root.Remove(name); err != nil {
+		return false, err
 	}
 	s.bytes.Add(-size)
-	return s.cfg.S3 != nil && root.Remove(marker(name)) == nil
+	return s.cfg.S3 != nil && root.Remove(marker(name)) == nil, nil
 }
 
 // Open opens a picture for reading, which the caller closes. Names that are none,

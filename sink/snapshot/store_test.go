@@ -283,6 +283,29 @@ func TestSweepRemovesTheOldest(t *testing.T) {
 	}
 }
 
+// What cannot be removed is not counted as removed, ends no sweep early and makes none
+// endless.
+func TestSweepOfWhatCannotBeRemoved(t *testing.T) {
+	s := newStore(t, func(c *Config) { c.MaxAge = time.Hour })
+	names, last := fill(t, s, 2)
+	root, err := s.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stays := Name(day, "gate", id(9)) // a folder that is not empty: from root no rights keep a file
+	if err := os.MkdirAll(filepath.Join(s.cfg.Path, stays, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	files := []file{{name: stays, size: 1}, {name: names[0], size: 1000}, {name: Name(day, "gate", id(10)), size: 1}}
+	removed, err := s.thin(root, files, last)
+	if removed != 1 || err == nil || !strings.Contains(err.Error(), id(9)) {
+		t.Errorf("%d removed, %v", removed, err)
+	}
+	if st := s.Stats(); st != (Stats{Bytes: 1000, Expired: 1}) {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestSweepCountsWhatIsThereAndTidies(t *testing.T) {
 	s := newStore(t, nil)
 	names, last := fill(t, s, 3)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -24,7 +26,8 @@ func (s *Store) Full() bool { return s.bytes.Load() > s.cfg.Max }
 // Sweep removes what was written longer than the age ago, and, where the folder is
 // larger than it may be, the pictures written first. It reads the whole folder, for
 // as long as that takes; nobody waits for it, and Put goes on meanwhile. One
-// goroutine at a time. It ends early with ctx.
+// goroutine at a time. It ends early with ctx. What cannot be removed is passed over,
+// not counted, and told in the error.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	root, err := s.open()
 	if err != nil {
@@ -38,15 +41,16 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 			return err
 		}
 		s.bytes.Add(total - before)
-		removed := s.thin(root, o.sorted(), now)
-		if removed < sweepAtOnce {
-			return nil
+		removed, err := s.thin(root, o.sorted(), now)
+		if err != nil || removed < sweepAtOnce {
+			return err
 		}
 	}
 }
 
-// thin removes the pictures that have to go, of some that are given by age.
-func (s *Store) thin(root *os.Root, files []file, now time.Time) (removed int) {
+// thin removes the pictures that have to go, of some that are given by age. The error
+// is the last of those that could not be removed.
+func (s *Store) thin(root *os.Root, files []file, now time.Time) (removed int, err error) {
 	limit := s.cfg.Max
 	if s.Full() {
 		limit -= limit / sweptPart
@@ -59,7 +63,14 @@ func (s *Store) thin(root *os.Root, files []file, now time.Time) (removed int) {
 			}
 			reason = &s.outgrown
 		}
-		if s.remove(root, f.name, f.size) {
+		unsent, failed := s.remove(root, f.name, f.size)
+		if failed != nil {
+			if !errors.Is(failed, fs.ErrNotExist) {
+				err = fmt.Errorf("snapshots: %w", failed)
+			}
+			continue // not removed by us: the others may be
+		}
+		if unsent {
 			s.unsent.Add(1)
 		}
 		reason.Add(1)
@@ -72,7 +83,7 @@ func (s *Store) thin(root *os.Root, files []file, now time.Time) (removed int) {
 	if removed > 0 {
 		s.log.Debug("snapshots removed", slog.Int("pictures", removed), slog.Int64("bytes", s.bytes.Load()))
 	}
-	return removed
+	return removed, err
 }
 
 // file is one picture in the folder.
