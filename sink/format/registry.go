@@ -33,7 +33,7 @@ type schema struct {
 }
 
 // registry knows the ids of schemas. It asks once for each subject. What fails is not
-// asked for again within registryHold, or twice the time that the answer took, so that
+// asked for again within registryHold, or twice the time that was waited for it, so that
 // neither a batch of events waits once for each of them nor a registry that hangs
 // keeps those waiting whose ids are known. It is for one goroutine at a time.
 type registry struct {
@@ -98,10 +98,14 @@ func (r *registry) id(ctx context.Context, s schema, topic string) (uint32, erro
 		return id, nil
 	}
 	now := r.now()
-	f := failure{err: err, until: now.Add(max(registryHold, 2*now.Sub(asked)))}
+	hold := 2 * now.Sub(asked)
+	if ctx.Err() == nil { // else the caller was in haste: only his own wait counts
+		hold = max(registryHold, hold)
+	}
+	f := failure{err: err, until: now.Add(hold)}
 	f.refused = status == http.StatusConflict || status == http.StatusUnprocessableEntity
 	switch {
-	case ctx.Err() != nil: // not the registry's fault
+	case errors.Is(ctx.Err(), context.Canceled): // nobody waits for it any more
 	case status == 0 || status >= 500:
 		r.failed[""] = f // it answers nobody
 	default:
