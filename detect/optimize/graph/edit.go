@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -13,6 +14,9 @@ func (g *Graph) check() error {
 		made[name] = true
 	}
 	for _, p := range g.Inputs {
+		if p.Name == "" {
+			return errors.New("an input has no name")
+		}
 		made[p.Name] = true
 	}
 	for _, n := range g.Nodes {
@@ -32,7 +36,7 @@ func (g *Graph) check() error {
 		}
 	}
 	for _, p := range g.Outputs {
-		if !made[p.Name] {
+		if p.Name == "" || !made[p.Name] {
 			return fmt.Errorf("nothing makes the output %q", p.Name)
 		}
 	}

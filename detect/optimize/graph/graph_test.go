@@ -107,6 +107,34 @@ func TestLayoutsOfWeights(t *testing.T) {
 	}
 }
 
+// Elements of types that mean nothing here stay, wherever the file has them.
+func TestUnknownElementsStay(t *testing.T) {
+	const bf16 = 16
+	m := small()
+	loose := message(text(number(number(nil, 1, 2), 2, bf16), 8, "b"), 5, []byte{1, 2})
+	m.Graph.rest = message(nil, 5, loose)
+	back, err := Read(m.Write())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := back.Graph.Tensors["b"].append(nil); !bytes.Contains(got, []byte{5<<3 | 2, 2, 1, 2}) {
+		t.Errorf("% x became % x", loose, got)
+	}
+}
+
+// Files of versions before 4 list constants as inputs too; what is written does not.
+func TestOldFilesBecomeNewer(t *testing.T) {
+	for was, want := range map[int64]int64{3: 4, 9: 9} {
+		m := small()
+		m.rest = number(nil, 1, was)
+		m.Graph.Inputs = append(m.Graph.Inputs, Port{Name: "w", Type: F32})
+		back, err := Read(m.Write())
+		if err != nil || len(back.Graph.Inputs) != 1 || !bytes.Equal(back.rest, number(nil, 1, want)) {
+			t.Errorf("version %d: %v, %d inputs, % x", was, err, len(back.Graph.Inputs), back.rest)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for want, change := range map[string]func(m *Model) []byte{
 		"has no ONNX graph":    func(*Model) []byte { return text(nil, 2, "producer") },
@@ -121,6 +149,23 @@ func TestRefused(t *testing.T) {
 		"are not possible":     func(m *Model) []byte { m.Graph.Tensors["w"].Dims[0] = math.MaxInt64; return m.Write() },
 		"is a graph: loops": func(m *Model) []byte {
 			m.Graph.Nodes[0].Attrs = []*Attr{{Name: "body", rest: message(nil, 6, nil)}}
+			return m.Write()
+		},
+		"does not say what it is": func(m *Model) []byte {
+			m.Graph.Nodes[0].Attrs = []*Attr{{Name: "value", Type: Const, T: NewInt64("", 7)}}
+			return bytes.Replace(m.Write(), m.Graph.Nodes[0].Attrs[0].append(nil), bytes.Replace(m.Graph.Nodes[0].Attrs[0].append(nil), []byte("\x2a\x0e"), []byte("\x22\x0e"), 1), 1) // a string in place of the tensor
+		},
+		"a constant has no name": func(m *Model) []byte {
+			m.Graph.rest = message(nil, 5, NewInt64("", 7).append(nil))
+			return m.Write()
+		},
+		"an input has no name": func(m *Model) []byte { m.Graph.Inputs = append(m.Graph.Inputs, Port{}); return m.Write() },
+		"more than 1000 attr": func(m *Model) []byte {
+			m.Graph.Nodes[0].rest = bytes.Repeat(message(nil, 5, number(nil, 20, 2)), maxParts+1)
+			return m.Write()
+		},
+		"more than 1000 inputs": func(m *Model) []byte {
+			m.Graph.rest = bytes.Repeat(message(nil, 12, nil), maxParts+1)
 			return m.Write()
 		},
 		"sparse weights": func(m *Model) []byte { m.Graph.rest = message(nil, 15, nil); return m.Write() },

@@ -8,9 +8,17 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// maxNodes bounds what a hostile file can ask for: what changes a graph looks at all
-// nodes for each. Networks have some hundreds to some thousands.
-const maxNodes = 20_000
+// Bounds of what a hostile file can ask for: what changes a graph looks at all nodes
+// for each, and an empty part of two bytes takes a hundred in memory. Networks have
+// some hundreds to some thousands of nodes.
+const (
+	maxNodes = 20_000
+	maxParts = 1000 // attributes of a node; inputs and outputs, operator sets and metadata of a file
+)
+
+// leastVersion is the version of the file format in which constants need not be
+// listed as inputs too.
+const leastVersion = 4
 
 // Read takes an ONNX file apart. The model shares data's memory, which must not
 // change. Its errors say what is wrong with the file; networks with parts that
@@ -21,6 +29,9 @@ func Read(data []byte) (*Model, error) {
 	seen := false
 	err := each(data, func(f field) error {
 		switch f.num {
+		case 1:
+			m.rest = number(m.rest, 1, max(leastVersion, int64(f.number)))
+			return nil
 		case 7:
 			seen = true
 			return m.readGraph(f.body)
@@ -39,6 +50,8 @@ func Read(data []byte) (*Model, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case len(m.Opsets) > maxParts || len(m.Metadata) > maxParts:
+		return nil, fmt.Errorf("it has more than %d operator sets or entries of metadata", maxParts)
 	case !seen:
 		return nil, errors.New("it has no ONNX graph")
 	}
@@ -83,12 +96,18 @@ func (m *Model) readGraph(b []byte) error {
 			return n.read(f.body)
 		case 5:
 			t, err := readTensor(f.body)
-			if err == nil && g.Tensors[t.Name] != nil {
+			switch {
+			case err == nil && t.Name == "":
+				err = errors.New("a constant has no name")
+			case err == nil && g.Tensors[t.Name] != nil:
 				err = fmt.Errorf("two constants are called %q", t.Name)
 			}
 			g.Tensors[t.Name] = t
 			return err
 		case 11, 12:
+			if len(g.Inputs) == maxNodes+maxParts || len(g.Outputs) == maxParts { // old files list constants as inputs
+				return fmt.Errorf("it has more than %d inputs or outputs", maxParts)
+			}
 			p, err := readPort(f.body)
 			if f.num == 11 {
 				g.Inputs = append(g.Inputs, p)
@@ -126,6 +145,9 @@ func (n *Node) read(b []byte) error {
 		case 4:
 			n.Op = string(f.body)
 		case 5:
+			if len(n.Attrs) == maxParts {
+				return fmt.Errorf("it has more than %d attributes", maxParts)
+			}
 			a := &Attr{}
 			n.Attrs = append(n.Attrs, a)
 			return a.read(f.body)
@@ -143,7 +165,7 @@ func (n *Node) read(b []byte) error {
 }
 
 func (a *Attr) read(b []byte) error {
-	return each(b, func(f field) (err error) {
+	err := each(b, func(f field) (err error) {
 		switch f.num {
 		case 1:
 			a.Name = string(f.body)
@@ -168,6 +190,10 @@ func (a *Attr) read(b []byte) error {
 		}
 		return err
 	})
+	if err == nil && (a.Type == 0 || a.Type == Const && a.T == nil) {
+		err = fmt.Errorf("attribute %q does not say what it is", a.Name)
+	}
+	return err
 }
 
 func readPort(b []byte) (Port, error) {

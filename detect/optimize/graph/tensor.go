@@ -87,9 +87,19 @@ func NewInt32(name string, dims []int64, values []int32) *Tensor {
 	return t
 }
 
-// readTensor brings every layout of the elements into one.
+// readTensor brings every layout of the elements into one. Of element types that
+// are not understood it keeps the data as they are.
 func readTensor(b []byte) (*Tensor, error) {
 	t := &Tensor{}
+	err := each(b, func(f field) error {
+		if f.num == 2 {
+			t.Type = Type(f.number)
+		}
+		return nil
+	})
+	if err != nil {
+		return t, fmt.Errorf("constant: %w", err)
+	}
 	var raw, typed []byte
 	var kept []byte
 	put := func(v uint64) {
@@ -104,12 +114,14 @@ func readTensor(b []byte) (*Tensor, error) {
 			typed = binary.LittleEndian.AppendUint64(typed, v)
 		}
 	}
-	err := each(b, func(f field) error {
+	err = each(b, func(f field) error {
+		if t.Type.size() == 0 && f.num >= 4 && f.num <= 10 && f.num != 8 {
+			kept = append(kept, f.whole...)
+			return nil
+		}
 		switch f.num {
 		case 1:
 			return f.varints(func(v uint64) { t.Dims = append(t.Dims, int64(v)) })
-		case 2:
-			t.Type = Type(f.number)
 		case 4:
 			return f.fixed32s(func(v uint32) { typed = binary.LittleEndian.AppendUint32(typed, v) })
 		case 5, 7:
@@ -122,7 +134,7 @@ func readTensor(b []byte) (*Tensor, error) {
 			return errors.New("weights lie in other files: save it with the weights inside (one file)")
 		case 10:
 			typed = append(typed, f.body...)
-		case 12, 14: // a comment; where the data lie
+		case 2, 12, 14: // the type; a comment; where the data lie
 		default:
 			kept = append(kept, f.whole...)
 		}

@@ -79,7 +79,7 @@ func (t *Tensor) append(out []byte) []byte {
 		out = number(out, 1, d)
 	}
 	out = text(number(out, 2, int64(t.Type)), 8, t.Name)
-	if t.Type.size() > 0 || t.Data != nil {
+	if t.Type.size() > 0 {
 		out = message(out, 9, t.Data)
 	}
 	return append(out, t.rest...)
