@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -81,7 +82,13 @@ func (c *compression) step(n int64) (done bool, err error) {
 		return false, err
 	}
 	plain := c.from.Name()
-	return true, errors.Join(os.Rename(c.to.Name(), plain+".gz"), os.Remove(plain), c.from.Close())
+	if err := os.Rename(c.to.Name(), plain+".gz"); err != nil {
+		return false, err
+	}
+	if err := syncFolder(filepath.Dir(plain)); err != nil {
+		return false, err
+	}
+	return true, errors.Join(os.Remove(plain), c.from.Close())
 }
 
 // abandon gives up and leaves the plain file.

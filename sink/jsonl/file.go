@@ -61,11 +61,24 @@ func (o *file) open() error {
 		return err
 	}
 	o.f, o.torn = f, false
-	if err := o.takeOver(); err != nil {
+	err = o.takeOver()
+	if err == nil && o.cfg.Fsync == FsyncBatch { // lines in a file without a name would be lost
+		err = syncFolder(filepath.Dir(o.cfg.Path))
+	}
+	if err != nil {
 		o.f = nil
 		return errors.Join(err, f.Close())
 	}
 	return nil
+}
+
+// syncFolder puts on disk which files a folder has.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // takeOver makes sure that nobody else writes to the file and that it ends with a
