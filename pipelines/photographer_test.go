@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -234,6 +235,34 @@ func TestASlowDiskHoldsUpOnlyOnce(t *testing.T) {
 			t.Errorf("%+v, told %q", c, d.trued)
 		}
 		stop(t, &run)
+	})
+}
+
+// TestAHungDiskEndsNoShutdown has a disk that never answers again: who stops the
+// pipeline is kept waiting for a while and no longer.
+func TestAHungDiskEndsNoShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDarkroom(t, false, "line.crossed")
+		d.live = decodetest.Live(t)
+		answers := make(chan struct{})
+		defer close(answers)
+		d.store.put = func(string) error { <-answers; return nil }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); d.album.run(ctx) }()
+		d.start()
+		d.scene(t, 1, occurrence(detect.LineCrossed, 1))
+		d.finish()
+		d.album.drain(ctx)
+		cancel()
+		begun := time.Now()
+		<-ended
+		if took := time.Since(begun); took != hungAfter || len(d.out) != 1 {
+			t.Errorf("it took %s, %d events came out", took, len(d.out))
+		}
+		if err := d.album.close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -43,6 +43,7 @@ type snapshots struct {
 	mu      sync.Mutex
 	writing int  // pictures being written
 	stuck   bool // one of them takes too long: nobody waits for the disk until it is done
+	left    bool // what still works is waiting for the disk, and not waited for
 
 	copied, failures atomic.Uint64
 	waiting          atomic.Int64 // pictures that the bucket lacks
@@ -162,10 +163,15 @@ func (p *Pipeline) mostRows(n int) int {
 	return min(n, mostHeld)
 }
 
-// close gives back what newSnapshots took.
+// close gives back what newSnapshots took, but to a disk that does not answer.
 func (a *snapshots) close() error {
 	if a.bucket != nil {
 		a.bucket.Close()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.left {
+		return nil
 	}
 	return a.store.Close()
 }
@@ -292,7 +298,8 @@ func (a *snapshots) write() {
 	}
 }
 
-// run writes, thins out and copies until drain was called and ctx has ended.
+// run writes, thins out and copies until drain was called and ctx has ended. A disk
+// that does not answer then is left to itself after hungAfter.
 func (a *snapshots) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for range diskWriters {
@@ -302,7 +309,17 @@ func (a *snapshots) run(ctx context.Context) {
 	if a.bucket != nil {
 		wg.Go(func() { a.copyAll(ctx) })
 	}
-	wg.Wait()
+	ended := make(chan struct{})
+	go func() { defer close(ended); wg.Wait() }()
+	<-ctx.Done()
+	select {
+	case <-ended:
+	case <-time.After(hungAfter):
+		a.mu.Lock()
+		a.left = true
+		a.mu.Unlock()
+		a.log.Error("the disk of the snapshots does not answer: pictures may be lost")
+	}
 }
 
 // drain takes no more pictures and waits until the bucket has those there are, as
