@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"context"
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"log/slog"
@@ -172,16 +173,18 @@ func apachePermissions(t *testing.T, b *kafkatest.Broker) {
 	client := &kafkago.Client{Addr: kafkago.TCP(b.Addr), Timeout: 10 * time.Second}
 	allow := func(resource kafkago.ResourceType, name, who string, op kafkago.ACLOperationType) {
 		t.Helper()
-		res, err := client.CreateACLs(t.Context(), &kafkago.CreateACLsRequest{ACLs: []kafkago.ACLEntry{{
+		rule := kafkago.ACLEntry{
 			ResourceType: resource, ResourceName: name, ResourcePatternType: kafkago.PatternTypeLiteral,
 			Principal: "User:" + who, Host: "*", Operation: op, PermissionType: kafkago.ACLPermissionTypeAllow,
-		}}})
+		}
+		res, err := client.CreateACLs(t.Context(), &kafkago.CreateACLsRequest{ACLs: []kafkago.ACLEntry{rule}})
 		if err == nil {
 			err = res.Errors[0]
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
+		awaitRule(t, client, rule)
 	}
 	allow(kafkago.ResourceTypeTopic, "guarded", "somebody", kafkago.ACLOperationTypeWrite)
 	cfg := config(b.SASLAddr)
@@ -201,12 +204,34 @@ func apachePermissions(t *testing.T, b *kafkatest.Broker) {
 	checkDenied(t, cfg, "the client may not make the topic; it needs the operation Create")
 }
 
-// checkDenied waits for the broker to heed a rule that was just made.
 func checkDenied(t *testing.T, cfg Config, want string) {
 	t.Helper()
 	err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// awaitRule waits for the broker to know a rule that was just made.
+func awaitRule(t *testing.T, client *kafkago.Client, e kafkago.ACLEntry) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		res, err := client.DescribeACLs(ctx, &kafkago.DescribeACLsRequest{Filter: kafkago.ACLFilter{
+			ResourceTypeFilter: e.ResourceType, ResourceNameFilter: e.ResourceName, ResourcePatternTypeFilter: e.ResourcePatternType,
+			PrincipalFilter: e.Principal, HostFilter: e.Host, Operation: e.Operation, PermissionType: e.PermissionType,
+		}})
+		if err == nil && res.Error == nil && len(res.Resources) > 0 {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			t.Fatalf("the rule %+v is not heeded: %+v, %v", e, res, err)
+		}
 	}
 }
 
