@@ -313,7 +313,7 @@ func TestPublishDoesNotLinger(t *testing.T) {
 	for n := range uint64(20) {
 		publish(2 + n)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 15*time.Second { // 20 s with it
 		t.Errorf("20 events one by one took %v", took)
 	}
 }
@@ -328,7 +328,7 @@ func TestSilentBrokerEndsWithTheWriteTimeout(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), "200ms") {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > dialTimeout+10*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
