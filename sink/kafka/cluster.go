@@ -96,9 +96,9 @@ func (c *cluster) describe(ctx context.Context, topics []string) (map[string]kaf
 const createPause = 50 * time.Millisecond
 
 // create makes those of the topics that do not exist, and waits until they can be
-// written to or ctx ends. It says so in the log, and puts what the broker has
-// against it into the topic's Error.
-func (c *cluster) create(ctx context.Context, topics map[string]kafkago.Topic) error {
+// written to or ctx ends. It says so in the log, and puts what keeps a topic from
+// being made into its Error.
+func (c *cluster) create(ctx context.Context, topics map[string]kafkago.Topic) {
 	var missing []string
 	for name, t := range topics {
 		if errors.Is(t.Error, kafkago.UnknownTopicOrPartition) {
@@ -106,12 +106,16 @@ func (c *cluster) create(ctx context.Context, topics map[string]kafkago.Topic) e
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return
 	}
 	slices.Sort(missing)
+	fail := func(name string, err error) { topics[name] = kafkago.Topic{Name: name, Error: &createError{err}} }
 	answer, err := c.client(nil).CreateTopics(ctx, &kafkago.CreateTopicsRequest{Topics: c.cfg.Create.topics(missing)})
 	if err != nil {
-		return bare(err)
+		for _, name := range missing {
+			fail(name, bare(err))
+		}
+		return
 	}
 	var made []string
 	for _, name := range missing {
@@ -123,21 +127,22 @@ func (c *cluster) create(ctx context.Context, topics map[string]kafkago.Topic) e
 		case errors.Is(err, kafkago.TopicAlreadyExists): // another one was faster
 			made = append(made, name)
 		default:
-			topics[name] = kafkago.Topic{Name: name, Error: &createError{err}}
+			fail(name, err)
 		}
 	}
-	return c.await(ctx, made, topics)
+	c.await(ctx, made, topics)
 }
 
-// await looks at new topics until all have leaders.
-func (c *cluster) await(ctx context.Context, made []string, topics map[string]kafkago.Topic) error {
+// await looks at new topics until all have leaders, or ctx ends: what has none then
+// says so itself.
+func (c *cluster) await(ctx context.Context, made []string, topics map[string]kafkago.Topic) {
 	pause := time.NewTicker(createPause)
 	defer pause.Stop()
 	for len(made) > 0 {
 		c.renew()
 		now, err := c.describe(ctx, made)
 		if err != nil {
-			return err
+			return
 		}
 		for name, t := range now {
 			topics[name] = t
@@ -149,10 +154,9 @@ func (c *cluster) await(ctx context.Context, made []string, topics map[string]ka
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		}
 	}
-	return nil
 }
 
 // led tells whether every partition of the topic has a leader.

@@ -70,11 +70,26 @@ type topicError struct {
 func (e *topicError) Error() string { return e.err.Error() }
 func (e *topicError) Unwrap() error { return e.err }
 
+// Temporary tells that no event is at fault: it passes, or an operator can mend it.
+func (e *topicError) Temporary() bool {
+	var inner interface{ Temporary() bool }
+	return is(e.err, kafkago.TopicAuthorizationFailed, kafkago.ClusterAuthorizationFailed) ||
+		errors.As(e.err, &inner) && inner.Temporary()
+}
+
 // createError is a topic that could not be made.
 type createError struct{ err error }
 
 func (e *createError) Error() string { return e.err.Error() }
 func (e *createError) Unwrap() error { return e.err }
+func (*createError) Temporary() bool { return true }
+
+// brokerError is a broker that gave no answer: none of what was sent is at fault.
+type brokerError struct{ err error }
+
+func (e *brokerError) Error() string { return e.err.Error() }
+func (e *brokerError) Unwrap() error { return e.err }
+func (*brokerError) Temporary() bool { return true }
 
 func is(err error, codes ...kafkago.Error) bool {
 	return slices.ContainsFunc(codes, func(code kafkago.Error) bool { return errors.Is(err, code) })

@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"sightline/sink"
 	"sightline/sink/sinktest"
 )
 
@@ -50,6 +55,43 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who delivers asks the error whether an event may be at fault: a broker that hangs
+// up, or a permission that is missing, makes no dead letters while others get through.
+func TestErrorsAboutBrokersBlameNoEvent(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*kfake.Cluster)
+		want  bool
+	}{
+		"the broker hangs up": {func(c *kfake.Cluster) {
+			c.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+				c.KeepControl()
+				return nil, errors.New("crash"), true
+			})
+		}, true},
+		"no permission": {verdicts(kerr.TopicAuthorizationFailed), true},
+		"no replicas":   {verdicts(kerr.NotEnoughReplicas), true},
+		"nobody knows":  {verdicts(kerr.UnknownServerError), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := fake(t)
+			c.spoil(cluster)
+			err := newSink(t, config(cluster.ListenAddrs()...)).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
+			var partial *sink.PartialError
+			if !errors.As(err, &partial) || !slices.Equal(partial.Failed, []int{0}) {
+				t.Fatalf("got %v, want the event to fail", err)
+			}
+			var temporary interface{ Temporary() bool }
+			if got := errors.As(err, &temporary) && temporary.Temporary(); got != c.want {
+				t.Errorf("blames no event: %t of %v", got, err)
+			}
+		})
+	}
+}
+
+func verdicts(err *kerr.Error) func(*kfake.Cluster) {
+	return func(c *kfake.Cluster) { c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: err, Count: -1}) }
 }
 
 // A password that is changed at the broker first fails, then is read anew.

@@ -107,7 +107,7 @@ func (s *Sink) sendTo(ctx context.Context, client *kafkago.Client, b *batcher, l
 		answer, under, err := s.round(ctx, client, b, lanes)
 		if err != nil {
 			for _, l := range lanes {
-				result.fail(l.messages, &topicError{l.topic, err})
+				result.fail(l.messages, &topicError{l.topic, &brokerError{err}})
 			}
 			return false
 		}

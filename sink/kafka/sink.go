@@ -89,25 +89,27 @@ func (s *Sink) Publish(ctx context.Context, events []sink.Record) error {
 	}
 	topics, err := s.find(ctx, messages)
 	if err != nil {
-		return s.explain(&topicError{s.cfg.Topic, err})
+		return s.explain(&topicError{s.cfg.Topic, &brokerError{err}})
 	}
 	s.send(ctx, s.client(nil), s.lanes(messages, topics, &result), &result)
 	return result.partial(s.explain)
 }
 
 // find learns of the messages' topics, and makes those that are missing where that
-// was asked for.
+// was asked for, in a part of the time: the other topics are to have theirs.
 func (s *Sink) find(ctx context.Context, messages []message) (map[string]kafkago.Topic, error) {
 	names := map[string]bool{}
 	for i := range messages {
 		names[messages[i].topic] = true
 	}
 	topics, err := s.describe(ctx, slices.Sorted(maps.Keys(names)))
-	if err == nil && s.cfg.Create != nil {
-		err = s.create(ctx, topics)
-	}
 	if err != nil {
 		return nil, err
+	}
+	if s.cfg.Create != nil {
+		half, stop := context.WithTimeout(ctx, s.cfg.WriteTimeout/4)
+		s.create(half, topics)
+		stop()
 	}
 	for name, t := range topics {
 		if t.Error == nil {

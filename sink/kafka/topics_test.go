@@ -11,6 +11,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sightline/detect"
 	kafkatest "sightline/internal/testkit/kafka"
@@ -108,6 +109,28 @@ func everyTopic(t *testing.T, cfg Config) {
 		if got := byTopic["sightline."+stream]; !slices.Equal(got, ids(stream, 5)) {
 			t.Errorf("topic of %s: %v", stream, got)
 		}
+	}
+}
+
+// A cluster that makes no topics now, without saying why, takes the events of those
+// that are there.
+func TestTopicThatCannotBeMadeHoldsUpNoOther(t *testing.T) {
+	c := fake(t, kfake.SeedTopics(2, "sightline.a"))
+	c.ControlKey(kmsg.CreateTopics.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		return nil, errors.New("no controller"), true
+	})
+	cfg := config(c.ListenAddrs()...)
+	cfg.Topic, cfg.Create = "sightline.{stream}", &Create{}
+	s := newSink(t, cfg)
+	records := routed(s, append(sinktest.Records([]string{"a"}, 1, 2), sinktest.Records([]string{"c"}, 1, 2)...))
+	err := s.Publish(t.Context(), records)
+	var partial *sink.PartialError
+	if !errors.As(err, &partial) || !slices.Equal(partial.Failed, []int{2, 3}) || len(partial.Refused) > 0 {
+		t.Fatalf("got %v, want those of sightline.c to fail", err)
+	}
+	if !strings.Contains(err.Error(), "topic sightline.c: the topic could not be made") {
+		t.Error(err)
 	}
 }
 
