@@ -112,6 +112,7 @@ func moved(err error) bool {
 
 // explain says where it went wrong and, where it is known, what to do about it.
 func (c *cluster) explain(err error) error {
+	err = c.login.hide(err)
 	topic := c.cfg.Topic
 	var of *topicError
 	if errors.As(err, &of) {

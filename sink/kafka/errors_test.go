@@ -110,6 +110,34 @@ func TestPasswordIsReadAgainAfterARefusal(t *testing.T) {
 	}
 }
 
+// A broker that repeats the secret it refuses does not bring it into logs and events.
+func TestRefusedSecretIsNotRepeated(t *testing.T) {
+	const secret = "abc.def.ghi"
+	for _, mechanism := range []string{"PLAIN", OAuthBearer} {
+		c := fake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "cam", "another"))
+		c.ControlKey(kmsg.SASLHandshake.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			return r.ResponseKind(), nil, true
+		})
+		c.ControlKey(kmsg.SASLAuthenticate.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			why := secret + " is not known"
+			res := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+			res.ErrorCode, res.ErrorMessage = kerr.SaslAuthenticationFailed.Code, &why
+			return res, nil, true
+		})
+		cfg := config(c.ListenAddrs()...)
+		cfg.SASL = &SASL{Mechanism: mechanism, Username: "cam", Password: always(secret), Token: always(secret)}
+		err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
+		if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "*** is not known") {
+			t.Errorf("%s: %v", mechanism, err)
+		}
+		if !is(err, kafkago.SASLAuthenticationFailed) || !strings.Contains(err.Error(), "broker refused") {
+			t.Errorf("%s: the cause is lost: %v", mechanism, err)
+		}
+	}
+}
+
 // The files of TLS are read for each connection: an authority is replaced by another.
 func TestAuthorityIsReadAgain(t *testing.T) {
 	old, ca := newAuthority(t), newAuthority(t)

@@ -37,8 +37,8 @@ type login struct {
 	SASL
 
 	mu      sync.Mutex
-	used    string    // token of the last login
-	expires time.Time // of that token; zero: not known
+	used    string    // secret of the last login
+	expires time.Time // of that, where it is a token; zero: not known
 }
 
 func newLogin(s *SASL) *login {
@@ -61,16 +61,19 @@ func (l *login) who() string {
 
 // Start begins a login with the secret as it is now.
 func (l *login) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	if l.Mechanism == OAuthBearer {
+		return l.startBearer()
+	}
+	password := l.Password()
+	l.use(password, time.Time{})
 	algorithm := scram.SHA512
 	switch l.Mechanism {
 	case "PLAIN":
-		return plain.Mechanism{Username: l.Username, Password: l.Password()}.Start(ctx)
-	case OAuthBearer:
-		return l.startBearer()
+		return plain.Mechanism{Username: l.Username, Password: password}.Start(ctx)
 	case "SCRAM-SHA-256":
 		algorithm = scram.SHA256
 	}
-	m, err := scram.Mechanism(algorithm, l.Username, l.Password())
+	m, err := scram.Mechanism(algorithm, l.Username, password)
 	if err != nil {
 		return nil, nil, fmt.Errorf("sasl: username or password has characters that %s does not allow", l.Mechanism)
 	}
@@ -87,11 +90,44 @@ func (l *login) startBearer() (sasl.StateMachine, []byte, error) {
 	if !bearerToken.MatchString(token) {
 		return nil, nil, errors.New("sasl.token: what is given there is not a token (RFC 6750): it is empty or has characters that tokens do not have")
 	}
-	l.mu.Lock()
-	l.used, l.expires = token, expiry(token)
-	l.mu.Unlock()
+	l.use(token, expiry(token))
 	return &bearer{}, []byte("n,,\x01auth=Bearer " + token + "\x01\x01"), nil
 }
+
+// use notes the secret of a login.
+func (l *login) use(secret string, expires time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.used, l.expires = secret, expires
+}
+
+// leastSecret is how long a secret is at least that is looked for in errors: a
+// shorter one hides nothing, and is found everywhere.
+const leastSecret = 3
+
+// hide masks the secret of the last login in an error: a broker may repeat what it
+// refuses.
+func (l *login) hide(err error) error {
+	if l == nil {
+		return err
+	}
+	l.mu.Lock()
+	used := l.used
+	l.mu.Unlock()
+	if len(used) < leastSecret || !strings.Contains(err.Error(), used) {
+		return err
+	}
+	return &maskedError{strings.ReplaceAll(err.Error(), used, "***"), err}
+}
+
+// maskedError is an error in other words.
+type maskedError struct {
+	text string
+	err  error
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.err }
 
 // renewBefore is how long before a token expires connections move to its successor.
 const renewBefore = time.Minute
