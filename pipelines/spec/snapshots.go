@@ -79,5 +79,8 @@ func (c *checker) snapshots() {
 		if sp != nil && filepath.Clean(sp.Path) == filepath.Clean(s.Path) {
 			c.bad("snapshots.path", "sink %s already keeps its events in this folder", c.p.Sinks[i].Name)
 		}
+		if c.p.Sinks[i].Name == "snapshots" { // events tell of sink/snapshots when pictures are in trouble
+			c.bad(itemPath("sinks", "snapshots", i)+".name", "this name stands for the pictures themselves; take another")
+		}
 	}
 }
