@@ -106,7 +106,7 @@ func (d *Delivery) condemn(a *attempt) {
 				a.letter(d, it, fmt.Errorf("failed while others got through: %w", a.err))
 			}
 		case spool.Dead:
-			a.letter(d, it, a.err)
+			a.letter(d, it, a.why(i))
 			fallthrough
 		default:
 			if !failed {
@@ -114,6 +114,14 @@ func (d *Delivery) condemn(a *attempt) {
 			}
 		}
 	}
+}
+
+// why is the reason for which an event was refused.
+func (a *attempt) why(i int) error {
+	if partial, ok := errors.AsType[*sink.PartialError](a.err); ok {
+		return partial.WhyRefused(i)
+	}
+	return a.err
 }
 
 func (a *attempt) letter(d *Delivery, it *spool.Item, why error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -393,9 +394,10 @@ func TestDeliveryBacksOffAndTellsOfItsState(t *testing.T) {
 func TestDeliveryGivesUpRefusedEventsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{Answer: func(_ context.Context, _ int, events []sink.Record) error {
-			return &sink.PartialError{Refused: []int{0}, Err: errors.New("too large")}
+			return &sink.PartialError{Refused: []int{0}, Err: errors.New("broker gone"), Why: map[int]error{0: errors.New("too large")}}
 		}}
-		d := delivery(t, DeliveryConfig{MaxBatch: 3}, r)
+		letters := filepath.Join(t.TempDir(), "dead.jsonl")
+		d := delivery(t, DeliveryConfig{MaxBatch: 3, DeadLetter: DeadLetterConfig{Path: letters}}, r)
 		for i := range 6 {
 			offer(t, d, event("gate", i))
 		}
@@ -410,6 +412,11 @@ func TestDeliveryGivesUpRefusedEventsAtOnce(t *testing.T) {
 		}
 		if l := balanced(t, d, "gate"); l.DeadLettered != 2 || l.Acknowledged != 4 {
 			t.Errorf("%+v", l)
+		}
+		for _, l := range readLetters(t, letters) {
+			if l.Reason != "too large" {
+				t.Errorf("the reason of an event is another's: %s", l.Reason)
+			}
 		}
 	})
 }

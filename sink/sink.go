@@ -63,6 +63,7 @@ type PartialError struct {
 	Failed  []int // indices, ascending: try these again, in this order, before newer events
 	Refused []int // indices, ascending: the destination will never take these
 	Err     error
+	Why     map[int]error // of the refused ones that have a reason of their own; that of the others is Err
 }
 
 func (e *PartialError) Error() string {
@@ -77,3 +78,11 @@ func (e *PartialError) Error() string {
 }
 
 func (e *PartialError) Unwrap() error { return e.Err }
+
+// WhyRefused is the reason of one of the refused events.
+func (e *PartialError) WhyRefused(i int) error {
+	if why := e.Why[i]; why != nil {
+		return why
+	}
+	return e
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -25,15 +26,15 @@ import (
 type outcome struct {
 	mu      sync.Mutex
 	failed  []int
-	refused []int
-	err     error // the first reason to try again; else the first refusal
+	refused map[int]error
+	err     error // the first reason to try again, before others one that blames no event; else a refusal
 }
 
 // fail notes that every message of lane has to be sent again.
 func (o *outcome) fail(lane []message, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.failed) == 0 {
+	if len(o.failed) == 0 || !blameless(o.err) && blameless(err) {
 		o.err = err
 	}
 	for _, m := range lane {
@@ -45,10 +46,14 @@ func (o *outcome) fail(lane []message, err error) {
 func (o *outcome) refuse(m message, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	err = fmt.Errorf("event %s, %d bytes: %w", m.record.Event.ID, m.size, err)
 	if o.err == nil {
-		o.err = fmt.Errorf("event %s, %d bytes: %w", m.record.Event.ID, m.size, err)
+		o.err = err
 	}
-	o.refused = append(o.refused, m.index)
+	if o.refused == nil {
+		o.refused = map[int]error{}
+	}
+	o.refused[m.index] = err
 }
 
 // partial returns the outcome as Publish reports it, nil when all is well.
@@ -57,8 +62,10 @@ func (o *outcome) partial(explain func(error) error) error {
 		return nil
 	}
 	slices.Sort(o.failed)
-	slices.Sort(o.refused)
-	return &sink.PartialError{Failed: o.failed, Refused: o.refused, Err: explain(o.err)}
+	for i, err := range o.refused {
+		o.refused[i] = explain(err)
+	}
+	return &sink.PartialError{Failed: o.failed, Refused: slices.Sorted(maps.Keys(o.refused)), Err: explain(o.err), Why: o.refused}
 }
 
 // topicError is an error that one topic has.
@@ -72,9 +79,13 @@ func (e *topicError) Unwrap() error { return e.err }
 
 // Temporary tells that no event is at fault: it passes, or an operator can mend it.
 func (e *topicError) Temporary() bool {
-	var inner interface{ Temporary() bool }
-	return is(e.err, kafkago.TopicAuthorizationFailed, kafkago.ClusterAuthorizationFailed) ||
-		errors.As(e.err, &inner) && inner.Temporary()
+	return is(e.err, kafkago.TopicAuthorizationFailed, kafkago.ClusterAuthorizationFailed) || blameless(e.err)
+}
+
+// blameless tells whether err says of itself that no event is at fault.
+func blameless(err error) bool {
+	var says interface{ Temporary() bool }
+	return errors.As(err, &says) && says.Temporary()
 }
 
 // createError is a topic that could not be made.

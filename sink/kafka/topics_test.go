@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -249,8 +250,8 @@ func TestNothingLeftToSend(t *testing.T) {
 // behind them in their key, and no other.
 func TestFormatThatFailsForAWhile(t *testing.T) {
 	cfg := config(fake(t).ListenAddrs()...)
-	f := &moody{temporary: map[uint64]bool{2: true}, forGood: map[uint64]bool{4: true}}
-	cfg.Format = f
+	away := &format.RegistryError{Subject: "x", Err: errors.New("registry is away")}
+	cfg.Format = moody{2: away, 4: format.ErrNoCounterpart}
 	s := newSink(t, cfg)
 	records := sinktest.Records([]string{"a"}, 1, 3)
 	records = append(records, sinktest.Records([]string{"b"}, 4, 2)...)
@@ -268,18 +269,37 @@ func TestFormatThatFailsForAWhile(t *testing.T) {
 	}
 }
 
-// moody is a format that fails for some sequences.
-type moody struct{ temporary, forGood map[uint64]bool }
+// Where events fail for several reasons each refused one has its own, and what is
+// said of the others is what blames none of them.
+func TestReasonsAreNotMixedUp(t *testing.T) {
+	c := fake(t)
+	verdicts(kerr.NotEnoughReplicas)(c)
+	cfg := config(c.ListenAddrs()...)
+	refused := &format.RegistryError{Subject: "x", Refused: true, Err: errors.New("incompatible")}
+	cfg.Format = moody{1: refused, 2: format.ErrNoCounterpart}
+	records := append(sinktest.Records([]string{"a"}, 1, 1), sinktest.Records([]string{"b"}, 2, 2)...)
+	err := newSink(t, cfg).Publish(t.Context(), records)
+	partial, ok := errors.AsType[*sink.PartialError](err)
+	if !ok || !slices.Equal(partial.Failed, []int{0, 2}) || !slices.Equal(partial.Refused, []int{1}) {
+		t.Fatalf("got %v", err)
+	}
+	if !blameless(err) || !is(err, kafkago.NotEnoughReplicas) {
+		t.Errorf("the schema that is refused counts against the others: %v", err)
+	}
+	if why := partial.WhyRefused(1); !errors.Is(why, format.ErrNoCounterpart) || !strings.Contains(why.Error(), records[1].Event.ID) {
+		t.Errorf("event 1 was refused because %v", why)
+	}
+}
 
-func (f *moody) Append(_ context.Context, dst []byte, r sink.Record) ([]byte, error) {
-	switch {
-	case f.temporary[r.Sequence]:
-		return dst, &format.RegistryError{Subject: "x", Err: errors.New("registry is away")}
-	case f.forGood[r.Sequence]:
-		return dst, format.ErrNoCounterpart
+// moody is a format that fails for some sequences.
+type moody map[uint64]error
+
+func (f moody) Append(_ context.Context, dst []byte, r sink.Record) ([]byte, error) {
+	if err := f[r.Sequence]; err != nil {
+		return dst, err
 	}
 	return append(dst, "moody"...), nil
 }
 
-func (f *moody) ContentType() string    { return "text/moody" }
-func (f *moody) Takes(detect.Type) bool { return true }
+func (moody) ContentType() string    { return "text/moody" }
+func (moody) Takes(detect.Type) bool { return true }
