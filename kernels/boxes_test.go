@@ -181,6 +181,34 @@ func TestDecodeNanoDet(t *testing.T) {
 	}
 }
 
+// Logits whose sigmoid rounds to the threshold pass at every level, also near 1,
+// where one bit of the score is worth many of the logit.
+func TestPlanarScoresNearOne(t *testing.T) {
+	for _, threshold := range []float32{.5, .99, .9999, .99999, .999999, math.Nextafter32(1, 0), 1} {
+		at := math.Log(float64(threshold) / math.Max(1-float64(threshold), 1e-8))
+		h := Head{Columns: 40, Rows: 40, Stride: 8, Planar: true, Bins: make([]float32, 1600*8), Scores: make([]float32, 1600)}
+		for i := range h.Bins {
+			h.Bins[i] = 1
+		}
+		for i := range h.Scores {
+			h.Scores[i] = float32(at + float64(i-800)/800*.5)
+		}
+		var first []Box
+		for _, l := range boxLevels() {
+			got, err := decodeNanoDet(l, []Head{h}, 1, 2, nil, threshold, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l == 0 {
+				first = got
+			}
+			if !slices.Equal(got, first) || len(got) == 0 {
+				t.Errorf("threshold %v: level %v finds %d boxes, the oracle %d", threshold, l, len(got), len(first))
+			}
+		}
+	}
+}
+
 func plainYOLO(out []float32, y yoloLayout, wanted []bool, threshold float32) []plainBox {
 	extra := 4
 	if y.objectness {

@@ -67,11 +67,13 @@ SL_INLINE void best_of_classes(const float* scores, long long plane, int n, cons
 }
 
 // Below this score of the network nothing reaches the threshold: for logits its
-// inverse sigmoid, less far more than va_sigmoid errs.
+// inverse sigmoid, less far more than va_sigmoid errs. Near 1 a last bit is worth
+// more and more of it, so that nothing is passed over from where that would count.
 SL_INLINE float lowest_score(const va_head& h, float threshold) {
   if (!h.logits) return threshold;
   if (!(threshold > 0.f)) return -__builtin_inff();
-  return threshold < 1.f ? __builtin_logf(threshold / (1.f - threshold)) - 1e-3f : 15.f;
+  float sure = threshold < 0.999f ? threshold : 0.999f;
+  return __builtin_logf(sure / (1.f - sure)) - 1e-3f;
 }
 
 // The cells from..from+n of a head whose scores lie class by class.
