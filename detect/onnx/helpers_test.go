@@ -211,7 +211,7 @@ func copyModel(t testing.TB, model, sidecar string) string {
 		t.Fatal(err)
 	}
 	if sidecar != "" {
-		if err := os.WriteFile(sidecarName(path), []byte(sidecar), 0o600); err != nil {
+		if err := os.WriteFile(SidecarName(path), []byte(sidecar), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

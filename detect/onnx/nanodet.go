@@ -81,8 +81,9 @@ func matchHeads(outputs []port, h hints) *nanodet {
 	f := nanodet{classes: h.classes}
 	named := map[int]string{}
 	for _, p := range outputs {
-		stride, err := strconv.Atoi(strings.TrimPrefix(p.name, "head"))
-		if err != nil || stride < 1 || stride > 256 || p.elem != elemFloat32 || len(p.dims) != 4 {
+		digits, is := strings.CutPrefix(p.name, "head")
+		stride, err := strconv.Atoi(digits)
+		if !is || err != nil || stride < 1 || stride > 256 || p.elem != elemFloat32 || len(p.dims) != 4 {
 			return nil
 		}
 		bins := (p.dims[1] - h.classes) / 4

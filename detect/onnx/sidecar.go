@@ -26,11 +26,12 @@ type sidecar struct {
 	} `yaml:"input"`
 }
 
-func sidecarName(path string) string { return strings.TrimSuffix(path, filepath.Ext(path)) + ".yaml" }
+// SidecarName is where a model's description is looked for.
+func SidecarName(path string) string { return strings.TrimSuffix(path, filepath.Ext(path)) + ".yaml" }
 
 // readSidecar returns the sidecar of the model at path, nil when there is none.
 func readSidecar(path string) (*sidecar, error) {
-	name := sidecarName(path)
+	name := SidecarName(path)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -133,7 +133,7 @@ func (spec *Spec) fill(g *graph, side *sidecar) (err error) {
 	spec.Family, spec.family = k.name, f
 	switch {
 	case len(spec.Labels) == 0:
-		return fmt.Errorf("its %d classes have no names: list them under labels: in %s (labels: coco for the 80 of COCO)", classes, sidecarName(spec.Path))
+		return fmt.Errorf("its %d classes have no names: list them under labels: in %s (labels: coco for the 80 of COCO)", classes, SidecarName(spec.Path))
 	case len(spec.Labels) != classes:
 		return fmt.Errorf("%d labels for a network of %d classes", len(spec.Labels), classes)
 	}

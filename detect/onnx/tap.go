@@ -26,6 +26,9 @@ type Tap struct {
 	values  [][]float32
 }
 
+// maxTapped bounds the bytes that values take.
+const maxTapped = 4 << 30
+
 // NewTap opens a serialized network whose picture input is described by in, for
 // pictures of shape. Close frees it.
 func NewTap(libDirs []string, model []byte, in Input, shape Shape, values []Value) (_ *Tap, err error) {
@@ -51,9 +54,14 @@ func NewTap(libDirs []string, model []byte, in Input, shape Shape, values []Valu
 	for i, v := range values {
 		sizes[i], starts[i] = 1, end
 		for _, d := range v.Dims {
+			if d < 1 || d > maxTapped/int64(sizes[i]) {
+				return nil, fmt.Errorf("%s has the dimensions %v, which are not possible or too large", v.Name, v.Dims)
+			}
 			sizes[i] *= int(d)
 		}
-		end += (sizes[i]*4 + align - 1) / align * align
+		if end += (sizes[i]*4 + align - 1) / align * align; end > maxTapped {
+			return nil, fmt.Errorf("the values inside take more than %d GiB for a picture", maxTapped>>30)
+		}
 	}
 	if t.memory, err = newBlock(end); err != nil {
 		return nil, err
