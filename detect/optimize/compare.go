@@ -12,10 +12,13 @@ import (
 	"sightline/detect"
 )
 
+// trial is a way to run both networks; an empty precision is the engine's own choice.
+type trial struct{ engine, precision string }
+
 // compare looks at the pictures with both networks at the size that the optimized
 // one sees them at, and times it against the original at its own.
-func compare(ctx context.Context, c Config, engine, candidate string, frames []*decode.Frame, looked func(int), log *slog.Logger) (EngineReport, error) {
-	cfg := LookerConfig{Model: candidate, Engine: engine, Input: "model", Classes: c.Classes, LibDirs: c.LibDirs, Least: c.Least - Tolerance}
+func compare(ctx context.Context, c Config, way trial, candidate string, frames []*decode.Frame, looked func(int), log *slog.Logger) (EngineReport, error) {
+	cfg := LookerConfig{Model: candidate, Engine: way.engine, Precision: way.precision, Input: "model", Classes: c.Classes, LibDirs: c.LibDirs, Least: c.Least - Tolerance}
 	is, err := NewLooker(cfg, frames[0], log)
 	if err != nil {
 		return EngineReport{}, err
@@ -51,11 +54,11 @@ func compare(ctx context.Context, c Config, engine, candidate string, frames []*
 		looked(i + 1)
 	}
 	r.Agreement = agreement(before, after, c.Least)
-	if r.Race, err = NewRace(own, is, frames, rounds); err != nil || engine == plainEngine {
+	if r.Race, err = NewRace(own, is, frames, rounds); err != nil || way.engine == plainEngine {
 		r.OverPlain = r.Race.Speedup
 		return r, err
 	}
-	cfg.Engine, cfg.Input = plainEngine, "model"
+	cfg.Engine, cfg.Precision, cfg.Input = plainEngine, "", "model"
 	if plain, err := NewLooker(cfg, frames[0], log); err == nil { // a machine without it has no such figure
 		defer plain.Close()
 		race, err := NewRace(plain, is, frames, 1)

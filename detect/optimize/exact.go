@@ -90,7 +90,8 @@ func constant(n *graph.Node) *graph.Tensor {
 func identities(g *graph.Graph) (n int) {
 	for _, node := range append(nodes(g, "Identity"), nodes(g, "Dropout")...) {
 		trains := node.Op == "Dropout" && node.Input(2) != "" // training_mode
-		if trains || len(node.Inputs) == 0 || len(node.Outputs) > 1 && len(g.Users(node.Outputs[1])) > 0 || g.IsOutput(node.Outputs[0]) {
+		mask := len(node.Outputs) > 1 && (len(g.Users(node.Outputs[1])) > 0 || g.IsOutput(node.Outputs[1]))
+		if trains || mask || node.Input(0) == "" || g.IsOutput(node.Outputs[0]) {
 			continue
 		}
 		g.Redirect(node.Outputs[0], node.Inputs[0])
@@ -111,12 +112,16 @@ func nodes(g *graph.Graph, op string) (out []*graph.Node) {
 	return out
 }
 
-// own gives a node a constant of its own in place of one that others may share.
+// own gives a node a constant of its own in place of one that others may share, and
+// drops that where none does: many nodes may be folded into large weights.
 func own(g *graph.Graph, n *graph.Node, input int, t *graph.Tensor, base string) {
-	t.Name = g.Fresh(base)
-	g.Tensors[t.Name] = t
 	for len(n.Inputs) <= input {
 		n.Inputs = append(n.Inputs, "")
 	}
+	if old := n.Inputs[input]; g.Alone(old) {
+		delete(g.Tensors, old)
+	}
+	t.Name = g.Fresh(base)
+	g.Tensors[t.Name] = t
 	n.Inputs[input] = t.Name
 }

@@ -48,14 +48,21 @@ func (c *conv) set(g *graph.Graph, dims []int64, weights, bias []float32) {
 	own(g, c.node, 2, graph.NewFloat32("", []int64{int64(len(bias))}, bias), c.node.Outputs[0]+".bias")
 }
 
-// affine folds scales and offsets by channel into the convolutions beside them.
+// affine folds scales and offsets by channel into the convolutions beside them, each
+// chain of them from the convolution on.
 func affine(g *graph.Graph) (n int) {
-	for again := true; again; {
-		again = false
+	const side = 64 // any does: only channels are asked for
+	known := shapes(g, side, side)
+	for had := -1; had != n; {
+		had = n
 		for _, node := range slices.Clone(g.Nodes) {
-			if foldBehind(g, node) || foldAhead(g, node) {
+			if foldBehind(g, node) {
 				n++
-				again = true
+			}
+		}
+		for _, node := range slices.Backward(slices.Clone(g.Nodes)) {
+			if foldAhead(g, node, known) {
+				n++
 			}
 		}
 	}
@@ -97,8 +104,9 @@ func moveTo(g *graph.Graph, n, place *graph.Node) {
 }
 
 // foldAhead folds y = conv(x·scale); an offset would be wrong at the borders, which
-// are padded with zeros behind it.
-func foldAhead(g *graph.Graph, node *graph.Node) bool {
+// are padded with zeros behind it. x must have the channels that the convolution
+// takes: a scale by channel makes several of one.
+func foldAhead(g *graph.Graph, node *graph.Node, known map[string][]int64) bool {
 	from, scale, offset := affineOf(g, node)
 	if scale == nil || node.Op == "BatchNormalization" || slices.ContainsFunc(offset, func(v float64) bool { return v != 0 }) || !g.Alone(node.Outputs[0]) {
 		return false
@@ -107,8 +115,8 @@ func foldAhead(g *graph.Graph, node *graph.Node) bool {
 	if c == nil || c.node.Inputs[0] != node.Outputs[0] {
 		return false
 	}
-	s := spread(scale, c.in)
-	if s == nil {
+	s, x := spread(scale, c.in), known[from]
+	if s == nil || len(x) != 4 || x[1] != int64(c.in) {
 		return false
 	}
 	weights := c.weights.Float32s()

@@ -54,19 +54,31 @@ func makesOutput(g *graph.Graph, n *graph.Node) bool { return reaches(g, n, 8, 0
 func feedsOutput(g *graph.Graph, n *graph.Node, within int) bool { return reaches(g, n, within, 1) }
 
 func reaches(g *graph.Graph, n *graph.Node, within, convs int) bool {
-	for _, out := range n.Outputs {
-		if g.IsOutput(out) {
-			return true
-		}
-		for _, user := range g.Users(out) {
-			left := convs
-			if user.Op == "Conv" {
-				left--
+	type place struct {
+		node *graph.Node
+		left int // convolutions that may come
+	}
+	front, seen := []place{{n, convs}}, map[place]bool{}
+	for range within + 1 {
+		var next []place
+		for _, p := range front {
+			for _, out := range p.node.Outputs {
+				if g.IsOutput(out) {
+					return true
+				}
+				for _, user := range g.Users(out) {
+					to := place{user, p.left}
+					if user.Op == "Conv" {
+						to.left--
+					}
+					if to.left >= 0 && !seen[to] {
+						seen[to] = true
+						next = append(next, to)
+					}
+				}
 			}
-			if within > 0 && left >= 0 && reaches(g, user, within-1, left) {
-				return true
-			}
 		}
+		front = next
 	}
 	return false
 }
@@ -79,8 +91,15 @@ func formFor(engine string) Form {
 	return Everywhere
 }
 
+// errNoIntegers ends a series of levels, or says that there is none.
+var errNoIntegers = errors.New("it has no convolution with constant weights and inputs of known size that could compute in integers")
+
 // integers makes a copy of a simplified network in 8-bit integers.
 func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, l level, frames []*decode.Frame) (*graph.Model, Step, error) {
+	const byChannel = 13 // the version of ONNX's operators in which DequantizeLinear has an axis
+	if v := m.Opset(); v < byChannel {
+		return nil, Step{}, fmt.Errorf("its operators are those of ONNX version %d, and integers want %d or later: export it again with a newer one", v, byChannel)
+	}
 	copied, err := graph.Read(m.Write())
 	if err != nil {
 		return nil, Step{}, err
@@ -88,7 +107,7 @@ func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shap
 	form := formFor(c.Engines[0])
 	p := planFor(copied.Graph, form, shapes(copied.Graph, shape.Width, shape.Height), l.keep(copied.Graph))
 	if len(p.convs) == 0 {
-		return nil, Step{}, errors.New("it has no convolution with constant weights and inputs of known size that could compute in integers")
+		return nil, Step{}, errNoIntegers
 	}
 	spans, err := ranges(ctx, copied, in, shape, p.values, frames, c.LibDirs)
 	if err != nil {

@@ -22,6 +22,7 @@ type Looker struct {
 // LookerConfig says which network looks, how, and what for.
 type LookerConfig struct {
 	Model, Engine string
+	Precision     string   // auto when empty
 	Input         string   // aspect, model, or WIDTHxHEIGHT
 	Classes       []string // nil: all
 	LibDirs       []string
@@ -32,6 +33,9 @@ type LookerConfig struct {
 func NewLooker(c LookerConfig, f *decode.Frame, log *slog.Logger) (_ *Looker, err error) {
 	cfg := onnx.Defaults()
 	cfg.Model, cfg.Engine, cfg.Input, cfg.LibDirs, cfg.MaxBatch = c.Model, c.Engine, c.Input, c.LibDirs, 1
+	if c.Precision != "" {
+		cfg.Precision = c.Precision
+	}
 	l := &Looker{}
 	if l.session, err = onnx.New(cfg, log); err != nil {
 		return nil, err

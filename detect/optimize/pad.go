@@ -15,7 +15,7 @@ func paddings(g *graph.Graph) (n int) {
 			continue
 		}
 		user := g.Users(pad.Outputs[0])[0]
-		fits := user.Op == "Conv" && value == 0 || user.Op == "MaxPool" && value < -1e30
+		fits := user.Op == "Conv" && value == 0 || user.Op == "MaxPool" && value < -1e30 && plain(user)
 		if !fits || user.Inputs[0] != pad.Outputs[0] || user.Text("auto_pad", "NOTSET") != "NOTSET" {
 			continue
 		}
@@ -30,12 +30,26 @@ func paddings(g *graph.Graph) (n int) {
 		for i := range sum {
 			sum[i] = had[i] + rim[i]
 		}
+		if user.Op == "MaxPool" && !within(sum, user.Ints("kernel_shape")) {
+			continue
+		}
 		user.Set(&graph.Attr{Name: "pads", Type: graph.Ints, Is: sum})
 		user.Inputs[0] = pad.Inputs[0]
 		g.Remove(pad)
 		n++
 	}
 	return n
+}
+
+// plain tells whether a pool gives the same with a padding of its own: not where it
+// also tells places, or lets windows begin in the padding.
+func plain(pool *graph.Node) bool {
+	return len(pool.Outputs) == 1 && pool.Int("ceil_mode", 0) == 0
+}
+
+// within tells whether paddings are smaller than the window, as pools want them.
+func within(pads, kernel []int64) bool {
+	return len(kernel) == 2 && max(pads[0], pads[2]) < kernel[0] && max(pads[1], pads[3]) < kernel[1]
 }
 
 // rimOf is what a Pad adds to a picture: top, left, bottom, right, and with which

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"sightline/detect/optimize/graph"
 )
@@ -34,7 +33,7 @@ var integerOps = []string{"LeakyRelu", "Relu", "Concat", "MaxPool", "Add", "Mul"
 // convolutions to keep stay in floats.
 func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*graph.Node) bool) plan {
 	p := plan{form: form, convs: map[*graph.Node]bool{}}
-	values := map[string]bool{}
+	values, last, floats := map[string]bool{}, behindConvolutions(g), floatValues(g)
 	for _, n := range g.Nodes {
 		c := convOf(g, n)
 		switch {
@@ -44,7 +43,7 @@ func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*gra
 			if form == Everywhere {
 				values[n.Outputs[0]] = true
 			}
-		case form == Everywhere && c == nil && slices.Contains(integerOps, n.Op) && !leaves(g, n):
+		case form == Everywhere && c == nil && slices.Contains(integerOps, n.Op) && !last[n]:
 			for _, in := range n.Inputs {
 				if in != "" && g.Tensors[in] == nil {
 					values[in] = true
@@ -56,15 +55,55 @@ func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*gra
 	for _, out := range g.Outputs {
 		delete(values, out.Name)
 	}
-	maps.DeleteFunc(values, func(v string, _ bool) bool { return known[v] == nil })
+	maps.DeleteFunc(values, func(v string, _ bool) bool { return known[v] == nil || !floats[v] })
 	maps.DeleteFunc(p.convs, func(n *graph.Node, _ bool) bool { return !values[n.Inputs[0]] })
 	p.values = slices.Sorted(maps.Keys(values))
 	return p
 }
 
-// leaves tells whether a node makes an output.
-func leaves(g *graph.Graph, n *graph.Node) bool {
-	return slices.ContainsFunc(n.Outputs, g.IsOutput)
+// behindConvolutions are the nodes from which an output is reached without another
+// convolution: they compute scores and places, for which 8 bits are too few.
+func behindConvolutions(g *graph.Graph) map[*graph.Node]bool {
+	last, needed := map[*graph.Node]bool{}, map[string]bool{}
+	for _, p := range g.Outputs {
+		needed[p.Name] = true
+	}
+	for _, n := range slices.Backward(g.Nodes) {
+		if n.Op == "Conv" || !slices.ContainsFunc(n.Outputs, func(out string) bool { return needed[out] }) {
+			continue
+		}
+		last[n] = true
+		for _, in := range n.Inputs {
+			needed[in] = true
+		}
+	}
+	return last
+}
+
+// floatValues are the values known to be 32-bit floats.
+func floatValues(g *graph.Graph) map[string]bool {
+	floats := map[string]bool{}
+	for _, p := range g.Inputs {
+		floats[p.Name] = p.Type == graph.F32
+	}
+	for _, t := range g.Tensors {
+		floats[t.Name] = t.Type == graph.F32
+	}
+	for _, n := range g.Nodes {
+		is := floats[n.Input(0)]
+		switch n.Op {
+		case "Cast":
+			is = n.Int("to", 0) == int64(graph.F32)
+		case "Shape", "Size", "NonZero", "ArgMax", "ArgMin", "QuantizeLinear":
+			is = false
+		case "DequantizeLinear":
+			is = true
+		}
+		for _, out := range n.Outputs {
+			floats[out] = is
+		}
+	}
+	return floats
 }
 
 // quantize puts the pairs in. spans has every value of the plan. Weights become
@@ -72,13 +111,13 @@ func leaves(g *graph.Graph, n *graph.Node) bool {
 // whole network is, as ONNX Runtime's integer convolutions want them.
 func quantize(g *graph.Graph, p plan, spans map[string]span) {
 	spans = aligned(g, p, spans)
+	from := map[string]span{}
 	for _, value := range p.values {
-		pair(g, value, spans[value])
+		from[pair(g, value, spans[value])] = spans[value]
 	}
 	for _, n := range slices.Clone(g.Nodes) {
 		if p.convs[n] {
-			from := strings.TrimSuffix(n.Inputs[0], dequantized)
-			integerWeights(g, n, spans[from], p.form)
+			integerWeights(g, n, from[n.Inputs[0]], p.form)
 		}
 	}
 	g.Sweep()
@@ -103,27 +142,33 @@ func aligned(g *graph.Graph, p plan, spans map[string]span) map[string]span {
 // dequantized ends the names of values that went through 8 bits.
 const dequantized = "/dequantized"
 
-// pair sends a value through 8 bits on its way to all who use it.
-func pair(g *graph.Graph, value string, s span) {
+// pair sends a value through 8 bits on its way to all who use it, and returns what
+// it is called then.
+func pair(g *graph.Graph, value string, s span) string {
 	step, zero := s.scale()
-	scale, point := value+"/step", value+"/zero"
+	scale, point := g.Fresh(value+"/step"), g.Fresh(value+"/zero")
+	bytes, back := g.Fresh(value+"/quantized"), g.Fresh(value+dequantized)
 	g.Tensors[scale] = graph.NewFloat32(scale, []int64{}, []float32{step})
 	g.Tensors[point] = &graph.Tensor{Name: point, Type: graph.U8, Dims: []int64{}, Data: []byte{zero}}
-	g.Redirect(value, value+dequantized)
-	q := &graph.Node{Op: "QuantizeLinear", Name: value + "/q", Inputs: []string{value, scale, point}, Outputs: []string{value + "/quantized"}}
-	d := &graph.Node{Op: "DequantizeLinear", Name: value + "/d", Inputs: []string{value + "/quantized", scale, point}, Outputs: []string{value + dequantized}}
+	g.Redirect(value, back)
+	q := &graph.Node{Op: "QuantizeLinear", Name: value + "/q", Inputs: []string{value, scale, point}, Outputs: []string{bytes}}
+	d := &graph.Node{Op: "DequantizeLinear", Name: value + "/d", Inputs: []string{bytes, scale, point}, Outputs: []string{back}}
 	at := 0
 	if maker := g.Maker(value); maker != nil {
 		at = slices.Index(g.Nodes, maker) + 1
 	}
 	g.Nodes = slices.Insert(g.Nodes, at, q, d)
+	return back
 }
 
-// integerWeights gives a convolution weights, and perhaps a bias, in integers.
+// integerWeights gives a convolution weights, and perhaps a bias, in integers. Where
+// weights are next to nothing beside the bias, their steps grow until it fits into
+// 32 bits.
 func integerWeights(g *graph.Graph, n *graph.Node, input span, form Form) {
 	c := convOf(g, n)
 	weights, bias := c.weights.Float32s(), c.bias(g)
 	each := len(weights) / c.out
+	step, _ := input.scale()
 	steps, bytes := make([]float32, c.out), make([]byte, 0, len(weights))
 	for k := range c.out {
 		row := weights[k*each : (k+1)*each]
@@ -132,6 +177,10 @@ func integerWeights(g *graph.Graph, n *graph.Node, input span, form Form) {
 			most = max(most, float32(math.Abs(float64(w))))
 		}
 		steps[k] = max(most/127, 1e-10)
+		if form == Everywhere {
+			const room = 1 << 30
+			steps[k] = max(steps[k], float32(math.Abs(float64(bias[k]))/(float64(step)*room)))
+		}
 		for _, w := range row {
 			bytes = append(bytes, byte(int8(math.RoundToEven(float64(w)/float64(steps[k])))))
 		}
@@ -150,7 +199,6 @@ func integerWeights(g *graph.Graph, n *graph.Node, input span, form Form) {
 	}
 	n.Inputs[1] = dequantize(g, n, inputs)
 	if form == Everywhere {
-		step, _ := input.scale()
 		scales, whole := make([]float32, c.out), make([]int32, c.out)
 		for k := range c.out {
 			scales[k] = step * steps[k]

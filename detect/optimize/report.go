@@ -1,6 +1,9 @@
 package optimize
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Report is what was done to a network and what came of it.
 type Report struct {
@@ -49,6 +52,9 @@ type EngineReport struct {
 // otherwise. "" is no fault.
 func (e EngineReport) fault(mode string, agreement float64) string {
 	a := e.Agreement
+	if a.Boxes == 0 {
+		return fmt.Sprintf("on %s the original finds nothing on these pictures, so that nothing is proved: give pictures with something to see", e.Engine)
+	}
 	if mode == ExactMode && e.Precision == "f32" && !a.Exactly() {
 		return fmt.Sprintf("on %s boxes differ by more than rounding: recall %.4f, precision %.4f, sides by %.2g of the picture, scores by %.2g",
 			e.Engine, a.Recall, a.Precision, a.Shift, a.Score)
@@ -57,6 +63,12 @@ func (e EngineReport) fault(mode string, agreement float64) string {
 		return fmt.Sprintf("on %s in %s recall is %.4f and precision %.4f, less than %.4f", e.Engine, e.Precision, a.Recall, a.Precision, agreement)
 	}
 	return ""
+}
+
+// rounded tells whether an engine looked in numbers fine enough for an exact
+// comparison, or none can: integers step otherwise where sums are rounded otherwise.
+func (r *Report) rounded() bool {
+	return slices.ContainsFunc(r.Engines, func(e EngineReport) bool { return e.Precision == "f32" || e.Precision == "int8" })
 }
 
 // changes pairs the convolutions of two networks by their order: none is removed.

@@ -56,6 +56,13 @@ var ErrBudget = errors.New("the network that was made does not keep its budget")
 // frames alone, never on how fast this machine is. An error that wraps ErrBudget
 // comes with a report.
 func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger) (*Report, error) {
+	if err := c.place(); err != nil {
+		return nil, err
+	}
+	spec, err := onnx.ReadSpec(c.Model) // which refuses what is no file, or too large
+	if err != nil {
+		return nil, err
+	}
 	data, err := os.ReadFile(c.Model)
 	if err != nil {
 		return nil, fmt.Errorf("read model: %w", err)
@@ -63,10 +70,6 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	m, err := graph.Read(data)
 	if err != nil {
 		return nil, fmt.Errorf("read model %s: %w", c.Model, err)
-	}
-	spec, err := onnx.ReadSpec(c.Model)
-	if err != nil {
-		return nil, err
 	}
 	in := spec.Input
 	r := &Report{
@@ -82,6 +85,9 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 		return nil, fmt.Errorf("simplify %s: %w", c.Model, err)
 	}
 	shape := in.Base
+	if c.Fit && in.Fixed {
+		log.Warn("the input keeps its size: the network takes no other", "size", shape.String())
+	}
 	if c.Fit && !in.Fixed {
 		shape = in.Fitted(frames[0].Width, frames[0].Height)
 		m.SetMeta("size", fmt.Sprintf("[%d, %d]", shape.Height, shape.Width))
@@ -95,6 +101,27 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	return r, general(ctx, c, r, m, in, shape, frames, log)
 }
 
+// place refuses to write where the network would be lost or read as another.
+func (c Config) place() error {
+	if c.DryRun {
+		return nil
+	}
+	if out, err := os.Stat(c.Out); err == nil {
+		if in, err := os.Stat(c.Model); err == nil && os.SameFile(in, out) {
+			return fmt.Errorf("write the network: %s is the original, which is needed later: name another file", c.Out)
+		}
+	}
+	if beside := onnx.SidecarName(c.Out); isThere(beside) {
+		return fmt.Errorf("write the network: %s would be taken for its description: name another file, or move that", beside)
+	}
+	return nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // general tries one level after the other until one keeps the budget.
 func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, log *slog.Logger) error {
 	learn, check := halves(frames)
@@ -102,10 +129,12 @@ func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.I
 	steps := r.Steps
 	var err error
 	for _, l := range levels() {
-		var made *graph.Model
-		var step Step
-		if made, step, err = integers(ctx, c, m, in, shape, l, learn); err != nil {
-			return err
+		made, step, lacks := integers(ctx, c, m, in, shape, l, learn)
+		switch {
+		case errors.Is(lacks, errNoIntegers) && err != nil:
+			return err // of the level before, which kept fewer in floats
+		case lacks != nil:
+			return lacks
 		}
 		r.Steps, r.Engines = append(slices.Clone(steps), step), nil
 		size := SizeOf(made, shape.Width, shape.Height)
@@ -196,19 +225,26 @@ func write(ctx context.Context, c Config, r *Report, data []byte, frames []*deco
 
 // judge holds the candidate in a file against the original, engine by engine.
 func judge(ctx context.Context, c Config, r *Report, candidate string, frames []*decode.Frame, log *slog.Logger) error {
-	for i, engine := range c.Engines {
+	var trials []trial
+	for _, engine := range c.Engines {
+		trials = append(trials, trial{engine: engine})
+	}
+	for i := 0; i < len(trials); i++ {
 		looked := func(n int) {
 			if c.Progress != nil {
-				c.Progress(i*len(frames)+n, len(c.Engines)*len(frames))
+				c.Progress(i*len(frames)+n, len(trials)*len(frames))
 			}
 		}
-		e, err := compare(ctx, c, engine, candidate, frames, looked, log)
+		e, err := compare(ctx, c, trials[i], candidate, frames, looked, log)
 		if err != nil {
-			return fmt.Errorf("compare on %s: %w", engine, err)
+			return fmt.Errorf("compare on %s: %w", trials[i].engine, err)
 		}
 		r.Engines = append(r.Engines, e)
 		if r.Reason = e.fault(r.Mode, c.Agreement); r.Reason != "" {
 			return fmt.Errorf("%w: %s", ErrBudget, r.Reason)
+		}
+		if c.Mode == ExactMode && i == len(c.Engines)-1 && !r.rounded() {
+			trials = append(trials, trial{c.Engines[0], "f32"})
 		}
 	}
 	if c.Check != nil {

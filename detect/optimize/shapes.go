@@ -22,7 +22,7 @@ func shapes(g *graph.Graph, width, height int) map[string][]int64 {
 			split(g, n, known)
 			continue
 		}
-		if dims := shapeOf(g, n, known); dims != nil {
+		if dims := shapeOf(g, n, known); dims != nil && n.Outputs[0] != "" {
 			known[n.Outputs[0]] = dims
 		}
 	}
@@ -31,13 +31,15 @@ func shapes(g *graph.Graph, width, height int) map[string][]int64 {
 
 // inputShape is of pictures with the channels first or last.
 func inputShape(p graph.Port, width, height int64) []int64 {
-	if len(p.Dims) != 4 {
+	switch {
+	case len(p.Dims) != 4:
+		return nil
+	case p.Dims[1].Size != 3 && p.Dims[3].Size == 3:
+		return []int64{1, height, width, 3}
+	case p.Dims[1].Size == 0:
 		return nil
 	}
-	if p.Dims[1].Size == 3 {
-		return []int64{1, 3, height, width}
-	}
-	return []int64{1, height, width, 3}
+	return []int64{1, p.Dims[1].Size, height, width}
 }
 
 // shapeOf is of a node's first output, nil where not known.
@@ -66,7 +68,14 @@ func shapeOf(g *graph.Graph, n *graph.Node, known map[string][]int64) []int64 {
 	case "Gather":
 		return gathered(n, x, known[n.Input(1)])
 	case "Pad":
-		return padded(x, g.Tensors[n.Input(1)].Int64s())
+		pads := g.Tensors[n.Input(1)].Int64s()
+		if n.Input(1) == "" { // before version 11
+			pads = n.Ints("pads")
+		}
+		if n.Input(3) != "" { // of some axes
+			return nil
+		}
+		return padded(x, pads)
 	case "Add", "Sub", "Mul", "Div", "Max", "Min", "Pow":
 		return broadcast(x, known[n.Input(1)])
 	case "Cast", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Clip", "HardSwish", "HardSigmoid", "Elu", "Exp", "Sqrt", "Softmax",
@@ -130,6 +139,12 @@ func split(g *graph.Graph, n *graph.Node, known map[string][]int64) {
 		return
 	}
 	sizes := g.Tensors[n.Input(1)].Int64s()
+	switch {
+	case n.Input(1) != "" && sizes == nil:
+		return
+	case sizes == nil: // before version 13
+		sizes = n.Ints("split")
+	}
 	for i, out := range n.Outputs {
 		dims := slices.Clone(x)
 		switch {
@@ -140,7 +155,9 @@ func split(g *graph.Graph, n *graph.Node, known map[string][]int64) {
 		default:
 			return
 		}
-		known[out] = dims
+		if out != "" {
+			known[out] = dims
+		}
 	}
 }
 
@@ -153,6 +170,9 @@ func resized(g *graph.Graph, n *graph.Node, x []int64) []int64 {
 		at = 1
 	}
 	scales := g.Tensors[n.Input(at)].Float32s()
+	if a := n.Attr("scales"); scales == nil && n.Input(at) == "" && a != nil { // Upsample before version 9
+		scales = a.Fs
+	}
 	if len(scales) != len(x) {
 		return nil
 	}

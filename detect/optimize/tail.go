@@ -29,7 +29,7 @@ func tail(m *graph.Model) int {
 	cut := len(g.Nodes)
 	g.Outputs = nil
 	for _, h := range heads {
-		old, name := h.conv.Outputs[0], "head"+strconv.Itoa(h.stride)
+		old, name := h.conv.Outputs[0], headName(h.stride)
 		g.Redirect(old, name)
 		h.conv.Outputs[0] = name
 		width := g.Tensors[h.conv.Inputs[1]].Dims[0]
@@ -41,6 +41,8 @@ func tail(m *graph.Model) int {
 	m.SetMeta("family", "nanodet")
 	return cut - len(g.Nodes)
 }
+
+func headName(stride int) string { return "head" + strconv.Itoa(stride) }
 
 // nanodetHeads finds, for each stride, a pair of outputs cls8 and reg8 made by
 // Transpose(Reshape(Sigmoid(Split(Conv)))) and the same without the sigmoid; nil
@@ -68,8 +70,12 @@ func nanodetHeads(g *graph.Graph) []head {
 	}
 	var heads []head
 	for stride, pair := range splits {
+		if pair[0] == nil {
+			return nil
+		}
 		c := convOf(g, g.Maker(pair[0].Input(0)))
-		if pair[0] != pair[1] || c == nil || len(g.Users(c.node.Outputs[0])) != 1 {
+		again := c != nil && slices.ContainsFunc(heads, func(h head) bool { return h.conv == c.node })
+		if pair[0] != pair[1] || c == nil || again || len(g.Users(c.node.Outputs[0])) != 1 || g.Fresh(headName(stride)) != headName(stride) {
 			return nil
 		}
 		heads = append(heads, head{stride, c.node})
@@ -84,15 +90,15 @@ func rearranged(g *graph.Graph, output string, part int) *graph.Node {
 	if at == nil || at.Op != "Transpose" || !slices.Equal(at.Ints("perm"), []int64{0, 2, 1}) {
 		return nil
 	}
-	if at = g.Maker(at.Inputs[0]); at == nil || at.Op != "Reshape" {
+	if at = g.Maker(at.Input(0)); at == nil || at.Op != "Reshape" {
 		return nil
 	}
-	value := at.Inputs[0]
+	value := at.Input(0)
 	if part == 0 {
 		if at = g.Maker(value); at == nil || at.Op != "Sigmoid" {
 			return nil
 		}
-		value = at.Inputs[0]
+		value = at.Input(0)
 	}
 	split := g.Maker(value)
 	if split == nil || split.Op != "Split" || split.Int("axis", 0) != 1 || len(split.Outputs) != 2 || split.Outputs[part] != value {
@@ -125,6 +131,9 @@ func sliceClasses(m *graph.Model, wanted []string) (kept, had int, err error) {
 		c := convOf(g, g.Maker(p.Name))
 		if c == nil || !strings.HasPrefix(p.Name, "head") {
 			return len(labels), len(labels), nil // another family: its classes stay, and are filtered when decoded
+		}
+		if c.out <= len(labels) {
+			return 0, 0, fmt.Errorf("its output %s has %d rows, not one for each of its %d classes and more", p.Name, c.out, len(labels))
 		}
 		all := slices.Clone(rows)
 		for k := len(labels); k < c.out; k++ {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -52,7 +53,7 @@ func newOptimize(sh *shell) *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVarP(&o.Out, "out", "o", "", "the `FILE` to write")
-	f.StringSliceVar(&o.videos, "video", nil, "`FILE` to take pictures from, as the cameras see them; may be repeated")
+	f.StringArrayVar(&o.videos, "video", nil, "`FILE` to take pictures from, as the cameras see them; may be repeated")
 	f.IntVar(&o.every, "every", 10, "take every n-th picture")
 	f.IntVar(&o.pictures, "pictures", 40, "take at most this many of each video")
 	f.StringSliceVar(&o.Classes, "classes", nil, "classes that stay; all when absent")
@@ -125,6 +126,12 @@ func (o *optimizeFlags) check() error {
 		return errors.New("--mode general wants 2 pictures or more: half of them are kept back for the comparison")
 	case o.every < 1 || o.pictures < 1:
 		return errors.New("--every and --pictures want 1 or more")
+	case o.Classes != nil && len(o.Classes) == 0:
+		return errors.New("--classes wants a name, or is left out for all classes")
+	case o.truth != "" && o.Classes != nil && !slices.Contains(o.Classes, truthClass):
+		return fmt.Errorf("--gt is of the class %s, which is not among --classes", truthClass)
+	case !(o.ap50 >= 0 && o.ap50 <= 100):
+		return errors.New("--ap50 wants points within 0 and 100")
 	case !(o.Least >= 0 && o.Least < 1) || !(o.Agreement >= 0 && o.Agreement <= 1):
 		return errors.New("--score and --agreement want a number within 0 and 1")
 	}
@@ -152,15 +159,21 @@ func (o *optimizeFlags) engines(sh *shell) error {
 	return nil
 }
 
+// truthClass is what ground truth is of.
+const truthClass = "person"
+
 // accuracy holds both networks against ground truth, over the whole first video.
 func (o *optimizeFlags) accuracy(ctx context.Context, sh *shell, candidate string, r *optimize.Report) error {
 	for i, model := range []string{o.Model, candidate} {
 		sets := []string{"detect.model=" + model, "detect.engine=" + o.Engines[0]}
-		found, err := evaluate(ctx, sh, o.videos[0], o.truth, sets, eval.Options{Confidence: 0.4, Classes: []string{"person"}, First: 1})
+		found, err := evaluate(ctx, sh, o.videos[0], o.truth, sets, eval.Options{Confidence: 0.4, Classes: []string{truthClass}, First: 1})
 		if err != nil {
 			return err
 		}
 		r.AP50[i] = found.AP50
+	}
+	if r.AP50[0] == 0 {
+		return fmt.Errorf("%w: the original finds nothing of what is in %s, so that nothing is proved", optimize.ErrBudget, o.truth)
 	}
 	if lost := 100 * (r.AP50[0] - r.AP50[1]); lost > o.ap50 {
 		return fmt.Errorf("%w: AP50 falls by %.2f points, more than %.2f", optimize.ErrBudget, lost, o.ap50)
@@ -232,6 +245,9 @@ func (o *optimizeFlags) tell(sh *shell, r *optimize.Report) error {
 // likeness says how alike the two networks' boxes are.
 func likeness(e optimize.EngineReport) string {
 	a := e.Agreement
+	if a.Boxes == 0 {
+		return "no boxes to compare"
+	}
 	if a.Exactly() {
 		return fmt.Sprintf("all %d boxes equal (sides within %.0e of the picture, scores within %.0e)", a.Boxes, a.Shift, a.Score)
 	}

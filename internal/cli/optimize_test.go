@@ -37,6 +37,13 @@ func TestOptimize(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "finds what the original finds") || strings.Contains(string(text), "src=") {
 		t.Errorf("report page: %v, %d bytes", err, len(text))
 	}
+	t.Run("Rounding", func(t *testing.T) { // shows in 32-bit floats alone, whatever the engine would choose
+		var r optimize.Report
+		answered(t, &r, append(args, "--dry-run", "--target", "openvino", "--json")...)
+		if last := r.Engines[len(r.Engines)-1]; last.Precision != "f32" || !last.Agreement.Exactly() {
+			t.Errorf("%+v", r.Engines)
+		}
+	})
 	t.Run("SameBytes", func(t *testing.T) {
 		again := filepath.Join(dir, "again.onnx")
 		answered(t, &optimize.Report{}, append(args, "-o", again, "--target", "onnxruntime", "--json")...)
@@ -47,7 +54,7 @@ func TestOptimize(t *testing.T) {
 	})
 	t.Run("PlainONNXRuntime", func(t *testing.T) { plainlyTheSame(t, out) })
 	t.Run("Usable", func(t *testing.T) {
-		got := sightline("run", video, "-s", "detect.model="+out, "-s", "detect.classes=[person]", "-s", "detect.fps=1")
+		got := sightline("run", video, "-s", "detect.model="+out, "-s", "detect.classes=[person]", "-s", "streams.vtest.pace=fastest", "-s", "detect.fps=1")
 		if got.code != exitDone || strings.Count(got.out, `"sightline.object.started"`) < 5 {
 			t.Errorf("exit %d, %d events\n%s", got.code, strings.Count(got.out, "\n"), got.errOut)
 		}
@@ -114,6 +121,9 @@ func TestOptimizeRefuses(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("\x08\x08\x3a\x05nodes"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "described.yaml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	refused(t, []struct {
 		args []string
 		code int
@@ -122,13 +132,22 @@ func TestOptimizeRefuses(t *testing.T) {
 		{[]string{"optimize", "coco-nano", "--video", video}, exitUsage, "needs -o FILE"},
 		{[]string{"optimize", "coco-nano", "-o", out}, exitUsage, "needs --video"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--mode", "scene"}, exitUsage, "not available in this version"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--classes", ""}, exitUsage, "--classes wants a name"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--ap50", "NaN"}, exitUsage, "--ap50 wants points"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--classes", "car"}, exitUsage, "not among --classes"},
+		{[]string{"optimize", broken, "-o", broken, "--video", video, "--pictures", "1"}, exitNothing, "is the original"},
+		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "described.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "described.yaml would be taken for its description"},
 		{[]string{"optimize", "coco-nona", "-o", out, "--video", video}, exitNothing, "coco-nano"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken}, exitNothing, "broken.onnx"},
 		{[]string{"optimize", broken, "-o", out, "--video", video, "--pictures", "1"}, exitNothing, "broken.onnx"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "1", "--classes", "unicorn"}, exitNothing, `no class "unicorn"`},
 		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "no/such/out.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "no such file"},
 	})
-	if left, _ := os.ReadDir(dir); len(left) != 1 {
+	got := sightline("optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "2", "--classes", "giraffe", "--target", "onnxruntime")
+	if got.code != exitPartial || !strings.Contains(got.errOut, "nothing is proved") || !strings.Contains(got.out, "no boxes to compare") {
+		t.Errorf("of nothing: exit %d\n%s\n%s", got.code, got.out, got.errOut)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
 		t.Errorf("left behind: %v", left)
 	}
 }

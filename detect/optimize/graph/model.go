@@ -178,6 +178,16 @@ func (m *Model) Meta(key string) string {
 	return ""
 }
 
+// Opset is the version of the standard operators, 0 where the file does not say.
+func (m *Model) Opset() (version int64) {
+	for _, o := range m.Opsets {
+		if o.Domain == "" || o.Domain == "ai.onnx" {
+			version = o.Version
+		}
+	}
+	return version
+}
+
 // SetMeta sets a metadata key.
 func (m *Model) SetMeta(key, value string) {
 	for i, e := range m.Metadata {

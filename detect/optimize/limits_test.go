@@ -1,0 +1,177 @@
+package optimize
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph"
+)
+
+func newBuilder(channels int64) *builder {
+	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 4)), at: "x", channels: int(channels)}
+	b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{Size: 1}, {Size: channels}, {}, {}}}}
+	return b
+}
+
+func (b *builder) ends() *graph.Model {
+	b.g.Outputs = []graph.Port{{Name: b.at, Type: graph.F32}}
+	return &graph.Model{Opsets: []graph.Opset{{Version: 17}}, Graph: b.g}
+}
+
+// What would not compute the same stays.
+func TestWhatMustStay(t *testing.T) {
+	for name, make := range map[string]func() *graph.Model{
+		"several channels of one": func() *graph.Model {
+			b := newBuilder(1)
+			b.node("Mul", []string{"x", b.constant([]int64{1, 3, 1, 1}, []float32{1, 2, 3})})
+			b.channels = 3
+			b.node("Conv", []string{b.at, b.constant([]int64{1, 3, 1, 1}, b.values(3))})
+			return b.ends()
+		},
+		"a mask that leaves": func() *graph.Model {
+			b := newBuilder(2)
+			b.node("Dropout", []string{"x"})
+			b.g.Nodes[0].Outputs = append(b.g.Nodes[0].Outputs, "mask")
+			b.conv()
+			m := b.ends()
+			b.g.Outputs = append(b.g.Outputs, graph.Port{Name: "mask", Type: graph.Bool})
+			return m
+		},
+		"windows that begin in the padding": func() *graph.Model {
+			b := newBuilder(2)
+			b.lowest()
+			b.node("MaxPool", []string{b.at}, ints("kernel_shape", 3, 3), &graph.Attr{Name: "ceil_mode", Type: graph.Int, I: 1})
+			return b.ends()
+		},
+		"padding as wide as the window": func() *graph.Model {
+			b := newBuilder(2)
+			b.lowest()
+			b.node("MaxPool", []string{b.at}, ints("kernel_shape", 1, 1))
+			return b.ends()
+		},
+	} {
+		m := make()
+		had := len(m.Graph.Nodes)
+		if steps, err := Exact(m, nil); err != nil || len(steps) != 0 || len(m.Graph.Nodes) != had {
+			t.Errorf("%s: %v, %v: %d of %d nodes", name, steps, err, len(m.Graph.Nodes), had)
+		}
+	}
+}
+
+// lowest pads by one with what is less than anything.
+func (b *builder) lowest() {
+	b.g.Tensors["rim"] = graph.NewInt64("rim", 0, 0, 1, 1, 0, 0, 1, 1)
+	b.node("Pad", []string{b.at, "rim", b.constant(nil, []float32{float32(math.Inf(-1))})})
+}
+
+// Networks that lack what their operators want are left as they are.
+func TestNodesWithoutInputs(t *testing.T) {
+	for _, op := range []string{"Transpose", "Concat", "Conv", "Split", "Mul", "Identity", "Pad", "Reshape", "BatchNormalization", "Resize", "MaxPool"} {
+		g := &graph.Graph{Tensors: map[string]*graph.Tensor{"w": graph.NewFloat32("w", []int64{1, 1, 1, 1}, []float32{1})}}
+		g.Nodes = []*graph.Node{{Op: op, Outputs: []string{"cls8"}, Attrs: []*graph.Attr{ints("perm", 0, 2, 1)}}, {Op: "Conv", Inputs: []string{"", "w"}, Outputs: []string{"y"}}}
+		g.Outputs = []graph.Port{{Name: "cls8"}, {Name: "y"}}
+		if _, err := Exact(&graph.Model{Graph: g}, nil); err != nil {
+			t.Errorf("%s: %v", op, err)
+		}
+		planFor(g, Everywhere, shapes(g, 64, 64), func(*graph.Node) bool { return false })
+	}
+}
+
+// Heads that have fewer rows than there are names are refused.
+func TestTooManyNames(t *testing.T) {
+	m := nano()
+	m.SetMeta("names", `["person"`+strings.Repeat(`,"car"`, 20)+`]`)
+	if _, err := Exact(m, []string{"car"}); err == nil || !strings.Contains(err.Error(), "18 rows") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Large weights are not kept once for each of many scales behind them.
+func TestFoldedWeightsGo(t *testing.T) {
+	b := newBuilder(2)
+	b.conv()
+	for range 20 {
+		b.node("Mul", []string{b.at, b.constant(nil, []float32{1.5})})
+	}
+	m := b.ends()
+	affine(m.Graph)
+	large := 0
+	for _, w := range m.Graph.Tensors {
+		if len(w.Dims) == 4 {
+			large++
+		}
+	}
+	if large != 1 || len(m.Graph.Nodes) != 1 {
+		t.Errorf("%d weights of %d nodes", large, len(m.Graph.Nodes))
+	}
+}
+
+// A convolution of next to no weights keeps its bias, which 32 bits in steps of the
+// weights' size would not hold.
+func TestBiasOutweighsWeights(t *testing.T) {
+	b := newBuilder(1)
+	b.node("Conv", []string{"x", b.constant([]int64{2, 1, 1, 1}, []float32{0, 1e-9}), b.constant([]int64{2}, []float32{.5, -3})})
+	b.channels = 2
+	b.node("Relu", []string{b.at})
+	b.conv()
+	in := picture{1, 4, 4, b.float64s(16)}
+	m := b.ends()
+	first := b.g.Nodes[0].Outputs[0]
+	p := planFor(b.g, Everywhere, shapes(b.g, 4, 4), func(*graph.Node) bool { return false })
+	spans := map[string]span{}
+	for _, value := range p.values {
+		spans[value] = spanOf(t, b.g, value, in)
+	}
+	quantize(b.g, p, spans)
+	cut := *m.Graph
+	cut.Outputs = []graph.Port{{Name: first}}
+	got := evaluate(t, &cut, in)
+	if math.Abs(got.at(0, 1, 1)-.5) > .01 || math.Abs(got.at(1, 1, 1)+3) > .01 {
+		t.Errorf("biases are %v and %v, want .5 and -3", got.at(0, 1, 1), got.at(1, 1, 1))
+	}
+}
+
+// What computes scores and places from the last convolution's values stays in floats
+// in both forms, and so does what is no float.
+func TestTailsStayInFloats(t *testing.T) {
+	b := newBuilder(2)
+	b.g.Nodes = append(b.g.Nodes, &graph.Node{Op: "Cast", Inputs: []string{"x"}, Outputs: []string{"whole"}, Attrs: []*graph.Attr{{Name: "to", Type: graph.Int, I: 6}}},
+		&graph.Node{Op: "Add", Inputs: []string{"whole", "whole"}, Outputs: []string{"twice"}},
+		&graph.Node{Op: "Cast", Inputs: []string{"twice"}, Outputs: []string{"back"}, Attrs: []*graph.Attr{{Name: "to", Type: graph.Int, I: 1}}})
+	b.at = "back"
+	b.conv()
+	b.node("Relu", []string{b.at})
+	inner := b.at
+	b.conv()
+	head := b.at
+	b.node("Sigmoid", []string{head})
+	b.node("Mul", []string{b.at, b.constant(nil, []float32{8})})
+	b.node("Concat", []string{b.at, head}, &graph.Attr{Name: "axis", Type: graph.Int, I: 1})
+	m := b.ends()
+	p := planFor(m.Graph, Everywhere, shapes(m.Graph, 8, 8), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
+	if want := []string{"back", "v1", inner}; strings.Join(p.values, " ") != strings.Join(want, " ") {
+		t.Errorf("in 8 bits are %v, want %v", p.values, want)
+	}
+}
+
+func TestIntegersWantNewerOperators(t *testing.T) {
+	m := newBuilder(2).ends()
+	m.Opsets[0].Version = 12
+	_, _, err := integers(t.Context(), Config{Engines: []string{"onnxruntime"}}, m, onnx.Input{}, onnx.Shape{}, levels()[0], nil)
+	if err == nil || !strings.Contains(err.Error(), "want 13 or later") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Agreement about nothing proves nothing.
+func TestNothingSeenIsNoProof(t *testing.T) {
+	for _, mode := range []string{ExactMode, GeneralMode} {
+		e := EngineReport{Precision: "f32", Agreement: agreement(nil, nil, .4)}
+		if fault := e.fault(mode, .5); !strings.Contains(fault, "finds nothing") {
+			t.Errorf("%s: %q", mode, fault)
+		}
+	}
+}
