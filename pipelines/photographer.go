@@ -46,6 +46,7 @@ type photographer struct {
 	best     *snapshot.Best // nil where object.ended gets no picture
 	gate     *gate
 	emit     func([]detect.Event)
+	sinks    func() map[string]detect.SinkLedger
 	held     atomic.Int32
 	running  sync.WaitGroup
 
@@ -222,6 +223,11 @@ func (p *photographer) handle(s shot) {
 		p.mu.Lock()
 		p.kept++
 		p.mu.Unlock()
+	}
+	for i := range s.events {
+		if account := s.events[i].Data.Accounting; account != nil && !p.lossless {
+			account.Sinks = p.sinks() // what was before it in the queue had reached none when it was drawn up
+		}
 	}
 	p.emit(s.events)
 }

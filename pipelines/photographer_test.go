@@ -238,6 +238,35 @@ func TestASlowDiskHoldsUpOnlyOnce(t *testing.T) {
 	})
 }
 
+// TestAccountsTellOfWhatWasBeforeThem has an account drawn up while the disk holds up
+// the event before it.
+func TestAccountsTellOfWhatWasBeforeThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDarkroom(t, false, "line.crossed")
+		d.live = decodetest.Live(t)
+		d.store.put = func(string) error { time.Sleep(diskPatience / 2); return nil }
+		made := func() map[string]detect.SinkLedger {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return map[string]detect.SinkLedger{"events": {Made: uint64(len(d.out))}}
+		}
+		d.sinks = made
+		var run sync.WaitGroup
+		run.Go(func() { d.album.run(t.Context()) })
+		d.start()
+		d.scene(t, 1, occurrence(detect.LineCrossed, 1))
+		account := occurrence(detect.Accounting, 2)
+		account.Data = detect.Data{Accounting: &detect.Ledger{Sinks: made()}}
+		d.tell([]detect.Event{account})
+		d.finish()
+		d.album.drain(t.Context())
+		if len(d.out) != 2 || d.out[1].Data.Accounting.Sinks["events"].Made != 1 {
+			t.Errorf("after one event the account says %+v", d.out[len(d.out)-1].Data.Accounting)
+		}
+		stop(t, &run)
+	})
+}
+
 // TestAHungDiskEndsNoShutdown has a disk that never answers again: who stops the
 // pipeline is kept waiting for a while and no longer.
 func TestAHungDiskEndsNoShutdown(t *testing.T) {

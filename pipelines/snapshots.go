@@ -114,6 +114,7 @@ func (p *Pipeline) addPhotographer(s *stream, st *spec.Stream) {
 		return
 	}
 	s.shoot = newPhotographer(p.snapshots, s.name, s.lossless, p.gate, s.analyst.emit)
+	s.shoot.sinks = s.analyst.sinks
 	s.analyst.shoot, s.analyst.emit = s.shoot, s.shoot.tell
 	if found := withBlurred(st.Detect.Classes, p.snapshots.blur); len(found) > len(st.Detect.Classes) {
 		s.analyst.only = st.Detect.Classes
