@@ -66,10 +66,10 @@ func newSink(t testing.TB, cfg Config) *Sink {
 }
 
 // read returns the topic's messages up to the want-th different event, or those of
-// 5 seconds.
+// half a minute.
 func read(t *testing.T, cfg Config, want int) []Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var got []Message
 	ids := map[string]bool{}
