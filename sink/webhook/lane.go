@@ -18,7 +18,7 @@ func (d *delivery) run(ctx context.Context, lane []int) {
 			continue
 		}
 		verdict, err := d.sink.post(ctx, d.pick(batch))
-		if err != nil {
+		if verdict != answered && verdict != denied {
 			d.note(err)
 		}
 		if unanswered++; verdict != silent {
@@ -30,6 +30,7 @@ func (d *delivery) run(ctx context.Context, lane []int) {
 		case denied:
 			if len(batch) == 1 {
 				d.mark(batch, refused)
+				d.refuse(err)
 				continue
 			}
 			half := len(batch) / 2

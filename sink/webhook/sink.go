@@ -129,8 +129,9 @@ type delivery struct {
 	torn   atomic.Bool // a batch failed
 	halted atomic.Bool // the receiver wants to be left alone
 
-	mu  sync.Mutex
-	err error
+	mu      sync.Mutex
+	err     error // why some failed
+	refusal error // why some were refused
 }
 
 type fate int
@@ -153,11 +154,22 @@ func (d *delivery) encode(ctx context.Context, i int) bool {
 	if err == nil {
 		return true
 	}
-	d.note(err)
-	if !format.Temporary(err) {
-		d.fates[i] = refused
+	if format.Temporary(err) {
+		d.note(err)
+		return false
 	}
+	d.fates[i] = refused
+	d.refuse(err)
 	return false
+}
+
+// refuse keeps the first reason why an event will never be taken.
+func (d *delivery) refuse(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refusal == nil {
+		d.refusal = err
+	}
 }
 
 // note keeps the first error, and before others one that says when to come again.
@@ -185,7 +197,14 @@ func (d *delivery) outcome() error {
 	if partial.Failed == nil && partial.Refused == nil {
 		return nil
 	}
-	partial.Err = fmt.Errorf("webhook: %s: %w", d.sink.place, d.err)
+	why := d.err
+	switch {
+	case why == nil:
+		why = d.refusal
+	case d.refusal != nil:
+		why = fmt.Errorf("%w; and of what was refused: %w", d.err, d.refusal)
+	}
+	partial.Err = fmt.Errorf("webhook: %s: %w", d.sink.place, why)
 	return partial
 }
 

@@ -167,6 +167,23 @@ func TestRefusedEventOfABatchIsFound(t *testing.T) {
 	}
 }
 
+// What is refused says why it was, also beside what fails for another reason.
+func TestReasonOfARefusalIsToldBesideAFailure(t *testing.T) {
+	r := startReceiver(t)
+	cfg := r.config()
+	cfg.Parallel = 1
+	records := sinktest.Records([]string{"a", "b"}, 1, 1)
+	r.set(map[string]any{"fail": records[0].Event.ID, "deny": records[1].Event.ID})
+	err := newSink(t, cfg).Publish(t.Context(), records)
+	partial, ok := errors.AsType[*sink.PartialError](err)
+	if !ok || !slices.Equal(partial.Failed, []int{0}) || !slices.Equal(partial.Refused, []int{1}) {
+		t.Fatalf("got %v", err)
+	}
+	if text := err.Error(); !strings.Contains(text, "has failed") || !strings.Contains(text, "refuses the event") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // An event that breaks the receiver holds up its own key alone, batches or not.
 func TestPoisonHoldsUpItsKeyAlone(t *testing.T) {
 	for _, batch := range []int{1, 10} {
