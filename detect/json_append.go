@@ -1,9 +1,11 @@
 package detect
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"time"
@@ -297,43 +299,28 @@ func (e *encoder) number(v, scale float64) {
 		e.b = append(e.b, '-')
 		n = -n
 	}
-	var digits [24]byte
-	at, end, left := len(digits), len(digits), uint64(n)
-	if divisor := uint64(scale); divisor > 1 {
-		part := left % divisor
-		left /= divisor
-		for ; divisor >= 100; divisor /= 100 {
-			at -= 2
-			copy(digits[at:], pairs[part%100*2:][:2])
-			part /= 100
-		}
-		if divisor > 1 {
-			at--
-			digits[at] = byte('0' + part)
-		}
-		for end > at && digits[end-1] == '0' {
-			end--
-		}
-		if end > at {
-			at--
-			digits[at] = '.'
-		} else {
-			at, end = len(digits), len(digits)
-		}
+	divisor := uint64(scale)
+	whole := uint64(n) / divisor
+	if whole < 10 {
+		e.b = append(e.b, byte('0'+whole))
+	} else {
+		e.b = strconv.AppendUint(e.b, whole, 10)
 	}
-	for ; left >= 100; left /= 100 {
-		at -= 2
-		copy(digits[at:], pairs[left%100*2:][:2])
+	part := uint64(n) - whole*divisor
+	if part == 0 {
+		return
 	}
-	if left >= 10 {
-		at--
-		digits[at] = byte('0' + left%10)
-		left /= 10
-	}
-	at--
-	digits[at] = byte('0' + left)
-	e.b = append(e.b, digits[at:end]...)
+	digits := eightDigits(uint32(part * (1e8 / divisor)))
+	end := len(e.b) + 1 + 8 - bits.LeadingZeros64(digits)/8
+	e.b = binary.LittleEndian.AppendUint64(append(e.b, '.'), digits|0x3030303030303030)[:end]
 }
 
-// pairs are the numbers from 00 to 99.
-const pairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+// eightDigits is the digits of n, which is below 10^8, a byte each, the first in the
+// lowest: all of them are divided off at once.
+func eightDigits(n uint32) uint64 {
+	v := uint64(n/10000) | uint64(n%10000)<<32
+	high := v * 10486 >> 20 & 0x0000007f0000007f // by 100
+	v = high | (v-100*high)<<16
+	high = v * 103 >> 10 & 0x000f000f000f000f // by 10
+	return high | (v-10*high)<<8
+}
