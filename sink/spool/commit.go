@@ -4,7 +4,7 @@ import "time"
 
 const (
 	retryAfter = time.Second // between attempts to write to a disk that failed
-	writeBytes = 4 << 20     // at most, in one Append to the journal
+	writeBytes = 512 << 10   // about, in one Append to the journal, whose buffer that fits
 )
 
 // Sync puts on disk what was appended and settled before. It waits for the disk,
