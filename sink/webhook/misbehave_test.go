@@ -199,7 +199,15 @@ func TestClientCertificate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := r.config()
 			cfg.URL, cfg.TLS = strings.Replace(cfg.URL, "http:", "https:", 1), c.tls
-			err := newSink(t, cfg).Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
+			to := newSink(t, cfg)
+			err := to.Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
+			// In TLS 1.3 a server refuses after our side is done: its hanging up may be seen before its reason.
+			for range 100 {
+				if c.want == "" || err == nil || strings.Contains(err.Error(), c.want) {
+					break
+				}
+				err = to.Publish(t.Context(), sinktest.Records([]string{"a"}, 1, 1))
+			}
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
