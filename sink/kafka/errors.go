@@ -46,7 +46,11 @@ func (o *outcome) fail(lane []message, err error) {
 func (o *outcome) refuse(m message, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err = fmt.Errorf("event %s, %d bytes: %w", m.record.Event.ID, m.size, err)
+	size := ""
+	if m.size > 0 { // else it came to no message
+		size = fmt.Sprintf(", %d bytes", m.size)
+	}
+	err = &topicError{m.topic, fmt.Errorf("event %s%s: %w", m.record.Event.ID, size, err)}
 	if o.err == nil {
 		o.err = err
 	}

@@ -54,7 +54,7 @@ func (s *Sink) encode(ctx context.Context, events []sink.Record, result *outcome
 				held = map[sink.Route]error{}
 			}
 			held[at] = err
-			result.fail([]message{m}, err)
+			result.fail([]message{m}, &topicError{m.topic, err})
 		default:
 			result.refuse(m, err)
 		}

@@ -185,7 +185,7 @@ func (s *Sink) settle(ctx context.Context, l *lane, answer *produce.Response, re
 		}
 	case tooLarge(err) && s.shrunk(ctx, &l.messages[0]):
 	default:
-		result.refuse(l.messages[0], &topicError{l.topic, err})
+		result.refuse(l.messages[0], err)
 		l.messages, l.most = l.messages[1:], 0
 	}
 	return len(l.messages) > 0

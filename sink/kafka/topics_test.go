@@ -272,9 +272,10 @@ func TestFormatThatFailsForAWhile(t *testing.T) {
 // Where events fail for several reasons each refused one has its own, and what is
 // said of the others is what blames none of them.
 func TestReasonsAreNotMixedUp(t *testing.T) {
-	c := fake(t)
+	c := fake(t, kfake.SeedTopics(1, "sightline.test"))
 	verdicts(kerr.NotEnoughReplicas)(c)
 	cfg := config(c.ListenAddrs()...)
+	cfg.Topic = "sightline.{site}"
 	refused := &format.RegistryError{Subject: "x", Refused: true, Err: errors.New("incompatible")}
 	cfg.Format = moody{1: refused, 2: format.ErrNoCounterpart}
 	records := append(sinktest.Records([]string{"a"}, 1, 1), sinktest.Records([]string{"b"}, 2, 2)...)
@@ -286,8 +287,9 @@ func TestReasonsAreNotMixedUp(t *testing.T) {
 	if !blameless(err) || !is(err, kafkago.NotEnoughReplicas) {
 		t.Errorf("the schema that is refused counts against the others: %v", err)
 	}
-	if why := partial.WhyRefused(1); !errors.Is(why, format.ErrNoCounterpart) || !strings.Contains(why.Error(), records[1].Event.ID) {
-		t.Errorf("event 1 was refused because %v", why)
+	why, want := partial.WhyRefused(1), "topic sightline.test: event "+records[1].Event.ID+": "+format.ErrNoCounterpart.Error()
+	if !errors.Is(why, format.ErrNoCounterpart) || !strings.Contains(why.Error(), want) {
+		t.Errorf("event 1 was refused because %v, want %s", why, want)
 	}
 }
 
