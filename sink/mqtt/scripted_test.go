@@ -153,6 +153,30 @@ func TestQuotaPutsOff(t *testing.T) {
 	}
 }
 
+// What is refused says why it was, and blames nothing that only a quota holds up.
+func TestReasonOfARefusalIsToldBesideAQuota(t *testing.T) {
+	s := script(t, func(_ *scripted, p *packets.ControlPacket) ([]packets.Packet, bool) {
+		if m, ok := p.Content.(*packets.Publish); ok {
+			code := map[string]byte{"a": packets.PubackQuotaExceeded, "b": packets.PubackNotAuthorized}[m.Topic]
+			return []packets.Packet{ack(m, code)}, false
+		}
+		return polite(p), false
+	})
+	for _, keys := range [][]string{{"a", "b"}, {"b", "a"}} {
+		err := newSink(t, s.config()).Publish(t.Context(), sinktest.Records(keys, 1, 1))
+		partial, ok := errors.AsType[*sink.PartialError](err)
+		if !ok || len(partial.Failed) != 1 || len(partial.Refused) != 1 || !strings.Contains(err.Error(), "quota") || !strings.Contains(err.Error(), "does not let us publish") {
+			t.Errorf("%v: %v", keys, err)
+		}
+		if _, ok := errors.AsType[interface {
+			error
+			Temporary() bool
+		}](err); !ok {
+			t.Errorf("%v: an event seems to be at fault: %v", keys, err)
+		}
+	}
+}
+
 func TestReceiveMaximumBoundsTheWindow(t *testing.T) {
 	var flight, most int
 	held := []packets.Packet{}

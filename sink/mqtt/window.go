@@ -24,8 +24,9 @@ type window struct {
 	fates    []fate
 	out      []byte
 	payload  []byte
-	deferred bool // the broker has put an event off
-	why      error
+	deferred bool            // the broker has put an event off
+	why      error           // it gave for that
+	refusal  error           // why an event will never be taken
 	broken   map[string]bool // keys of which an event was put off
 	told     bool            // of a topic that nobody reads
 }
@@ -109,7 +110,7 @@ func (w *window) append(ctx context.Context, i int) error {
 	packet, err := w.encode(ctx, id, i)
 	switch {
 	case errors.Is(err, errRefused):
-		w.fates[i], w.why = never, err
+		w.fates[i], w.refusal = never, err
 		return nil
 	case err != nil:
 		return err
@@ -140,19 +141,19 @@ func (w *window) take(a answer) error {
 	}
 	delete(w.flight, a.id)
 	verdict, why := judge(a.code)
-	switch verdict {
-	case accepted:
+	if verdict == accepted {
 		w.fates[i] = taken
 		w.unread(a, i)
 		return nil
-	case refused:
-		w.fates[i] = never
-	case again:
-		w.fates[i], w.broken[w.key(i)], w.deferred = putOff, true, true
 	}
-	w.why = fmt.Errorf("%s%s: event %s, topic %s", why, w.session.words(a), w.events[i].Event.ID, w.events[i].Topic)
-	if verdict == again && a.code == packets.PubackQuotaExceeded {
-		w.why = passing{w.why}
+	said := fmt.Errorf("%s%s: event %s, topic %s", why, w.session.words(a), w.events[i].Event.ID, w.events[i].Topic)
+	if verdict == refused {
+		w.fates[i], w.refusal = never, said
+		return nil
+	}
+	w.fates[i], w.broken[w.key(i)], w.deferred = putOff, true, true
+	if w.why = said; a.code == packets.PubackQuotaExceeded {
+		w.why = passing{said}
 	}
 	return nil
 }
@@ -183,8 +184,14 @@ func (w *window) outcome(err error) error {
 	if partial.Failed == nil && partial.Refused == nil {
 		return nil
 	}
-	if partial.Err == nil {
+	if err == nil {
 		partial.Err = w.why
+	}
+	switch {
+	case partial.Err == nil:
+		partial.Err = w.refusal
+	case w.refusal != nil:
+		partial.Err = fmt.Errorf("%w; and of what was refused: %w", partial.Err, w.refusal)
 	}
 	return partial
 }
