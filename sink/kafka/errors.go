@@ -99,12 +99,18 @@ func (e *createError) Error() string { return e.err.Error() }
 func (e *createError) Unwrap() error { return e.err }
 func (*createError) Temporary() bool { return true }
 
-// brokerError is a broker that gave no answer: none of what was sent is at fault.
+// brokerError is a broker that gave no answer.
 type brokerError struct{ err error }
 
 func (e *brokerError) Error() string { return e.err.Error() }
 func (e *brokerError) Unwrap() error { return e.err }
-func (*brokerError) Temporary() bool { return true }
+
+// Temporary is false where the broker hung up: what it was sent may be why, such as
+// a request that is larger than it takes.
+func (e *brokerError) Temporary() bool {
+	_, before := errors.AsType[*handshakeError](e.err)
+	return before || !closedByPeer(e.err)
+}
 
 func is(err error, codes ...kafkago.Error) bool {
 	return slices.ContainsFunc(codes, func(code kafkago.Error) bool { return errors.Is(err, code) })

@@ -2,13 +2,16 @@ package kafka
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,8 +60,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// Who delivers asks the error whether an event may be at fault: a broker that hangs
-// up, or a permission that is missing, makes no dead letters while others get through.
+// Who delivers asks the error whether an event may be at fault: a broker that is
+// away, or a permission that is missing, makes no dead letters while others get
+// through. What makes a broker hang up may be found among the events.
 func TestErrorsAboutBrokersBlameNoEvent(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*kfake.Cluster)
@@ -69,7 +73,7 @@ func TestErrorsAboutBrokersBlameNoEvent(t *testing.T) {
 				c.KeepControl()
 				return nil, errors.New("crash"), true
 			})
-		}, true},
+		}, false},
 		"no permission": {verdicts(kerr.TopicAuthorizationFailed), true},
 		"no replicas":   {verdicts(kerr.NotEnoughReplicas), true},
 		"nobody knows":  {verdicts(kerr.UnknownServerError), false},
@@ -87,6 +91,14 @@ func TestErrorsAboutBrokersBlameNoEvent(t *testing.T) {
 				t.Errorf("blames no event: %t of %v", got, err)
 			}
 		})
+	}
+	for err, want := range map[error]bool{
+		io.ErrUnexpectedEOF: false, syscall.ECONNRESET: false, &handshakeError{io.EOF}: true,
+		errors.New("mismatching leaders"): true, context.DeadlineExceeded: true,
+	} {
+		if got := blameless(&topicError{topic, &brokerError{err}}); got != want {
+			t.Errorf("blames no event: %t of %v", got, err)
+		}
 	}
 }
 
