@@ -199,9 +199,10 @@ func TestUnreachableRegistryIsTemporary(t *testing.T) {
 // gave up is not held against it.
 func TestAskingEndsWithTheContext(t *testing.T) {
 	stuck := make(chan struct{})
-	url, _ := notes(t, func(http.ResponseWriter, *http.Request) { <-stuck })
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stuck }))
+	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(stuck) })
-	r := asking(t, Registry{URL: url})
+	r := asking(t, Registry{URL: server.URL})
 	var clock []time.Time // what looks at it show
 	r.now = func() time.Time { at := clock[0]; clock = clock[1:]; return at }
 	at := func(seconds ...int64) (out []time.Time) {
