@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"unsafe"
 
 	"sightline/decode"
 	"sightline/detect"
@@ -77,20 +76,8 @@ func digest(frames []*decode.Frame) string {
 	h := sha256.New()
 	for _, f := range frames {
 		fmt.Fprintln(h, f.Width, f.Height, f.Format, f.Color)
-		for i, p := range f.Planes {
-			rows, width := f.Height, f.Width
-			if i > 0 {
-				rows, width = (rows+1)/2, (width+1)/2
-			}
-			if f.Format == decode.NV12 && i == 1 {
-				width *= 2
-			}
-			if p.Data == nil {
-				continue
-			}
-			for y := range rows {
-				h.Write(unsafe.Slice((*byte)(unsafe.Add(p.Data, y*p.Stride)), width))
-			}
+		for i := range f.Planes {
+			planeRows(f, i, func(row []byte) { h.Write(row) })
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -251,7 +251,8 @@ func TestUnknownClassIsNamed(t *testing.T) {
 	}
 }
 
-// FuzzExact simplifies any network that can be read.
+// FuzzExact simplifies any network that can be read, with its first class alone if
+// it has some, and turns it into integers.
 func FuzzExact(f *testing.F) {
 	f.Add(nano().Write())
 	for seed := range uint64(4) {
@@ -263,11 +264,24 @@ func FuzzExact(f *testing.F) {
 			return
 		}
 		shapes(m.Graph, 64, 64)
-		if _, err := Exact(m, nil); err != nil {
+		var classes []string
+		if labels, err := Labels(m); err == nil && len(labels) > 0 {
+			classes = labels[:1]
+		}
+		if _, err := Exact(m, classes); err != nil {
 			return
 		}
 		if _, err := graph.Read(m.Write()); err != nil {
 			t.Errorf("what came out cannot be read: %v", err)
+		}
+		p := planFor(m.Graph, Everywhere, shapes(m.Graph, 64, 64), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
+		spans := map[string]span{}
+		for _, value := range p.values {
+			spans[value] = span{-1, 2}
+		}
+		quantize(m.Graph, p, spans)
+		if _, err := graph.Read(m.Write()); err != nil {
+			t.Errorf("what came out in integers cannot be read: %v", err)
 		}
 	})
 }
