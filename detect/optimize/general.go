@@ -116,6 +116,6 @@ func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shap
 	quantize(copied.Graph, p, spans)
 	return copied, Step{
 		Name: "integers", Count: len(p.convs),
-		Detail: fmt.Sprintf("%s compute in 8-bit integers, marked around %s", l.name, form),
+		Detail: fmt.Sprintf("%s compute in 8-bit integers, marked %s", l.name, form),
 	}, nil
 }

@@ -14,8 +14,8 @@ type Form string
 
 // Forms.
 const (
-	AroundConvolutions Form = "convolutions" // OpenVINO: at the inputs of convolutions alone
-	Everywhere         Form = "everywhere"   // ONNX Runtime: at every value between operators that it computes in integers
+	AroundConvolutions Form = "around convolutions" // OpenVINO: at the inputs of convolutions alone
+	Everywhere         Form = "everywhere"          // ONNX Runtime: at every value between operators that it computes in integers
 )
 
 // plan says which values of a network become integers.
