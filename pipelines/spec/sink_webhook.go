@@ -52,6 +52,9 @@ func (w *Webhook) Config() (webhook.Config, error) {
 
 func (c *checker) webhook(s *Sink, path string) {
 	c.format(s, s.Webhook.Format, "", nil, path)
+	if _, written := c.origins[path+".secret"]; written && s.Webhook.Secret.IsZero() && !c.failed(path+".secret") {
+		c.bad(path+".secret", "is empty: leave it out where nothing is to be signed")
+	}
 	if cfg, err := s.Webhook.Config(); err == nil && !c.failed(path) {
 		c.faults(path, cfg.Validate())
 	}
