@@ -90,7 +90,7 @@ func NewDelivery(cfg DeliveryConfig, s sink.Sink, log *slog.Logger) (*Delivery, 
 	d.cfg.Spool.Gone, d.cfg.Spool.Fault = d.gone, d.fault
 	var err error
 	if d.queue, err = spool.Open(d.cfg.Spool, log); err != nil {
-		return nil, fmt.Errorf("open the spool: %w", err)
+		return nil, fmt.Errorf("open the spool: %w%s", err, remedy(err))
 	}
 	d.recover()
 	return d, nil

@@ -176,7 +176,7 @@ func (d *Delivery) finish(committed <-chan struct{}) error {
 	}
 	gone, err := d.release()
 	if err != nil {
-		err = fmt.Errorf("sink %s: close the spool: %w", d.cfg.Name, err)
+		err = fmt.Errorf("close the spool: %w", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -190,7 +190,10 @@ func (d *Delivery) finish(committed <-chan struct{}) error {
 		d.log.Warn("events wait in the spool for the next run", "events", d.waiting, "path", d.cfg.Spool.Path)
 	}
 	if lost == 0 {
-		return err
+		if err != nil { // every event is accounted for; some may come again
+			d.log.Error("the disk did not keep what became of the last events: the next run may repeat some", "path", d.cfg.Spool.Path, "error", err)
+		}
+		return nil
 	}
 	why := errors.Join(d.state.troubles[unreachable].err, d.state.fault, err)
 	if why == nil {

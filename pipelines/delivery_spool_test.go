@@ -422,6 +422,7 @@ func TestDeliveryLeavesWhatIsUndelivered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		fs.Fail(func(int, string) error { return syscall.EROFS })
 		stop := running(t, d)
 		for i := range 10 {
 			offer(t, d, event("gate", i+1))
@@ -501,6 +502,36 @@ func TestDeliveryFindsItsSpoolLater(t *testing.T) {
 		}
 		if told, want := states.all(), []string{"spool_failed", "recovered spool_failed"}; !slices.Equal(told, want) {
 			t.Errorf("told %v, want %v", told, want)
+		}
+	})
+}
+
+// A disk that breaks for good loses nothing that is delivered from memory, and the
+// end does not claim that it did.
+func TestDeliveryEndsWellWithoutItsDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, r := newDisk(), &sinktest.Recorder{}
+		fs.Fail(func(int, string) error { return syscall.EROFS })
+		var log bytes.Buffer
+		d, err := NewDelivery(DeliveryConfig{Name: "events", Spool: onDisk(fs)}, r, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := running(t, d)
+		for i := range 10 {
+			offer(t, d, event("gate", i+1))
+		}
+		if err := d.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := stop(); err != nil {
+			t.Errorf("all were delivered: %v", err)
+		}
+		if got := len(r.Records()); got != 10 {
+			t.Errorf("%d of 10 arrived", got)
+		}
+		if !strings.Contains(log.String(), "the next run may repeat some") {
+			t.Errorf("the log does not say what the disk did not keep: %s", log.String())
 		}
 	})
 }

@@ -47,6 +47,17 @@ func readSpoolKey(path string) ([]byte, error) {
 	return key, nil
 }
 
+// remedy is what to do about a spool that cannot be opened, "" where the error says it.
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, journal.ErrKey):
+		return "; give it the key_file that it was written with, or move the folder away, with the events that wait in it"
+	case errors.Is(err, journal.ErrLocked):
+		return "; end the other one, or give this one a spool.path of its own"
+	}
+	return ""
+}
+
 // SpoolReport is what can be seen of a sink's spool from outside.
 type SpoolReport struct {
 	Sink    string
@@ -76,6 +87,12 @@ func InspectSpools(sp *spec.Pipeline) []SpoolReport {
 			if errors.Is(r.Err, fs.ErrNotExist) {
 				r.Err = nil
 			}
+		}
+		if r.Err == nil && r.Journal.Encrypted && key == nil {
+			r.Err = fmt.Errorf("%w: it is encrypted and no key is given", journal.ErrKey)
+		}
+		if r.Err != nil {
+			r.Err = fmt.Errorf("%w%s", r.Err, remedy(r.Err))
 		}
 		folder := existing(s.Spool.Path)
 		var room unix.Statfs_t

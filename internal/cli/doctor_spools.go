@@ -27,10 +27,11 @@ func spoolFinding(r pipelines.SpoolReport) finding {
 	f := finding{Part: "spool " + r.Sink}
 	j := r.Journal
 	parts := []string{r.Spool.Path}
-	if j.Files == 0 {
+	switch {
+	case j.Files == 0 && r.Err == nil:
 		parts = append(parts, "empty")
-	} else {
-		parts = append(parts, fmt.Sprintf("%s, %s of %s, at most %d events wait", count(j.Files, "file"), sizeText(j.Bytes), sizeText(int64(r.Spool.Max)), j.Last+1-min(j.First, j.Last+1)))
+	case j.Files > 0:
+		parts = append(parts, fmt.Sprintf("%s, %s of %s, %d entries, those of delivered events included", count(j.Files, "file"), sizeText(j.Bytes), sizeText(int64(r.Spool.Max)), j.Last+1-min(j.First, j.Last+1)))
 	}
 	if j.Encrypted {
 		parts = append(parts, "encrypted")
@@ -46,7 +47,7 @@ func spoolFinding(r pipelines.SpoolReport) finding {
 	switch {
 	case r.Err != nil:
 		f.Need = true
-		todo = append(todo, r.Err.Error()+"; `run` needs the right key_file, and a folder that it may write, or keeps events in memory alone")
+		todo = append(todo, r.Err.Error())
 	case r.Free < int64(r.Spool.Max)-j.Bytes:
 		todo = append(todo, "the disk has less room than the spool may take: lower max, or make room; when the disk is full, events wait in memory alone")
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ func TestDoctorLooksAtSpools(t *testing.T) {
 		t.Errorf("before the first run: %+v", f)
 	}
 	leave(t, folder, 20)
-	if f := doctorsView(t, folder, ""); !f.OK || !strings.Contains(f.Found, "1 file") || !strings.Contains(f.Found, "events wait") {
+	if f := doctorsView(t, folder, ""); !f.OK || !strings.Contains(f.Found, "1 file") || !strings.Contains(f.Found, "20 entries") {
 		t.Errorf("20 wait: %+v", f)
 	}
 	if f := doctorsView(t, folder, ", key_file: none"); f.OK || !f.Need || !strings.Contains(f.Todo, "openssl rand -hex 32") {
@@ -89,6 +90,35 @@ func TestDoctorCountsDeadLetters(t *testing.T) {
 	found := examineSpools(p)
 	if len(found) != 2 || found[1].Part != "dead letters events" || !strings.HasPrefix(found[1].Found, "2 events") {
 		t.Errorf("found %+v", found)
+	}
+}
+
+// What run refuses, doctor does not call well.
+func TestDoctorMissesTheKeyOfAnEncryptedSpool(t *testing.T) {
+	folder := t.TempDir()
+	for name, digit := range map[string]string{"first.key": "1", "second.key": "2"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(strings.Repeat(digit, 64)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q, err := spool.Open(spool.Config{Path: filepath.Join(folder, "spool", "events"), Max: 1 << 20, Key: bytes.Repeat([]byte{0x11}, 32)}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Append(t.Context(), sinktest.Record("gate", 1).Event, sink.Route{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if f := doctorsView(t, folder, ", key_file: first.key"); !f.OK {
+		t.Errorf("with its key: %+v", f)
+	}
+	for _, keys := range []string{"", ", key_file: second.key"} {
+		f := doctorsView(t, folder, keys)
+		if f.OK || !f.Need || !strings.Contains(f.Todo, "give it the key_file that it was written with") || strings.Contains(f.Found, "empty") {
+			t.Errorf("with%s: %+v", keys, f)
+		}
 	}
 }
 

@@ -105,7 +105,7 @@ func printStatus(ctx context.Context, sh *shell, q query, args []string, asJSON 
 func printSink(w io.Writer, s pipelines.SinkStatus) {
 	fmt.Fprintf(w, "sink %s (%s): %s", s.Name, s.Kind, s.State)
 	if len(s.Troubles) > 0 {
-		fmt.Fprintf(w, ", %s: %s", strings.Join(s.Troubles, ", "), s.Error)
+		fmt.Fprintf(w, ", %s: %s", strings.Join(s.Troubles, ", "), strings.ReplaceAll(s.Error, "\n", "; "))
 	}
 	fmt.Fprintln(w)
 	l := s.Ledger

@@ -60,6 +60,9 @@ func printVerified(out io.Writer, r verify.Report, asJSON, withFaults bool) erro
 	if all > uint64(told) {
 		fmt.Fprintf(out, "… and %d faults more\n", all-uint64(told))
 	}
+	if r.Counts[verify.Contradiction] > 0 {
+		fmt.Fprintln(out, "an id with other data: did several runs read a file in real time? They give its events the same ids, of other pictures; give each run a topic of its own")
+	}
 	_, err := fmt.Fprintln(out, verdictText(r))
 	return err
 }
