@@ -64,6 +64,16 @@ func (s *Store) open() (*os.Root, error) {
 	return root, nil
 }
 
+// forget lets the folder be opened anew. Others may be at work in it still: it is
+// closed when the last of them has let go of it, by os.Root's finalizer.
+func (s *Store) forget(root *os.Root) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.root == root {
+		s.root = nil
+	}
+}
+
 // Close gives the folder back. Pictures that are open stay so.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -91,10 +101,10 @@ func (s *Store) Put(name string, jpeg []byte) error {
 		switch err = s.put(root, name, jpeg); {
 		case err == nil:
 			return nil
-		case !errors.Is(err, fs.ErrNotExist) || try == 2:
+		case !errors.Is(err, fs.ErrNotExist) || try == 4:
 			return fmt.Errorf("snapshots: %w", err)
-		case try == 1: // a sweep has removed a folder that was still empty, or somebody all of it
-			s.Close()
+		case try > 1: // not only a sweep that has removed a folder that was still empty: perhaps somebody all of it
+			s.forget(root)
 		}
 	}
 }
