@@ -47,11 +47,14 @@ func newParts(body io.Reader, mediaType string) *parts {
 
 // boundaryOf takes the boundary out of a Content-Type, quoted or not.
 func boundaryOf(mediaType string) string {
-	i := strings.Index(strings.ToLower(mediaType), "boundary")
-	if i < 0 {
+	const word = "boundary"
+	i := 0 // in mediaType itself: letters of other scripts change their length with their case
+	for ; i+len(word) <= len(mediaType) && !strings.EqualFold(mediaType[i:i+len(word)], word); i++ {
+	}
+	if i+len(word) > len(mediaType) {
 		return ""
 	}
-	value := strings.TrimLeft(mediaType[i+len("boundary"):], " =")
+	value := strings.TrimLeft(mediaType[i+len(word):], " =")
 	if quoted, ok := strings.CutPrefix(value, `"`); ok {
 		value, _, _ = strings.Cut(quoted, `"`)
 	} else {
