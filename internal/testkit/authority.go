@@ -30,25 +30,35 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue makes a certificate for 127.0.0.1, of a server or a client, at NAME.pem, and
-// its key at NAME.key.
-func (a *Authority) Issue(t testing.TB, name string) {
+// Issue makes a certificate of a server or a client at NAME.pem, and its key at
+// NAME.key. It is for 127.0.0.1 where no address is given.
+func (a *Authority) Issue(t testing.TB, name string, addresses ...net.IP) {
 	t.Helper()
-	a.issue(t, name)
+	if addresses == nil {
+		addresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	}
+	a.issue(t, name, addresses...)
+}
+
+// Pool has the authority alone.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
 }
 
 // Path is where a file of the authority is.
 func (a *Authority) Path(name string) string { return filepath.Join(a.dir, name) }
 
 // issue signs with the authority's key, or at first with the certificate's own.
-func (a *Authority) issue(t testing.TB, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+func (a *Authority) issue(t testing.TB, name string, addresses ...net.IP) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, IPAddresses: addresses,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: a.cert == nil, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},

@@ -2,24 +2,16 @@ package kafka
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
-	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"sightline/internal/testkit"
 	"sightline/sink/sinktest"
 )
 
@@ -55,76 +47,16 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 	}
 }
 
-// authority is a certificate authority for one test.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	dir  string
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{dir: t.TempDir()}
-	a.cert, a.key = a.issue(t, "ca", nil)
-	return a
-}
-
-// issue writes NAME.pem and NAME.key, signed by the authority, or by itself at first.
-func (a *authority) issue(t *testing.T, name string, ips []net.IP) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, IPAddresses: ips,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: a.cert == nil, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.write(t, name+".pem", "CERTIFICATE", der)
-	a.write(t, name+".key", "EC PRIVATE KEY", keyDER)
-	return cert, key
-}
-
-func (a *authority) write(t *testing.T, name, kind string, der []byte) {
-	t.Helper()
-	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-	if err := os.WriteFile(a.path(name), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
-
 func TestTLSWithClientCertificate(t *testing.T) {
-	ca := newAuthority(t)
-	ca.issue(t, "broker", []net.IP{net.IPv4(127, 0, 0, 1)})
-	ca.issue(t, "camera", nil)
-	pair, err := tls.LoadX509KeyPair(ca.path("broker.pem"), ca.path("broker.key"))
+	ca := testkit.NewAuthority(t)
+	ca.Issue(t, "broker")
+	ca.Issue(t, "camera")
+	pair, err := tls.LoadX509KeyPair(ca.Path("broker.pem"), ca.Path("broker.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
 	c := fake(t, kfake.TLS(&tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
+		Certificates: []tls.Certificate{pair}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
 	}))
 	cfg := config(c.ListenAddrs()...)
 	records := sinktest.Records([]string{"a"}, 1, 2)
@@ -133,10 +65,10 @@ func TestTLSWithClientCertificate(t *testing.T) {
 		tls  *TLS
 		want string // in the error; empty: it works
 	}{
-		"both sides known":      {&TLS{CA: ca.path("ca.pem"), Cert: ca.path("camera.pem"), Key: ca.path("camera.key")}, ""},
-		"broker not trusted":    {&TLS{Cert: ca.path("camera.pem"), Key: ca.path("camera.key")}, "name it in tls.ca"},
-		"no client certificate": {&TLS{CA: ca.path("ca.pem")}, "certificate required"},
-		"other server name":     {&TLS{CA: ca.path("ca.pem"), Cert: ca.path("camera.pem"), Key: ca.path("camera.key"), ServerName: "elsewhere"}, "elsewhere"},
+		"both sides known":      {&TLS{CA: ca.Path("ca.pem"), Cert: ca.Path("camera.pem"), Key: ca.Path("camera.key")}, ""},
+		"broker not trusted":    {&TLS{Cert: ca.Path("camera.pem"), Key: ca.Path("camera.key")}, "name it in tls.ca"},
+		"no client certificate": {&TLS{CA: ca.Path("ca.pem")}, "certificate required"},
+		"other server name":     {&TLS{CA: ca.Path("ca.pem"), Cert: ca.Path("camera.pem"), Key: ca.Path("camera.key"), ServerName: "elsewhere"}, "elsewhere"},
 		"plain text":            {nil, "may expect TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,15 +94,15 @@ func TestTLSWithClientCertificate(t *testing.T) {
 }
 
 func TestNewNamesTheTLSFileAtFault(t *testing.T) {
-	ca := newAuthority(t)
-	garbage := ca.path("garbage.pem")
+	ca := testkit.NewAuthority(t)
+	garbage := ca.Path("garbage.pem")
 	if err := os.WriteFile(garbage, []byte("not a certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for want, files := range map[string]TLS{
-		"tls.ca: open ":              {CA: ca.path("missing.pem")},
+		"tls.ca: open ":              {CA: ca.Path("missing.pem")},
 		"tls.ca: no certificate in ": {CA: garbage},
-		"tls.cert, tls.key: ":        {Cert: garbage, Key: ca.path("ca.key")},
+		"tls.cert, tls.key: ":        {Cert: garbage, Key: ca.Path("ca.key")},
 	} {
 		cfg := config("127.0.0.1:1")
 		cfg.TLS = &files

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"sightline/internal/testkit"
 	"sightline/sink"
 	"sightline/sink/sinktest"
 )
@@ -27,9 +29,9 @@ import (
 func TestErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	plain := fake(t).ListenAddrs()[0]
-	ca := newAuthority(t)
-	ca.issue(t, "elsewhere", []net.IP{net.IPv4(127, 0, 0, 9)})
-	pair, err := tls.LoadX509KeyPair(ca.path("elsewhere.pem"), ca.path("elsewhere.key"))
+	ca := testkit.NewAuthority(t)
+	ca.Issue(t, "elsewhere", net.IPv4(127, 0, 0, 9))
+	pair, err := tls.LoadX509KeyPair(ca.Path("elsewhere.pem"), ca.Path("elsewhere.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +43,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"unknown host":            {func(c *Config) { c.Brokers = []string{"no-such-host.invalid:9092"} }, "the host no-such-host.invalid is unknown here; is it spelled right in brokers?"},
 		"TLS to a plain listener": {func(c *Config) { c.TLS, c.WriteTimeout = &TLS{}, 2*dialTimeout }, "the broker does not answer as TLS does"},
 		"certificate for another name": {func(c *Config) {
-			c.Brokers, c.TLS = []string{other}, &TLS{CA: ca.path("ca.pem")}
+			c.Brokers, c.TLS = []string{other}, &TLS{CA: ca.Path("ca.pem")}
 		}, "the broker's certificate is for another name; use that one in brokers, or say it in tls.server_name"},
 		"login where none is wanted": {func(c *Config) {
 			c.SASL = &SASL{Mechanism: "PLAIN", Username: "u", Password: always("p")}
@@ -152,20 +154,22 @@ func TestRefusedSecretIsNotRepeated(t *testing.T) {
 
 // The files of TLS are read for each connection: an authority is replaced by another.
 func TestAuthorityIsReadAgain(t *testing.T) {
-	old, ca := newAuthority(t), newAuthority(t)
-	ca.issue(t, "broker", []net.IP{net.IPv4(127, 0, 0, 1)})
-	pair, err := tls.LoadX509KeyPair(ca.path("broker.pem"), ca.path("broker.key"))
+	old, ca := testkit.NewAuthority(t), testkit.NewAuthority(t)
+	ca.Issue(t, "broker")
+	pair, err := tls.LoadX509KeyPair(ca.Path("broker.pem"), ca.Path("broker.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := config(fake(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}})).ListenAddrs()...)
-	cfg.TLS = &TLS{CA: old.path("ca.pem")}
+	cfg.TLS = &TLS{CA: old.Path("ca.pem")}
 	s := newSink(t, cfg)
 	records := sinktest.Records([]string{"a"}, 1, 1)
 	if err := s.Publish(t.Context(), records); err == nil || !strings.Contains(err.Error(), "name it in tls.ca") {
 		t.Errorf("an unknown authority: %v", err)
 	}
-	old.write(t, "ca.pem", "CERTIFICATE", ca.cert.Raw)
+	if err := os.Rename(ca.Path("ca.pem"), old.Path("ca.pem")); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Publish(t.Context(), records); err != nil {
 		t.Error(err)
 	}
