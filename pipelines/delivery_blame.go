@@ -103,14 +103,13 @@ func (b *blame) held(now time.Time) (n int) {
 func guiltless(err error) bool {
 	var wait *sink.RetryAfter
 	var dial *net.OpError
-	var temporary interface{ Temporary() bool }
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &wait), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return true
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return true
-	case errors.As(err, &temporary) && temporary.Temporary():
+	case sink.IsPassing(err):
 		return true
 	}
 	return errors.As(err, &timeout) && timeout.Timeout()

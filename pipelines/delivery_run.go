@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"sightline/ingest"
 	"sightline/sink"
 )
 
@@ -38,7 +39,7 @@ func (d *Delivery) deliver(ctx context.Context) {
 		for i, it := range items {
 			records[i] = it.Record
 		}
-		if !sleep(ctx, d.settle(ctx, items, d.sink.Publish(ctx, records))) {
+		if ingest.Pause(ctx, d.settle(ctx, items, d.sink.Publish(ctx, records))) != nil {
 			return
 		}
 	}
@@ -107,21 +108,6 @@ func (d *Delivery) backoff(failures int) time.Duration {
 		delay = min(delay, d.cfg.Backoff<<doublings)
 	}
 	return delay - rand.N(delay/2+1)
-}
-
-// sleep waits; false when ctx ended.
-func sleep(ctx context.Context, delay time.Duration) bool {
-	if delay <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // shut takes no more events.

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -15,3 +16,18 @@ type RetryAfter struct {
 func (e *RetryAfter) Error() string { return fmt.Sprintf("%v (asked to wait for %v)", e.Err, e.After) }
 
 func (e *RetryAfter) Unwrap() error { return e.Err }
+
+// Passing is an error that is about the destination, and not about any event.
+type Passing struct{ Err error }
+
+func (e *Passing) Error() string { return e.Err.Error() }
+func (e *Passing) Unwrap() error { return e.Err }
+
+// Temporary is how an error says that no event is at fault.
+func (*Passing) Temporary() bool { return true }
+
+// IsPassing tells whether err says so of itself, as Passing does.
+func IsPassing(err error) bool {
+	var says interface{ Temporary() bool }
+	return errors.As(err, &says) && says.Temporary()
+}

@@ -44,7 +44,7 @@ func (s *Scripted) Run(ctx context.Context, emit func(ingest.Packet) error) erro
 	began := time.Now()
 	for _, p := range script.Packets {
 		if script.Paced {
-			if err := waitUntil(ctx, began.Add(p.PTS)); err != nil {
+			if err := ingest.Pause(ctx, time.Until(began.Add(p.PTS))); err != nil {
 				return err
 			}
 		}
@@ -79,17 +79,6 @@ func (s *Scripted) fill(p ingest.Packet, run int) ingest.Packet {
 		p.Clock.Source = ingest.ClockFile
 	}
 	return p
-}
-
-func waitUntil(ctx context.Context, at time.Time) error {
-	timer := time.NewTimer(time.Until(at))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Parameter sets of the H264 packets: baseline, 1920×1080.

@@ -34,7 +34,7 @@ type outcome struct {
 func (o *outcome) fail(lane []message, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.failed) == 0 || !blameless(o.err) && blameless(err) {
+	if len(o.failed) == 0 || !sink.IsPassing(o.err) && sink.IsPassing(err) {
 		o.err = err
 	}
 	for _, m := range lane {
@@ -83,13 +83,7 @@ func (e *topicError) Unwrap() error { return e.err }
 
 // Temporary tells that no event is at fault: it passes, or an operator can mend it.
 func (e *topicError) Temporary() bool {
-	return is(e.err, kafkago.TopicAuthorizationFailed, kafkago.ClusterAuthorizationFailed) || blameless(e.err)
-}
-
-// blameless tells whether err says of itself that no event is at fault.
-func blameless(err error) bool {
-	var says interface{ Temporary() bool }
-	return errors.As(err, &says) && says.Temporary()
+	return is(e.err, kafkago.TopicAuthorizationFailed, kafkago.ClusterAuthorizationFailed) || sink.IsPassing(e.err)
 }
 
 // createError is a topic that could not be made.

@@ -98,7 +98,7 @@ func TestErrorsAboutBrokersBlameNoEvent(t *testing.T) {
 		io.ErrUnexpectedEOF: false, syscall.ECONNRESET: false, &handshakeError{io.EOF}: true,
 		errors.New("mismatching leaders"): true, context.DeadlineExceeded: true,
 	} {
-		if got := blameless(&topicError{topic, &brokerError{err}}); got != want {
+		if got := sink.IsPassing(&topicError{topic, &brokerError{err}}); got != want {
 			t.Errorf("blames no event: %t of %v", got, err)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sightline/sink"
 )
 
 // session is one connection. One goroutine at a time uses it.
@@ -179,7 +181,7 @@ func (s *session) told(err error) error {
 	case s.ctx.Err() != nil:
 		return s.ctx.Err()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return passing{fmt.Errorf("no answer within %v", s.timeout)}
+		return &sink.Passing{Err: fmt.Errorf("no answer within %v", s.timeout)}
 	}
 	return bare(err)
 }
@@ -214,14 +216,6 @@ func (s *session) close(polite bool) error {
 	}
 	return ignoreClosed(s.conn.Close())
 }
-
-// passing is an error that is about the broker, and not about any event.
-type passing struct{ error }
-
-// Temporary tells those who look for what may be wrong with an event.
-func (passing) Temporary() bool { return true }
-
-func (e passing) Unwrap() error { return e.error }
 
 // bare drops the addresses from an error of the network: callers name the broker.
 func bare(err error) error {

@@ -106,7 +106,7 @@ func (s *Sink) connect(ctx context.Context) error {
 	}
 	session, err := s.cfg.dial(ctx, s.clientID)
 	if err != nil {
-		return passing{err}
+		return &sink.Passing{Err: err}
 	}
 	s.session = session
 	return nil

@@ -153,7 +153,7 @@ func (w *window) take(a answer) error {
 	}
 	w.fates[i], w.broken[w.key(i)], w.deferred = putOff, true, true
 	if w.why = said; a.code == packets.PubackQuotaExceeded {
-		w.why = passing{said}
+		w.why = &sink.Passing{Err: said}
 	}
 	return nil
 }

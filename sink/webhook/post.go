@@ -43,7 +43,7 @@ func (s *Sink) post(ctx context.Context, m message) (verdict, error) {
 	defer cancel()
 	req, secrets, err := s.request(ctx, m)
 	if err != nil {
-		return silent, passing{err}
+		return silent, &sink.Passing{Err: err}
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -66,18 +66,10 @@ func (s *Sink) post(ctx context.Context, m message) (verdict, error) {
 	case v == wait && pause > 0:
 		err = &sink.RetryAfter{After: pause, Err: err}
 	case v == wait, v == later && resp.StatusCode < 500 && resp.StatusCode != http.StatusRequestTimeout:
-		err = passing{err}
+		err = &sink.Passing{Err: err}
 	}
 	return v, err
 }
-
-// passing is an error that is about the receiver, and not about any event.
-type passing struct{ error }
-
-// Temporary tells those who look for what may be wrong with an event.
-func (passing) Temporary() bool { return true }
-
-func (e passing) Unwrap() error { return e.error }
 
 // judge sorts an answer that is not 2xx.
 func judge(resp *http.Response) (verdict, string) {
