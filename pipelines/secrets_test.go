@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sightline/detect"
+	"sightline/internal/testkit"
 )
 
 // collected is a log that the test reads.
@@ -119,27 +120,8 @@ func forbidder(t *testing.T) string {
 
 func listening(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(func() {
-		l.Close()
-		wg.Wait()
+	return testkit.Listen(t, func(conn net.Conn) {
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		serve(conn)
 	})
-	wg.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(5 * time.Second))
-				serve(conn)
-			})
-		}
-	})
-	return l.Addr().String()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"sightline/internal/testkit"
 	"sightline/sink"
 	"sightline/sink/sinktest"
 )
@@ -33,28 +34,8 @@ type scripted struct {
 // for nothing; hang up closes the connection.
 func script(t *testing.T, reply func(s *scripted, p *packets.ControlPacket) (answers []packets.Packet, hangUp bool)) *scripted {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &scripted{addr: l.Addr().String()}
-	var wg sync.WaitGroup
-	t.Cleanup(func() {
-		l.Close()
-		wg.Wait()
-	})
-	wg.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer conn.Close()
-				s.serve(conn, reply)
-			})
-		}
-	})
+	s := &scripted{}
+	s.addr = testkit.Listen(t, func(conn net.Conn) { s.serve(conn, reply) })
 	return s
 }
 

@@ -21,34 +21,12 @@ import (
 // the text of it.
 func raw(t *testing.T, answer func(conn *net.TCPConn, asked []byte)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	done, stop := context.WithCancel(context.Background())
-	t.Cleanup(func() {
-		l.Close()
-		stop()
-		wg.Wait()
-	})
-	wg.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer conn.Close()
-				defer context.AfterFunc(done, func() { conn.Close() })()
-				asked := make([]byte, 64<<10)
-				if n, err := conn.Read(asked); err == nil {
-					answer(conn.(*net.TCPConn), asked[:n])
-				}
-			})
+	return "http://" + testkit.Listen(t, func(conn net.Conn) {
+		asked := make([]byte, 64<<10)
+		if n, err := conn.Read(asked); err == nil {
+			answer(conn.(*net.TCPConn), asked[:n])
 		}
-	})
-	return "http://" + l.Addr().String() + "/"
+	}) + "/"
 }
 
 // Whatever a server does, Publish returns in time, with little read, and names what
