@@ -33,8 +33,9 @@ type Config struct {
 	// Check, where there is one, is asked last about the network in a file, before
 	// it is written where it belongs; an error refuses it.
 	Check func(ctx context.Context, candidate string, r *Report) error
-	// Progress is told of each picture that was looked at; nil: nobody is.
-	Progress func(done, of int)
+	// Progress is told how far each step came, by Run's own goroutine; nil: nobody
+	// is. A step of unknown length has of == 0, and a new name begins a new step.
+	Progress func(step string, done, of int)
 }
 
 // Modes.
@@ -232,7 +233,7 @@ func judge(ctx context.Context, c Config, r *Report, candidate string, frames []
 	for i := 0; i < len(trials); i++ {
 		looked := func(n int) {
 			if c.Progress != nil {
-				c.Progress(i*len(frames)+n, len(trials)*len(frames))
+				c.Progress("comparing", i*len(frames)+n, len(trials)*len(frames))
 			}
 		}
 		e, err := compare(ctx, c, trials[i], candidate, frames, looked, log)

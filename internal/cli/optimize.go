@@ -91,7 +91,8 @@ func (o *optimizeFlags) run(ctx context.Context, sh *shell) error {
 	}
 	defer optimize.Release(frames)
 	bar := sh.progress(0, "looking at pictures with both networks")
-	o.Progress = func(done, of int) {
+	o.Progress = func(step string, done, of int) {
+		bar.Describe(step)
 		bar.ChangeMax(of)
 		bar.Set(done)
 	}
