@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,9 @@ rules:
   - { name: in-out, kind: crossing, line: path, classes: [person] }
   - { name: on-the-lawn, kind: presence, zone: lawn, classes: [person] }
 snapshots: { path: "${PICTURES}", types: [object.started, object.ended, line.crossed] }
+sinks:
+  - { name: log, kind: jsonl, path: "${LOG}" }
+  - { name: broker, kind: kafka, brokers: ["127.0.0.1:1"], topic: none }
 web: { listen: "127.0.0.1:0" }
 `
 
@@ -53,6 +57,7 @@ type seen struct {
 	}
 	Events, Errors []string
 	Pictures       [][2]int // of events: width of the JPEG, and as shown
+	Sinks          []string // the badges
 	Feed, Ground   string
 	SticksOut      int
 }
@@ -67,7 +72,7 @@ func TestChromiumLooksAtThePage(t *testing.T) {
 		"-f", "lavfi", "-i", "color=white:s=10x240:r=10:d=30", "-filter_complex", "overlay=x='mod(n,30)*10'", "-c:v", "libx264", "-bf", "0", "-g", "10", "-pix_fmt", "yuv420p")
 	leavesNothing(t)
 	cams := cameras(t, map[string]string{"north": video, "marks": marks})
-	s := newStation(t, pageStation, map[string]string{"NORTH": cams.URL("north"), "MARKS": cams.URL("marks"), "OLD": old, "PICTURES": t.TempDir()})
+	s := newStation(t, pageStation, map[string]string{"NORTH": cams.URL("north"), "MARKS": cams.URL("marks"), "OLD": old, "PICTURES": t.TempDir(), "LOG": filepath.Join(t.TempDir(), "events.jsonl")})
 	until(t, 20*time.Second, "a camera online, and one that nobody watches yet", func() bool {
 		return s.state("north").State == "online" && s.state("marks").State == "idle"
 	})
@@ -87,6 +92,9 @@ func TestChromiumLooksAtThePage(t *testing.T) {
 	t.Run("pictures and events belong together", func(t *testing.T) { checkMarks(t, s, got) })
 	t.Run("boxes are the detections of their picture", func(t *testing.T) { checkBoxes(t, s, got) })
 	t.Run("events and counts", func(t *testing.T) { checkEvents(t, s, got) })
+	if len(got.Sinks) != 2 || got.Sinks[0] != "log" || !regexp.MustCompile(`^broker: unreachable, [\d,]+ events? waits?, the oldest for \d+ s$`).MatchString(got.Sinks[1]) {
+		t.Errorf("where events go: %q", got.Sinks)
+	}
 	if len(got.Pictures) == 0 || got.Pictures[0][0] < 20 || got.Pictures[0][1] < 10 {
 		t.Errorf("pictures of events, by their width and as shown: %v", got.Pictures)
 	}

@@ -3,6 +3,7 @@
 import { Player } from './player.js';
 import { Overlay } from './overlay.js';
 import { showEvent, types } from './events.js';
+import { showSinks } from './sinks.js';
 import { url } from './url.js';
 
 const tiles = new Map();
@@ -96,6 +97,7 @@ function item(text) {
 async function refresh() {
   try {
     (await getJSON('api/v1/streams')).forEach(updateTile);
+    showSinks($('sinks'), await getJSON('api/v1/sinks'));
   } catch {
     for (const tile of tiles.values()) { // the badge on top says it, too
       updateTile({ ...tile.stream, state: 'offline', reason: { code: 'the server does not answer' } });
