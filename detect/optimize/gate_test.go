@@ -38,14 +38,18 @@ func TestGateRefusesAnotherNetwork(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.onnx")
 	c := Config{Model: model, Out: out, Mode: ExactMode, Engines: []string{"onnxruntime"}, Least: .05, Agreement: .97}
 	r := &Report{Mode: ExactMode}
-	err = write(t.Context(), c, r, m.Write(), frames, log)
+	err = finish(t.Context(), c, r, m, frames, log)
 	if !errors.Is(err, ErrBudget) || r.Passed || !strings.Contains(r.Reason, "scores by 0.0") {
 		t.Errorf("got %v: %+v", err, r)
 	}
 	if left, _ := os.ReadDir(filepath.Dir(out)); len(left) != 0 {
 		t.Errorf("written: %v", left)
 	}
-	if err := write(t.Context(), c, &Report{Mode: ExactMode}, data, frames, log); err != nil {
+	same, err := graph.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := finish(t.Context(), c, &Report{Mode: ExactMode}, same, frames, log); err != nil {
 		t.Errorf("the network itself: %v", err)
 	}
 	if _, err := os.Stat(out); err != nil {

@@ -1,17 +1,12 @@
 package optimize
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"sightline/decode"
@@ -22,14 +17,19 @@ import (
 // Config says what to make of which network.
 type Config struct {
 	Model, Out string
-	Mode       string   // ExactMode or GeneralMode
+	Mode       string   // ExactMode, GeneralMode or SceneMode
 	Classes    []string // that stay; nil: all
 	Engines    []string // to look with, and to be timed with; GeneralMode is made for the first alone
 	Fit        bool     // the input takes the pictures' aspect
 	Least      float64  // score from which boxes are compared
 	Agreement  float64  // least recall and precision where boxes are not to be equal
+	AP50       float64  // most points of AP50 that Check lets pass, for the file to tell
 	LibDirs    []string
 	DryRun     bool // writes nothing
+	// Stream and Bind bind what SceneMode makes to a stream: its name, and the digest
+	// of its configuration.
+	Stream, Bind string
+	Work         string // folder of what is kept for a run that goes on later; "": nothing is
 	// Check, where there is one, is asked last about the network in a file, before
 	// it is written where it belongs; an error refuses it.
 	Check func(ctx context.Context, candidate string, r *Report) error
@@ -42,6 +42,7 @@ type Config struct {
 const (
 	ExactMode   = "exact"   // nothing changes but rounding
 	GeneralMode = "general" // 8-bit integers besides, with the agreement that was asked for
+	SceneMode   = "scene"   // what one camera's pictures do not need goes besides
 )
 
 // rounds is how often each picture is run for a timing.
@@ -158,102 +159,4 @@ func halves(frames []*decode.Frame) (a, b []*decode.Frame) {
 		}
 	}
 	return a, b
-}
-
-// finish signs a network and writes it, once it has passed.
-func finish(ctx context.Context, c Config, r *Report, m *graph.Model, frames []*decode.Frame, log *slog.Logger) error {
-	if err := sign(m, r); err != nil {
-		return err
-	}
-	return write(ctx, c, r, m.Write(), frames, log)
-}
-
-// provenance is what a network that was optimized says of itself, in its metadata.
-type provenance struct {
-	Source  string   `json:"source"` // digest
-	Mode    string   `json:"mode"`
-	Steps   []string `json:"steps"`
-	Classes []string `json:"classes,omitempty"`
-	// Calibration is the digest of the pictures that it was learned from.
-	Calibration string `json:"calibration,omitempty"`
-}
-
-// metaKey is where it says so.
-const metaKey = "sightline.optimized"
-
-func sign(m *graph.Model, r *Report) error {
-	p := provenance{Source: r.SourceDigest, Mode: r.Mode, Classes: r.Classes}
-	if r.Mode != ExactMode {
-		p.Calibration = r.Calibration
-	}
-	for _, s := range r.Steps {
-		p.Steps = append(p.Steps, s.Name)
-	}
-	text, err := json.Marshal(p)
-	m.SetMeta(metaKey, string(text))
-	return err
-}
-
-// write puts the network where it belongs once it has passed.
-func write(ctx context.Context, c Config, r *Report, data []byte, frames []*decode.Frame, log *slog.Logger) error {
-	sum := sha256.Sum256(data)
-	r.Digest = hex.EncodeToString(sum[:])
-	dir := filepath.Dir(c.Out)
-	if c.DryRun {
-		dir = ""
-	}
-	f, err := os.CreateTemp(dir, ".optimize-*.onnx")
-	if err != nil {
-		return fmt.Errorf("write the network: %w", err)
-	}
-	defer os.Remove(f.Name()) // gone already where it was renamed
-	_, err = f.Write(data)
-	if err = cmp.Or(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write the network: %w", err)
-	}
-	if err := judge(ctx, c, r, f.Name(), frames, log); err != nil {
-		return err
-	}
-	if c.DryRun {
-		return nil
-	}
-	if err := cmp.Or(os.Chmod(f.Name(), 0o644), os.Rename(f.Name(), c.Out)); err != nil {
-		return fmt.Errorf("write the network: %w", err)
-	}
-	r.Out = c.Out
-	return nil
-}
-
-// judge holds the candidate in a file against the original, engine by engine.
-func judge(ctx context.Context, c Config, r *Report, candidate string, frames []*decode.Frame, log *slog.Logger) error {
-	var trials []trial
-	for _, engine := range c.Engines {
-		trials = append(trials, trial{engine: engine})
-	}
-	for i := 0; i < len(trials); i++ {
-		looked := func(n int) {
-			if c.Progress != nil {
-				c.Progress("comparing", i*len(frames)+n, len(trials)*len(frames))
-			}
-		}
-		e, err := compare(ctx, c, trials[i], candidate, frames, looked, log)
-		if err != nil {
-			return fmt.Errorf("compare on %s: %w", trials[i].engine, err)
-		}
-		r.Engines = append(r.Engines, e)
-		if r.Reason = e.fault(r.Mode, c.Agreement); r.Reason != "" {
-			return fmt.Errorf("%w: %s", ErrBudget, r.Reason)
-		}
-		if c.Mode == ExactMode && i == len(c.Engines)-1 && !r.rounded() {
-			trials = append(trials, trial{c.Engines[0], "f32"})
-		}
-	}
-	if c.Check != nil {
-		if err := c.Check(ctx, candidate, r); err != nil {
-			r.Reason = err.Error()
-			return err
-		}
-	}
-	r.Passed = true
-	return nil
 }

@@ -58,6 +58,21 @@ func Read(data []byte) (*Model, error) {
 	return m, m.Graph.check()
 }
 
+// Metadata reads a file's metadata alone. Its errors say what is wrong with the file.
+func Metadata(data []byte) (entries []Entry, err error) {
+	err = each(data, func(f field) error {
+		if f.num != 14 {
+			return nil
+		}
+		if len(entries) == maxParts {
+			return fmt.Errorf("it has more than %d entries of metadata", maxParts)
+		}
+		entries = append(entries, Entry{})
+		return entries[len(entries)-1].read(f.body)
+	})
+	return entries, err
+}
+
 func (o *Opset) read(b []byte) error {
 	return each(b, func(f field) error {
 		switch f.num {
