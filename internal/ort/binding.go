@@ -14,10 +14,12 @@ import (
 // Tensor says where an input or output lives: memory of the caller's, outside
 // the Go heap, which must stay in place until the Binding is closed.
 type Tensor struct {
-	Name string
-	Type ElementType
-	Dims []int64
-	Data unsafe.Pointer
+	Name    string
+	Type    ElementType
+	Dims    []int64
+	Data    unsafe.Pointer // in host memory, where Memory is nil
+	Memory  *Memory        // of a device
+	Address uint64         // in it
 }
 
 // bytes is the size of the tensor's memory.
@@ -32,8 +34,9 @@ func (t Tensor) bytes() int64 {
 // Binding is one reusable run of a session over fixed memory: nothing is copied
 // in or out. One goroutine at a time; different Bindings run concurrently.
 type Binding struct {
-	s *Session
-	c *C.OrtIoBinding
+	s   *Session
+	c   *C.OrtIoBinding
+	run *C.OrtRunOptions
 }
 
 // NewBinding ties tensors to the session's inputs and outputs by name.
@@ -60,13 +63,44 @@ func (b *Binding) bind(t Tensor, output C.int) error {
 	name := C.CString(t.Name)
 	defer C.free(unsafe.Pointer(name))
 	dims := (*C.int64_t)(unsafe.SliceData(t.Dims))
-	return taken(C.ort_bind(b.s.lib.c, b.c, output, name, C.int(t.Type), dims, C.size_t(len(t.Dims)), t.Data, C.size_t(t.bytes())))
+	address, memory := C.uintptr_t(uintptr(t.Data)), (*C.OrtMemoryInfo)(nil) // not Go's memory: it stays
+	if t.Memory != nil {
+		address, memory = C.uintptr_t(t.Address), t.Memory.c
+	}
+	return taken(C.ort_bind(b.s.lib.c, b.c, output, name, C.int(t.Type), dims, C.size_t(len(t.Dims)), memory, address, C.size_t(t.bytes())))
 }
 
-// Run computes the outputs. It blocks until they are written; one native call.
+// SetOption sets an option of all later runs, by ONNX Runtime's name for it.
+func (b *Binding) SetOption(key, value string) error {
+	k, v := C.CString(key), C.CString(value)
+	defer C.free(unsafe.Pointer(k))
+	defer C.free(unsafe.Pointer(v))
+	if err := taken(C.ort_option(b.s.lib.c, &b.run, k, v)); err != nil {
+		return fmt.Errorf("set %s of a run: %w", key, err)
+	}
+	return nil
+}
+
+// Run computes the outputs; one native call. It blocks until they are written,
+// or, with a provider's stream and the option disable_synchronize_execution_providers,
+// until the work is on that stream.
 func (b *Binding) Run() error {
-	if err := taken(C.ort_run(b.s.lib.c, b.s.c, b.c)); err != nil {
+	if err := taken(C.ort_run(b.s.lib.c, b.s.c, b.run, b.c)); err != nil {
 		return fmt.Errorf("run with ONNX Runtime: %w", err)
+	}
+	return nil
+}
+
+// SynchronizeInputs blocks until the provider may read inputs that other streams
+// copied; it is of no use with memory that was written on the provider's stream.
+func (b *Binding) SynchronizeInputs() error { return b.synchronize(0) }
+
+// SynchronizeOutputs blocks until the outputs of runs that did not wait are written.
+func (b *Binding) SynchronizeOutputs() error { return b.synchronize(1) }
+
+func (b *Binding) synchronize(outputs C.int) error {
+	if err := taken(C.ort_synchronize(b.s.lib.c, b.c, outputs)); err != nil {
+		return fmt.Errorf("wait for ONNX Runtime: %w", err)
 	}
 	return nil
 }
@@ -74,7 +108,7 @@ func (b *Binding) Run() error {
 // Close frees the binding, before its session.
 func (b *Binding) Close() {
 	if b.c != nil {
-		C.ort_binding_free(b.s.lib.c, b.c)
-		b.c = nil
+		C.ort_binding_free(b.s.lib.c, b.c, b.run)
+		b.c, b.run = nil, nil
 	}
 }

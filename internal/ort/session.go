@@ -29,7 +29,8 @@ type Port struct {
 	Dims []int64
 }
 
-// Session is a compiled model on the CPU. Its Bindings may run concurrently.
+// Session is a compiled model. Its Bindings may run concurrently where it has no
+// provider's stream.
 type Session struct {
 	Inputs, Outputs []Port
 
@@ -37,15 +38,20 @@ type Session struct {
 	c   *C.OrtSession
 }
 
-// NewSession compiles an ONNX model held in memory; the model is copied. A run
-// uses threads threads, the caller's among them. It blocks for as long as the
-// compilation takes: tens of milliseconds for small networks.
-func (l *Library) NewSession(model []byte, threads int) (*Session, error) {
+// NewSession compiles an ONNX model held in memory; the model is copied. Each of
+// its nodes goes to the first of providers that takes it, or else to the CPU,
+// where a run uses threads threads, the caller's among them. It blocks for as
+// long as the compilation takes: tens of milliseconds for small networks on the
+// CPU, minutes where TensorRT builds an engine. A provider that is not there or
+// does not know an option is an error.
+func (l *Library) NewSession(model []byte, threads int, providers ...Provider) (*Session, error) {
 	if len(model) == 0 {
 		return nil, errors.New("compile with ONNX Runtime: the model is empty")
 	}
 	s := &Session{lib: l}
-	err := taken(C.ort_session(l.c, unsafe.Pointer(unsafe.SliceData(model)), C.size_t(len(model)), C.int(threads), &s.c))
+	err := withNative(providers, func(all *C.ort_provider, n C.size_t) error {
+		return taken(C.ort_session(l.c, unsafe.Pointer(unsafe.SliceData(model)), C.size_t(len(model)), C.int(threads), all, n, &s.c))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("compile with ONNX Runtime: %w", err)
 	}
