@@ -26,6 +26,7 @@ func (c *checker) run() {
 		c.bad("streams", "want at least one stream")
 	}
 	c.detect(&c.p.Detect)
+	c.optimize(c.p.Detect.Optimize, "detect.optimize")
 	c.quality(&c.p.Quality)
 	if !c.failed("track") {
 		c.track(&c.p.Track)
@@ -39,13 +40,24 @@ func (c *checker) run() {
 	c.web()
 }
 
-// detect refuses what the format knows and this version does not run.
+// leastMemory holds one small network with its batches.
+const leastMemory = 64 << 20
+
+// detect refuses what no machine runs; what this one lacks shows when it starts.
 func (c *checker) detect(d *Detect) {
-	if d.Engine == "tensorrt" {
-		c.bad("detect.engine", "not available in this version: it runs on the CPU, with openvino or onnxruntime")
+	gpu := strings.HasPrefix(d.Device, "cuda:")
+	switch {
+	case d.Engine == "tensorrt" && d.Device == "cpu":
+		c.bad("detect.engine", "tensorrt runs on GPUs: leave detect.device at auto, or name one (cuda:0)")
+	case d.Engine == "openvino" && gpu:
+		c.bad("detect.engine", "openvino runs on the CPU, and detect.device is %s: want auto, tensorrt or onnxruntime", d.Device)
 	}
-	if strings.HasPrefix(d.Device, "cuda:") {
-		c.bad("detect.device", "not available in this version: it runs on the CPU")
+	switch {
+	case c.failed("detect.memory") || d.Memory == 0:
+	case d.Device == "cpu":
+		c.bad("detect.memory", "bounds the memory of GPUs, and detect.device is cpu")
+	case d.Memory < leastMemory:
+		c.bad("detect.memory", "too little for a network: want 64MiB at least")
 	}
 }
 

@@ -112,6 +112,9 @@ func (c *checker) pulled(a Address, at string) bool {
 // streamDetect settles which of a camera's two streams is analyzed.
 func (c *checker) streamDetect(s *Stream, path string) {
 	d := &s.Detect
+	if own := c.root.get("streams").get(s.Name).get("detect").get("optimize"); own != nil && !own.inherited {
+		c.optimize(d.Optimize, path+".detect.optimize")
+	}
 	sub := s.URLs != nil && !s.URLs.Sub.IsZero()
 	from := c.root.get("streams").get(s.Name).get("detect").get("from")
 	if d.From == "sub" && !sub && !c.failed(path+".urls") {

@@ -99,8 +99,8 @@ func inheritStream(root, stream *node) *node {
 		stream = merge(defaults.inherit(), stream, true)
 	}
 	shared := map[string][]string{
-		"detect":  {"model", "fps", "classes", "confidence"},
-		"decode":  {"threads", "skip_loop_filter", "damage", "skip", "hwaccel"},
+		"detect":  {"model", "fps", "classes", "confidence", "optimize"},
+		"decode":  {"threads", "skip_loop_filter", "damage", "skip", "hwaccel", "surfaces"},
 		"quality": {"watch", "for"},
 	}
 	for section, keys := range shared {

@@ -52,10 +52,12 @@ type Detect struct {
 	Model string `yaml:"model" jsonschema:"default=coco-nano" path:"model"`
 	// Engine that runs the network; auto takes the fastest that is there.
 	Engine string `yaml:"engine" jsonschema:"enum=auto,enum=onnxruntime,enum=openvino,enum=tensorrt,default=auto"`
-	// Device is auto, cpu or cuda:N.
+	// Device is auto, cpu or cuda:N, the Nth NVIDIA GPU; auto takes the least loaded GPU for each stream, and the CPU where there is none.
 	Device string `yaml:"device" jsonschema:"pattern=^(auto|cpu|cuda:[0-9]+)$,default=auto" want:"auto, cpu or cuda:N"`
 	// Precision the engine computes in.
 	Precision string `yaml:"precision" jsonschema:"enum=auto,enum=f32,enum=f16,enum=bf16,enum=int8,default=auto"`
+	// Memory bounds what networks and batches take of each GPU, decoders' surfaces left out (see decode.surfaces); when absent nine tenths of what is free at the start.
+	Memory Size `yaml:"memory"`
 	// Input is the size the network sees: `aspect` (the model's area in the picture's own shape), `model`, or WIDTHxHEIGHT.
 	Input Input `yaml:"input" jsonschema:"default=aspect"`
 	// FPS is inferences a second and stream on the stream's own time grid, or `all`. When absent: 5 for live streams, all for files.
@@ -66,6 +68,8 @@ type Detect struct {
 	Confidence float64 `yaml:"confidence" jsonschema:"minimum=0,maximum=1,default=0.4"`
 	// Batch bounds what runs together.
 	Batch Batch `yaml:"batch"`
+	// Optimize makes a smaller network of the model while the model works; without it the model runs as it is.
+	Optimize *Optimize `yaml:"optimize"`
 }
 
 // Batch bounds a batch of inferences.
@@ -100,8 +104,10 @@ type Decode struct {
 	Damage string `yaml:"damage" jsonschema:"enum=hold,enum=pass,default=hold"`
 	// Skip is what need not be decoded: nothing, pictures no other builds on, all but keyframes, or as much as detect.fps allows.
 	Skip string `yaml:"skip" jsonschema:"enum=none,enum=nonref,enum=nonkey,enum=auto,default=auto"`
-	// HWAccel decodes on a device, and on the processor where the device is missing.
+	// HWAccel decodes on a device, and on the processor where the device is missing. With a GPU as detect.device, auto and cuda leave the pictures in its memory.
 	HWAccel string `yaml:"hwaccel" jsonschema:"enum=none,enum=auto,enum=vaapi,enum=qsv,enum=cuda,default=none"`
+	// Surfaces are pictures in a GPU's memory that a stream may have on their way to its network, beyond what the codec itself refers to.
+	Surfaces int `yaml:"surfaces" jsonschema:"minimum=2,maximum=32,default=4"`
 }
 
 // Quality says which faults of the picture raise stream.degraded.

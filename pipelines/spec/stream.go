@@ -111,6 +111,8 @@ type StreamDetect struct {
 	Classes []string `yaml:"classes"`
 	// Confidence as in detect.
 	Confidence float64 `yaml:"confidence" jsonschema:"minimum=0,maximum=1,default=0.4"`
+	// Optimize as in detect; null for none.
+	Optimize *Optimize `yaml:"optimize"`
 	// From says which of urls is analyzed; when absent sub, where there is one.
 	From string `yaml:"from" jsonschema:"enum=main,enum=sub"`
 	// Enabled false only shows the stream: nothing is inferred, and pictures are decoded only for who watches them.
