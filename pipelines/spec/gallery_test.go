@@ -127,7 +127,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"rule-zone-for-a-line", "rule-dwell-without-for", "sink-kind-unknown", "sink-key-of-another-kind",
 		"sink-buffer-without-unit", "kafka-without-brokers", "kafka-sasl-without-password", "kafka-create-topic-misspelt", "kafka-create-topic-none", "jsonl-without-path",
 		"url-and-urls", "urls-without-main", "urls-unknown-key", "urls-a-list", "detect-from-unknown", "detect-enabled-a-word", "fallback-a-word",
-		"tls-unknown-key", "decode-damage-unknown", "decode-skip-unknown", "decode-hwaccel-unknown", "quality-watch-unknown",
+		"tls-unknown-key", "decode-damage-unknown", "decode-skip-unknown", "decode-hwaccel-unknown", "decode-surfaces", "quality-watch-unknown",
 		"quality-for-without-unit", "media-port-too-high", "media-unknown-key",
 		"snapshots-type-without-object", "snapshots-s3-without-secret", "snapshots-margin-in-percent",
 		"spool-key-unknown", "spool-when-full-unknown", "dead-letter-tries", "format-unknown",

@@ -113,12 +113,13 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return errors.New("want a size above 0 with its unit, such as 64MiB (KiB, MiB, GiB, TiB; kB, MB, GB, TB; B)")
 }
 
-// MarshalText writes the shortest whole number with a unit.
+// MarshalText writes the shortest whole number with a unit, and nothing of 0, which is
+// a size that was left out.
 func (s Size) MarshalText() ([]byte, error) {
 	for _, u := range sizeUnits() {
 		if s != 0 && int64(s)%u.bytes == 0 {
 			return fmt.Appendf(nil, "%d%s", int64(s)/u.bytes, u.name), nil
 		}
 	}
-	return []byte("0B"), nil
+	return nil, nil
 }
