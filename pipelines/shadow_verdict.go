@@ -1,0 +1,183 @@
+package pipelines
+
+import (
+	"math"
+	"time"
+
+	"sightline/detect/optimize"
+)
+
+// How an optimized network is judged while it works. A look is one picture that both
+// networks saw; what it says of recall is one observation, as the boxes of a picture
+// are lost together or not at all, and so of precision. Looks without boxes say
+// nothing. The share of boxes in a window of looks leaves its budget when even the
+// upper end of its Wilson interval, over as many observations, is below: at 99.5 %,
+// so that it is no luck.
+//
+// Two windows are watched. The long one holds the last longWindow looks, one in N
+// inferences, and finds a slow decline. A look of which boxes are lost, more than the
+// budget allows of the last three looks, opens a short one: from then on one in N/10
+// is looked at, afresh, until shortLooks with boxes say that it is well, or that it is
+// not, or shortWindow have not decided: then it is well for now. At five inferences a
+// second and N = 50 a scene change is found within about twenty seconds.
+const (
+	longWindow  = 1000
+	shortWindow = 40
+	shortLooks  = 8 // with boxes, before a short window decides anything
+	suspicious  = 3 // looks that a short window is opened after
+	leastLost   = 2 // boxes that suspicion takes
+	hurry       = 10
+	wilsonZ     = 2.576
+)
+
+// After the original took over, the optimized network goes on as the shadow. It works
+// again when the last returnLooks looks with boxes kept the budget as they are, and so
+// much of the stream's time has passed; each time the stream falls back it is twice as
+// long, up to a day.
+const (
+	returnLooks = 40
+	returnAfter = 10 * time.Minute
+	mostAfter   = 24 * time.Hour
+)
+
+// ring is the last looks, and their sums.
+type ring struct {
+	looks []optimize.Match
+	next  int
+	sum   optimize.Match
+	boxes int // looks in which the original has boxes
+	found int // looks in which the optimized one has
+}
+
+func (r *ring) add(m optimize.Match, most int) {
+	if len(r.looks) < most {
+		r.looks = append(r.looks, m)
+		r.count(m, 1)
+		return
+	}
+	r.count(r.looks[r.next], -1)
+	r.looks[r.next] = m // not lost: counted
+	r.count(m, 1)
+	r.next = (r.next + 1) % most
+}
+
+func (r *ring) count(m optimize.Match, sign int) {
+	r.sum.Boxes += sign * m.Boxes
+	r.sum.Found += sign * m.Found
+	r.sum.Extra += sign * m.Extra
+	if m.Boxes > 0 {
+		r.boxes += sign
+	}
+	if m.Found+m.Extra > 0 {
+		r.found += sign
+	}
+}
+
+func (r *ring) reset() { *r = ring{looks: r.looks[:0]} } // not lost: looks, which a verdict was made of
+
+func (r *ring) recall() float64    { return share(r.sum.Found, r.sum.Boxes) }
+func (r *ring) precision() float64 { return share(r.sum.Found, r.sum.Found+r.sum.Extra) }
+
+// keeps tells whether both shares are within the budget as they are.
+func (r *ring) keeps(budget float64) bool { return min(r.recall(), r.precision()) >= budget }
+
+// leaves tells whether a share is below the budget for sure.
+func (r *ring) leaves(budget float64, least int) bool {
+	return r.boxes >= least && wilson(r.recall(), r.boxes) < budget || r.found >= least && wilson(r.precision(), r.found) < budget
+}
+
+func share(part, of int) float64 {
+	if of == 0 {
+		return 1
+	}
+	return float64(part) / float64(of)
+}
+
+// wilson is the upper end of the interval that a share of n observations is in.
+func wilson(share float64, n int) float64 {
+	z2, count := wilsonZ*wilsonZ, float64(n)
+	half := wilsonZ * math.Sqrt(share*(1-share)/count+z2/(4*count*count))
+	return (share + z2/(2*count) + half) / (1 + z2/count)
+}
+
+// verdict is what the looks at one stream have shown. It is pure: time is the
+// stream's.
+type verdict struct {
+	budget float64
+	every  int // inferences from look to look, in calm
+
+	recent, short, long, since ring
+	alert                      bool // the short window is open
+	fallen                     bool // the original works
+	fellAt                     time.Time
+	falls                      int
+}
+
+// due tells whether the nth inference, counted from 1, is to be looked at.
+func (v *verdict) due(n uint64) bool {
+	step := v.every
+	if v.alert {
+		step = max(1, v.every/hurry)
+	}
+	return n%uint64(step) == 0
+}
+
+// look takes one look and says whether the other network is to work from now on.
+func (v *verdict) look(m optimize.Match, at time.Time) (turn bool) {
+	v.long.add(m, longWindow)
+	if v.fallen {
+		return v.back(m, at)
+	}
+	switch {
+	case v.alert:
+		v.short.add(m, shortWindow)
+		if v.short.leaves(v.budget, shortLooks) {
+			return v.fall(at)
+		}
+		decided := max(v.short.boxes, v.short.found) >= shortLooks && v.short.keeps(v.budget)
+		v.alert = !decided && len(v.short.looks) < shortWindow
+	default:
+		v.recent.add(m, suspicious)
+		lost := v.recent.sum.Boxes - v.recent.sum.Found + v.recent.sum.Extra
+		if lost >= leastLost && !v.recent.keeps(v.budget) {
+			v.alert = true
+			v.short.reset()
+			v.recent.reset()
+		}
+	}
+	if v.long.leaves(v.budget, longWindow/10) {
+		return v.fall(at)
+	}
+	return false
+}
+
+func (v *verdict) fall(at time.Time) bool {
+	v.fallen, v.alert, v.fellAt = true, false, at
+	v.falls++
+	v.since.reset()
+	return true
+}
+
+// patience is how long the original works at least.
+func (v *verdict) patience() time.Duration {
+	after := returnAfter
+	for range v.falls - 1 {
+		after = min(2*after, mostAfter)
+	}
+	return after
+}
+
+// back takes a look of the optimized network while the original works.
+func (v *verdict) back(m optimize.Match, at time.Time) bool {
+	if m.Boxes+m.Extra > 0 {
+		v.since.add(m, returnLooks)
+	}
+	if len(v.since.looks) < returnLooks || !v.since.keeps(v.budget) || at.Sub(v.fellAt) < v.patience() {
+		return false
+	}
+	v.fallen = false
+	v.recent.reset()
+	v.short.reset()
+	v.long.reset()
+	return true
+}
