@@ -1,0 +1,9 @@
+//go:build !cuda
+
+package cuda
+
+// Devices lists the devices of this machine.
+func Devices() ([]Info, error) { return nil, ErrNotBuilt }
+
+// Open opens a device; the caller closes it.
+func Open(Config) (Device, error) { return nil, ErrNotBuilt }
