@@ -86,7 +86,7 @@ int sl_decoder_open(sl_decoder **out, const sl_decoder_options *o) {
 		d->ctx->opaque = d;
 		err = sl_configure(d->ctx, codec, o);
 	}
-	if (err >= 0 && *o->hwaccel) err = sl_device_open(d, codec, o->hwaccel);
+	if (err >= 0 && *o->hwaccel) err = sl_device_open(d, codec, o);
 	if (err >= 0) err = avcodec_open2(d->ctx, codec, NULL);
 	if (err < 0) {
 		sl_decoder_free(d);

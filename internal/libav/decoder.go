@@ -27,6 +27,7 @@ type DecoderOptions struct {
 	FrameThreads  bool   // decode several pictures at once, at the price of as many pictures' delay
 	LowDelay      bool
 	Device        string // vaapi, qsv or cuda: decode there and bring the pictures back; "" in software
+	CUDA          *CUDA  // with Device cuda: leave the pictures there; nil brings them back
 
 	// Bounds: a picture larger than MaxPixels is refused, and so is one for
 	// which there is no room, because MaxPictures of its kind or MaxBytes in all
@@ -61,6 +62,13 @@ func (m *Memory) Bytes() int64 {
 	return n
 }
 
+// CUDA says where pictures stay on a device. Context and Stream must outlive the
+// decoder and its frames; what FFmpeg does with a picture is in Stream's order.
+type CUDA struct {
+	Context, Stream unsafe.Pointer // a CUcontext and a CUstream of it
+	Held            int            // how many pictures may be held while decoding goes on
+}
+
 // Decoder decodes one stream.
 type Decoder struct {
 	p      *C.sl_decoder
@@ -85,6 +93,9 @@ func OpenDecoder(o DecoderOptions) (*Decoder, error) {
 		threads: C.int(o.Threads), frame_threads: flag(o.FrameThreads), low_delay: flag(o.LowDelay),
 		max_pixels: C.int64_t(bound(o.MaxPixels)), max_pictures: C.int(bound(int64(o.MaxPictures))), max_bytes: C.int64_t(bound(o.MaxBytes)),
 		memory: o.Memory.p,
+	}
+	if o.CUDA != nil {
+		options.cuda_context, options.cuda_stream, options.cuda_held = o.CUDA.Context, o.CUDA.Stream, C.int(o.CUDA.Held)
 	}
 	defer C.free(unsafe.Pointer(options.name))
 	defer C.free(unsafe.Pointer(options.pixel_format))
@@ -117,6 +128,14 @@ func (d *Decoder) FrameThreads() bool { return C.sl_decoder_frame_threads(d.p) !
 
 // OnDevice tells whether the last picture was decoded by the device.
 func (d *Decoder) OnDevice() bool { return C.sl_decoder_on_device(d.p) != 0 }
+
+// Surfaces is how many pictures the device has for this decoder, handed out or not,
+// and how many bytes they take; 0 where they do not stay there.
+func (d *Decoder) Surfaces() (count int, bytes int64) {
+	var n C.int64_t
+	count = int(C.sl_decoder_surfaces(d.p, &n))
+	return count, int64(n)
+}
 
 // SkipFilter is which pictures go without the codec's loop filter.
 type SkipFilter uint8

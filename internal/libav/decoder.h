@@ -15,6 +15,10 @@ int64_t sl_memory_bytes(sl_memory *m);
 typedef struct {
 	const char *name, *pixel_format;
 	const char *hwaccel; // FFmpeg's name of a device type, "" for none
+	// With a CUcontext and a CUstream of it, cuda leaves the pictures on the device;
+	// so many of them may be held while decoding goes on.
+	void *cuda_context, *cuda_stream;
+	int cuda_held;
 	const uint8_t *extra;
 	int extra_size, width, height, bits, threads, frame_threads, low_delay;
 	uint32_t tag;
@@ -50,5 +54,7 @@ const char *sl_decoder_name(sl_decoder *d);
 int sl_decoder_frame_threads(sl_decoder *d);
 // Whether the last picture was decoded on the device.
 int sl_decoder_on_device(sl_decoder *d);
+// How many pictures stay on the device, those handed out among them, and their bytes.
+int sl_decoder_surfaces(sl_decoder *d, int64_t *bytes);
 
 #endif

@@ -33,15 +33,19 @@ struct sl_decoder {
 	int64_t last_id;
 
 	enum AVPixelFormat device_format; // AV_PIX_FMT_NONE without a device
-	int on_device;
+	int on_device, keep; // the last picture was; pictures stay there
 };
 
 // Gives FFmpeg memory for a picture, out of a pool of the decoder's own.
 int sl_get_buffer(AVCodecContext *ctx, AVFrame *frame, int flags);
 
-// Prepares ctx for decoding on a device of the named type.
-int sl_device_open(sl_decoder *d, const AVCodec *codec, const char *type);
-// Brings a picture into host memory, where it is not there.
+// Prepares ctx for decoding on the device that the options name.
+int sl_device_open(sl_decoder *d, const AVCodec *codec, const sl_decoder_options *o);
+// Brings a picture into host memory, where it is not there nor is to stay elsewhere.
 int sl_device_download(sl_decoder *d, AVFrame **frame);
+// Makes FFmpeg's view of a context of CUDA's and a stream of it; both stay the caller's.
+int sl_cuda_open(AVBufferRef **out, void *context, void *stream);
+// Whether pictures of a software format can be decoded into formats that stay on the device.
+int sl_cuda_takes(enum AVPixelFormat format);
 
 #endif

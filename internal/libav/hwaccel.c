@@ -9,20 +9,32 @@ static enum AVPixelFormat sl_pick_format(AVCodecContext *ctx, const enum AVPixel
 	sl_decoder *d = ctx->opaque;
 	enum AVPixelFormat last = AV_PIX_FMT_NONE;
 	for (; *offered != AV_PIX_FMT_NONE; offered++) {
-		if (*offered == d->device_format) return *offered;
+		if (*offered == d->device_format && (!d->keep || sl_cuda_takes(ctx->sw_pix_fmt))) return *offered;
 		if (!(av_pix_fmt_desc_get(*offered)->flags & AV_PIX_FMT_FLAG_HWACCEL)) last = *offered;
 	}
 	return last;
 }
 
-int sl_device_open(sl_decoder *d, const AVCodec *codec, const char *name) {
-	enum AVHWDeviceType type = av_hwdevice_find_type_by_name(name);
+// Lets consumers hold pictures where the device decodes into, without a copy.
+static void sl_device_keep(sl_decoder *d, int held) {
+	d->keep = 1;
+	d->ctx->extra_hw_frames = held;
+#ifdef AV_HWACCEL_FLAG_UNSAFE_OUTPUT // FFmpeg 6.1 on; before, it never copied
+	d->ctx->hwaccel_flags |= AV_HWACCEL_FLAG_UNSAFE_OUTPUT;
+#endif
+}
+
+int sl_device_open(sl_decoder *d, const AVCodec *codec, const sl_decoder_options *o) {
+	enum AVHWDeviceType type = av_hwdevice_find_type_by_name(o->hwaccel);
 	if (type == AV_HWDEVICE_TYPE_NONE) return AVERROR(ENOSYS);
 	const AVCodecHWConfig *c = NULL;
 	for (int i = 0; (c = avcodec_get_hw_config(codec, i)); i++)
 		if (c->device_type == type && c->methods & AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX) break;
 	if (!c) return AVERROR_DECODER_NOT_FOUND;
-	if (av_hwdevice_ctx_create(&d->ctx->hw_device_ctx, type, NULL, NULL, 0) < 0) return AVERROR(ENODEV);
+	if (o->cuda_context) sl_device_keep(d, o->cuda_held);
+	int err = o->cuda_context ? sl_cuda_open(&d->ctx->hw_device_ctx, o->cuda_context, o->cuda_stream)
+							  : av_hwdevice_ctx_create(&d->ctx->hw_device_ctx, type, NULL, NULL, 0);
+	if (err < 0) return AVERROR(ENODEV);
 	d->device_format = c->pix_fmt;
 	d->ctx->get_format = sl_pick_format;
 	return 0;
@@ -30,7 +42,7 @@ int sl_device_open(sl_decoder *d, const AVCodec *codec, const char *name) {
 
 int sl_device_download(sl_decoder *d, AVFrame **frame) {
 	d->on_device = d->device_format != AV_PIX_FMT_NONE && (*frame)->format == d->device_format;
-	if (!d->on_device) return 0;
+	if (!d->on_device || d->keep) return 0;
 	AVFrame *host = av_frame_alloc();
 	if (!host) return AVERROR(ENOMEM);
 	int err = av_hwframe_transfer_data(host, *frame, 0);

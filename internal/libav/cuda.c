@@ -1,0 +1,36 @@
+#include "decoder_state.h"
+
+#include <libavutil/hwcontext.h>
+
+// FFmpeg's header needs two handles of cuda.h and nothing else, which are declared
+// here so that no build needs that file.
+typedef struct CUctx_st *CUcontext;
+typedef struct CUstream_st *CUstream;
+#define CUDA_VERSION 1
+#include <libavutil/hwcontext_cuda.h>
+
+int sl_cuda_open(AVBufferRef **out, void *context, void *stream) {
+	AVBufferRef *device = av_hwdevice_ctx_alloc(AV_HWDEVICE_TYPE_CUDA);
+	if (!device) return AVERROR(ENOSYS); // an FFmpeg without CUDA
+	AVCUDADeviceContext *cuda = ((AVHWDeviceContext *)device->data)->hwctx;
+	cuda->cuda_ctx = context;
+	cuda->stream = stream;
+	int err = av_hwdevice_ctx_init(device);
+	if (err < 0) av_buffer_unref(&device);
+	*out = device;
+	return err;
+}
+
+// Of what NVDEC makes other formats of, nothing downstream reads the result.
+int sl_cuda_takes(enum AVPixelFormat format) {
+	return format == AV_PIX_FMT_YUV420P || format == AV_PIX_FMT_YUVJ420P || format == AV_PIX_FMT_YUV420P10 || format == AV_PIX_FMT_YUV420P12;
+}
+
+int sl_decoder_surfaces(sl_decoder *d, int64_t *bytes) {
+	*bytes = 0;
+	if (!d->keep || !d->ctx->hw_frames_ctx) return 0;
+	AVHWFramesContext *frames = (AVHWFramesContext *)d->ctx->hw_frames_ctx->data;
+	int sample = frames->sw_format == AV_PIX_FMT_NV12 ? 1 : 2;
+	*bytes = (int64_t)frames->initial_pool_size * frames->width * frames->height * 3 / 2 * sample;
+	return frames->initial_pool_size;
+}
