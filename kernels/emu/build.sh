@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Builds the emulated CUDA driver and NVDEC, and the kernels it runs, into out/emu. Does
+# nothing when nothing changed; several at once wait for one another.
+# usage: kernels/emu/build.sh
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+if [ ! -e "$root/.deps/cuda/include/cuda.h" ]; then
+  echo "kernels/emu: no cuda.h in .deps/cuda/include: run \`make setup-test\`" >&2
+  exit 1
+fi
+export PATH="$root/.deps/go/bin:$PATH"
+mkdir -p "$root/out/emu"
+exec 9>"$root/out/emu/.lock"
+flock 9
+env -u MAKEFLAGS -u MAKELEVEL make -s -j2 -f "$root/kernels/emu/Makefile" SHELL=/bin/bash 9>&-
