@@ -2,7 +2,6 @@ package onnx
 
 import (
 	"fmt"
-	"log/slog"
 	"unsafe"
 )
 
@@ -32,25 +31,24 @@ type request interface {
 }
 
 // openEngine opens the engine that cfg asks for. auto is OpenVINO where its
-// library opens, else ONNX Runtime.
-func openEngine(cfg Config, log *slog.Logger) (name string, e engine, err error) {
+// library opens, else ONNX Runtime, with why it is not OpenVINO.
+func openEngine(cfg Config) (name string, e engine, refused []error, err error) {
 	switch cfg.Engine {
 	case openVINO:
 		e, err = newOpenVINO(cfg)
-		return openVINO, e, err
+		return openVINO, e, nil, err
 	case onnxRuntime:
 		e, err = newONNXRuntime(cfg)
-		return onnxRuntime, e, err
+		return onnxRuntime, e, nil, err
 	}
 	e, first := newOpenVINO(cfg)
 	if first == nil {
-		return openVINO, e, nil
+		return openVINO, e, nil, nil
 	}
 	if e, err = newONNXRuntime(cfg); err != nil {
-		return "", nil, fmt.Errorf("no inference engine: %w; %w", first, err)
+		return "", nil, nil, fmt.Errorf("no inference engine: %w; %w", first, err)
 	}
-	log.Warn("falling back to a slower inference engine", "engine", onnxRuntime, "error", first)
-	return onnxRuntime, e, nil
+	return onnxRuntime, e, []error{first}, nil
 }
 
 // Engine is an inference engine as found on this machine.
@@ -68,7 +66,7 @@ func Engines(libDirs []string) []Engine {
 		found := Engine{Name: name, Path: findLibrary(name, libDirs)}
 		cfg := Defaults()
 		cfg.Engine, cfg.LibDirs = name, libDirs
-		_, e, err := openEngine(cfg, nil)
+		_, e, _, err := openEngine(cfg)
 		if found.Err = err; err == nil {
 			found.Version = e.version()
 			e.Close()

@@ -20,12 +20,11 @@ const maxShapes = 4
 // goroutines. Input sizes are compiled by Prepare, off the path of frames; a
 // Batch is opened for a size that is ready.
 type Session struct {
-	spec   *Spec
-	cfg    Config
-	log    *slog.Logger
-	name   string // of the engine
-	engine engine
-	base   Shape
+	spec *Spec
+	cfg  Config
+	log  *slog.Logger
+	runs backend
+	base Shape
 
 	compiling sync.Mutex // one Prepare at a time
 	open      sync.WaitGroup
@@ -38,9 +37,9 @@ type Session struct {
 
 // stage is one input size, ready to run.
 type stage struct {
-	shape    Shape
-	programs []program // programs[n-1] takes n pictures at a time
-	idle     []*Batch
+	shape Shape
+	plan  plan
+	idle  []*Batch
 }
 
 // New reads the model, opens the engine and compiles nothing yet. The logger is
@@ -63,10 +62,13 @@ func New(cfg Config, log *slog.Logger) (*Session, error) {
 	if s.base, err = spec.base(cfg.Input); err != nil {
 		return nil, fmt.Errorf("model %s: %w", cfg.Name, err)
 	}
-	if s.name, s.engine, err = openEngine(cfg, log); err != nil {
+	if s.runs, err = openHost(cfg, spec); err != nil {
 		return nil, err
 	}
-	log.Info("inference engine opened", "engine", s.name, "version", s.engine.version(), "model", cfg.Name,
+	for _, why := range s.runs.refusals() {
+		log.Warn("falling back to a slower inference engine", "engine", s.runs.engine(), "error", why)
+	}
+	log.Info("inference engine opened", "engine", s.runs.engine(), "version", s.runs.version(), "model", cfg.Name,
 		"family", spec.Family, "digest", spec.Digest[:12], "workers", s.Workers())
 	return s, nil
 }
@@ -96,12 +98,16 @@ func (s *Session) Spec() *Spec { return s.spec }
 func (s *Session) Info() detect.Model {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return detect.Model{Name: s.cfg.Name, Digest: s.spec.Digest[:12], Engine: s.name, Precision: s.precision}
+	return detect.Model{Name: s.cfg.Name, Digest: s.spec.Digest[:12], Engine: s.runs.engine(), Precision: s.precision}
 }
+
+// Fallbacks says why faster engines than the one that runs were passed over, in
+// the order in which they were tried.
+func (s *Session) Fallbacks() []error { return s.runs.refusals() }
 
 // Workers is how many Batches may Run at a time, each on one thread. More only
 // wait for one another.
-func (s *Session) Workers() int { return s.cfg.workers() }
+func (s *Session) Workers() int { return s.runs.workers() }
 
 // MaxBatch is how many rows Open gives.
 func (s *Session) MaxBatch() int { return s.cfg.MaxBatch }
@@ -184,18 +190,18 @@ func (s *Session) Prepare(shape Shape) error {
 	if err != nil {
 		return fmt.Errorf("compile model %s for %s: %w", s.cfg.Name, shape, err)
 	}
-	precision := st.programs[0].precision()
+	precision := st.plan.precision()
 	if want := s.cfg.Precision; s.spec.Quantized {
 		precision = "int8"
 	} else if want != "auto" && want != precision {
 		st.close()
-		return fmt.Errorf("precision %s: engine %s computes in %s on this CPU", want, s.name, precision)
+		return fmt.Errorf("precision %s: engine %s computes in %s on this machine", want, s.runs.engine(), precision)
 	}
 	s.mu.Lock()
 	s.precision = precision
 	s.stages = append(s.stages, st)
 	s.mu.Unlock()
-	s.log.Info("input size compiled", "model", s.cfg.Name, "size", shape.String(), "engine", s.name, "precision", precision)
+	s.log.Info("input size compiled", "model", s.cfg.Name, "size", shape.String(), "engine", s.runs.engine(), "precision", precision)
 	return nil
 }
 
@@ -210,18 +216,13 @@ func (s *Session) compile(shape Shape) (*stage, error) {
 		return nil, errors.New("the model file has changed since the start")
 	}
 	st := &stage{shape: shape}
-	for rows := 1; rows <= min(s.spec.Input.Chunk, s.cfg.MaxBatch); rows++ {
-		p, err := s.engine.compile(model.bytes, s.spec, shape, rows)
-		if err != nil {
-			st.close()
-			return nil, err
-		}
-		st.programs = append(st.programs, p)
+	if st.plan, err = s.runs.prepare(model.bytes, shape); err != nil {
+		return nil, err
 	}
 	b, err := newBatch(s, st)
 	if err == nil {
 		st.idle = append(st.idle, b)
-		err = b.warm()
+		err = b.slots.warm()
 	}
 	if err != nil {
 		st.close()
@@ -232,11 +233,9 @@ func (s *Session) compile(shape Shape) (*stage, error) {
 
 func (st *stage) close() {
 	for _, b := range st.idle {
-		b.destroy()
+		b.slots.Close()
 	}
-	for _, p := range st.programs {
-		p.Close()
-	}
+	st.plan.Close()
 }
 
 // Close waits until every Batch is closed, then frees everything. Later calls
@@ -256,5 +255,5 @@ func (s *Session) Close() {
 		st.close()
 	}
 	s.stages = nil
-	s.engine.Close()
+	s.runs.Close()
 }
