@@ -51,6 +51,7 @@ core_packages() {
 test_packages() {
   echo chromium chromium-driver python3 python3-gi gir1.2-gst-rtsp-server-1.0 glib-networking
   echo gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+  echo libffmpeg-nvenc-dev # headers of the decoder that kernels/emu stands in for
   command -v java >/dev/null && command -v keytool >/dev/null || echo default-jre-headless
   command -v mvn >/dev/null || echo maven
 }
