@@ -37,6 +37,7 @@ void ort_memory_free(const ort_library *lib, OrtMemoryInfo *memory);
 // The names of the providers that were built in, joined by spaces.
 char *ort_providers(const ort_library *lib, char **names);
 char *ort_append(const ort_library *lib, OrtSessionOptions *options, const ort_provider *provider);
+char *ort_try(const ort_library *lib, const ort_provider *provider);
 // The providers that a session's nodes were given to, a name a node, joined by spaces; empty where
 // the library cannot tell.
 char *ort_assigned(const ort_library *lib, OrtSession *session, char **names);

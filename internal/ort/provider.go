@@ -64,8 +64,14 @@ func withNative(providers []Provider, f func(*C.ort_provider, C.size_t) error) e
 	return f(unsafe.SliceData(all), C.size_t(len(all)))
 }
 
+// Try loads a provider's libraries and lets it read its options, without a model.
+// Whether it takes a network shows in NewSession only.
+func (l *Library) Try(p Provider) error {
+	return withNative([]Provider{p}, func(all *C.ort_provider, _ C.size_t) error { return taken(C.ort_try(l.c, all)) })
+}
+
 // Providers names the execution providers that the library was built with, such
-// as CUDAExecutionProvider. Whether one really works shows in NewSession only.
+// as CUDAExecutionProvider. Whether one works on this machine shows in Try.
 func (l *Library) Providers() ([]string, error) {
 	var names *C.char
 	err := taken(C.ort_providers(l.c, &names))

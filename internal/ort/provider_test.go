@@ -27,6 +27,9 @@ func TestProviders(t *testing.T) {
 		if s, err := lib.NewSession(data, 1, p); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("session %v, error %v, want one with %q", s, err, want)
 		}
+		if err := lib.Try(p); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("tried: %v, want an error with %q", err, want)
+		}
 	}
 }
 

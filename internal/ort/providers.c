@@ -68,6 +68,16 @@ char *ort_append(const ort_library *lib, OrtSessionOptions *options, const ort_p
   return ort_taken(lib->api, (p->tensorrt ? append_tensorrt : append_cuda)(lib->api, options, p));
 }
 
+char *ort_try(const ort_library *lib, const ort_provider *provider) {
+  OrtSessionOptions *options = NULL;
+  char *err = ort_taken(lib->api, lib->api->CreateSessionOptions(&options));
+  if (!err)
+    err = ort_append(lib, options, provider);
+  if (options)
+    lib->api->ReleaseSessionOptions(options);
+  return err;
+}
+
 // Adds the provider of a subgraph to list, once for each of its nodes.
 static OrtStatus *assigned(const OrtApi *api, const OrtEpAssignedSubgraph *part, char **list, size_t *used) {
   const char *name = NULL;
