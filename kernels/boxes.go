@@ -18,11 +18,12 @@ import (
 // holds the class scores cell by cell, Bins four distributions (left, top, right,
 // bottom) for each cell. With Planar set both lie the other way round, a plane of
 // all cells for each value, and the scores lack their sigmoid: what the last
-// convolution gives.
+// convolution gives. Distances are from a cell's center or, with Corner set, from
+// where it begins (NanoDet-Plus).
 type Head struct {
 	Scores, Bins          []float32
 	Columns, Rows, Stride int
-	Planar                bool
+	Planar, Corner        bool
 }
 
 // native is the head for C; first is the anchor of its first cell.
@@ -30,7 +31,7 @@ func (h *Head) native(classes, bins, first int) C.va_head {
 	n := C.va_head{
 		scores: (*C.float)(unsafe.SliceData(h.Scores)), bins: (*C.float)(unsafe.SliceData(h.Bins)),
 		columns: C.int(h.Columns), rows: C.int(h.Rows), stride: C.int(h.Stride), first: C.int(first),
-		score_step: C.longlong(classes), bin_step: C.longlong(4 * bins), plane: 1,
+		score_step: C.longlong(classes), bin_step: C.longlong(4 * bins), plane: 1, corner: flag(h.Corner),
 	}
 	if h.Planar {
 		n.score_step, n.bin_step, n.plane, n.logits = 1, 1, C.longlong(h.Columns*h.Rows), 1
@@ -90,15 +91,20 @@ func DecodeYOLOv5(out []float32, classes int, wanted []bool, threshold float32, 
 // network of width × height pixels, whose anchors are the cells of strides 8, 16
 // and 32; otherwise it is DecodeYOLOv5.
 func DecodeYOLOX(out []float32, classes, width, height int, wanted []bool, threshold float32, dst []Box) ([]Box, error) {
-	cells := 0
-	for stride := 8; stride <= 32; stride *= 2 {
-		cells += (width / stride) * (height / stride)
-	}
+	cells := gridCells(width, height)
 	if width < 32 || height < 32 || width > maxSide || height > maxSide || len(out) != cells*(5+classes) {
 		return dst, fmt.Errorf("decoding boxes: %d values are not the %d cells of a %d×%d network with %d classes", len(out), cells, width, height, classes)
 	}
 	layout := yoloLayout{classes: classes, objectness: true, width: width, height: height}
 	return decodeYOLO(bestLevel(), out, layout, wanted, threshold, dst)
+}
+
+// gridCells is how many cells the strides 8, 16 and 32 have.
+func gridCells(width, height int) (n int) {
+	for stride := 8; stride <= 32; stride *= 2 {
+		n += (width / stride) * (height / stride)
+	}
+	return n
 }
 
 // yoloLayout tells the YOLO outputs apart; width and height are YOLOX's.
@@ -129,6 +135,35 @@ func decodeYOLO(l level, in []float32, y yoloLayout, wanted []bool, threshold fl
 	}
 	return collect(dst, func(out *C.va_box, room C.int) C.int {
 		return C.sl_yolo(C.int(l), (*C.float)(unsafe.SliceData(in)), &native, mask(wanted), C.float(threshold), out, room)
+	}), nil
+}
+
+// Queries is the output of an RT-DETR network for one picture: of query q the class
+// scores begin at Scores[q×ScoreStep], and cx, cy, w, h in 0..1 of the network's
+// input at Boxes[q×BoxStep]. With Logits set the scores lack their sigmoid.
+type Queries struct {
+	Scores, Boxes             []float32
+	Count, ScoreStep, BoxStep int
+	Logits                    bool
+}
+
+// DecodeDETR appends the boxes of the queries whose best class scores at least
+// threshold, for a network of width × height pixels. See DecodeNanoDet.
+func DecodeDETR(q Queries, classes, width, height int, wanted []bool, threshold float32, dst []Box) ([]Box, error) {
+	if err := checkClasses(classes, wanted); err != nil {
+		return dst, err
+	}
+	if q.Count < 1 || q.Count > maxSide || q.ScoreStep < classes || q.BoxStep < 4 ||
+		len(q.Scores) < (q.Count-1)*q.ScoreStep+classes || len(q.Boxes) < (q.Count-1)*q.BoxStep+4 {
+		return dst, fmt.Errorf("decoding boxes: %d scores and %d coordinates are not %d queries of %d classes", len(q.Scores), len(q.Boxes), q.Count, classes)
+	}
+	native := C.va_detr{
+		score_step: C.longlong(q.ScoreStep), box_step: C.longlong(q.BoxStep), queries: C.int(q.Count), classes: C.int(classes),
+		logits: flag(q.Logits), width: C.float(width), height: C.float(height),
+	}
+	return collect(dst, func(out *C.va_box, room C.int) C.int {
+		return C.sl_detr((*C.float)(unsafe.SliceData(q.Scores)), (*C.float)(unsafe.SliceData(q.Boxes)), &native, mask(wanted),
+			C.float(threshold), out, room)
 	}), nil
 }
 

@@ -1,10 +1,11 @@
 // Chooses between the oracle and the vectorized twins.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 #include "bridge.h"
-#include "oracle.h"
 #include "cxx.h"
+#include "vision.cu"
 
 namespace {
 
@@ -37,19 +38,24 @@ const sl_code* find(int id) {
   return nullptr;
 }
 
+// The oracle wants boxes that differ in score or anchor: it is given the places they
+// have by anchor, then place, for anchors.
 int nms_oracle(va_box* boxes, int n, float iou, const int* groups, int ngroups, int room) {
-  size_t padded = 1;
-  while (padded < static_cast<size_t>(n)) padded *= 2;
-  size_t keys = padded * sizeof(unsigned long long), order = padded * sizeof(int);
-  char* scratch = static_cast<char*>(std::malloc(keys + order + n * sizeof(va_box)));
+  char* scratch = static_cast<char*>(std::malloc(n * (2 * sizeof(va_box) + sizeof(int))));
   if (!scratch) return -1;
-  va_box* out = reinterpret_cast<va_box*>(scratch + keys + order);
-  int count = 0;
-  va_nms(boxes, n, static_cast<long long>(padded), &iou, groups, ngroups, reinterpret_cast<unsigned long long*>(scratch),
-         reinterpret_cast<int*>(scratch + keys), out, room, &count);
-  std::memcpy(boxes, out, count * sizeof(va_box));
+  va_box *ranked = reinterpret_cast<va_box*>(scratch), *out = ranked + n;
+  int* by_anchor = reinterpret_cast<int*>(out + n);
+  for (int i = 0; i < n; i++) by_anchor[i] = i;
+  std::sort(by_anchor, by_anchor + n, [boxes](int a, int b) {
+    unsigned x = static_cast<unsigned>(boxes[a].anchor), y = static_cast<unsigned>(boxes[b].anchor);
+    return x != y ? x < y : a < b;
+  });
+  for (int i = 0; i < n; i++) ranked[i] = boxes[by_anchor[i]], ranked[i].anchor = i;
+  int kept = va_suppress(ranked, n, iou, groups, ngroups, out, room);
+  for (int i = 0; i < kept; i++) ranked[i] = boxes[by_anchor[out[i].anchor]];
+  std::memcpy(boxes, ranked, kept * sizeof(va_box));
   std::free(scratch);
-  return count;
+  return kept;
 }
 
 }  // namespace
@@ -75,8 +81,8 @@ int sl_preprocess(sl_plan* plan, const va_slot* slot, const unsigned char* y, co
                   const unsigned char* v, const va_picture* picture, void* out) {
   va_picture p = *picture;
   p.y = y, p.u = u, p.v = v;
-  if (!plan->code) {
-    va_preprocess(&p, slot, out);
+  if (!plan->code || p.deep) {
+    va_fill(p, *slot, out);
     return 1;
   }
   if (!plan->prepare(*slot, p)) return 0;
@@ -88,7 +94,7 @@ int sl_nanodet(int level, int heads, const va_head* head, int classes, int bins,
                float threshold, va_box* out, int room) {
   if (const sl_code* c = find(level)) return c->nanodet(heads, head, classes, bins, wanted, threshold, out, room);
   int count = 0;
-  for (int i = 0; i < heads; i++) va_nanodet(&head[i], classes, bins, wanted, &threshold, out, room, &count);
+  for (int i = 0; i < heads; i++) va_decode_head(head[i], classes, bins, {wanted, threshold}, {out, room, &count});
   return count;
 }
 
@@ -98,10 +104,31 @@ int sl_yolo(int level, const float* in, const va_yolo* yolo, const unsigned char
   y.in = in;
   if (const sl_code* c = find(level)) return c->yolo(y, wanted, threshold, out, room);
   int count = 0;
-  va_decode_yolo(&y, wanted, &threshold, out, room, &count);
+  va_decode_anchors(y, {wanted, threshold}, {out, room, &count});
+  return count;
+}
+
+int sl_detr(const float* scores, const float* boxes, const va_detr* detr, const unsigned char* wanted, float threshold,
+            va_box* out, int room) {
+  va_detr d = *detr;
+  d.scores = scores, d.boxes = boxes;
+  int count = 0;
+  va_decode_queries(d, {wanted, threshold}, {out, room, &count});
   return count;
 }
 
 int sl_nms(int level, va_box* boxes, int n, float iou, const int* groups, int ngroups, int room) {
   return (find(level) ? sl_nms_host : nms_oracle)(boxes, n, iou, groups, ngroups, room);
+}
+
+void sl_thumbnail(const unsigned char* y, long long pitch, int width, int height, int deep, unsigned char* out,
+                  int out_width, int out_height) {
+  va_thumbnail(y, pitch, width, height, deep, out, out_width, out_height);
+}
+
+void sl_crop(const unsigned char* y, const unsigned char* u, const unsigned char* v, const va_picture* picture,
+             int left, int top, int width, int height, int planar, unsigned char* out) {
+  va_picture p = *picture;
+  p.y = y, p.u = u, p.v = v;
+  va_cut(p, left, top, width, height, planar, out);
 }

@@ -22,20 +22,22 @@ import (
 // cgo's build cache watches this folder's C++ files only; embedding the sources
 // that they include makes an edit of those rebuild. The linker drops the bytes.
 //
-//go:embed vision.cu cpu/*.h
+//go:embed *.cu cpu/*.h
 var _ embed.FS
 
-// Format is the layout of a picture's planes: YUV 4:2:0, 8 bits a sample.
+// Format is the layout of a picture's planes: YUV 4:2:0.
 type Format uint8
 
-// Picture formats.
+// Picture formats, of 8 bits a sample but for P010.
 const (
 	I420 Format = iota + 1 // planes Y, U, V
 	NV12                   // planes Y and interleaved U, V
+	P010                   // NV12 with 16 bits a sample, the value in the 10 uppermost
 )
 
-// Picture is a view of one decoded picture in host memory. Chroma planes have
-// half the luma's size, rounded up.
+// Picture is a view of one decoded picture: in host memory, or for a Launch in
+// the device's, of which Planes then are addresses. Chroma planes have half the
+// luma's size, rounded up.
 type Picture struct {
 	Format        Format
 	Width, Height int // visible size in pixels

@@ -4,7 +4,6 @@
 #include <stdint.h>
 
 #pragma GCC target("arch=x86-64-v3")
-#define VA_DEVICE_ONLY
 #include "vision.cu"
 
 #include "bridge.h"

@@ -6,7 +6,6 @@
 // GCC 12 takes the intrinsics' undefined operands for a mistake.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC target("arch=x86-64-v4")
-#define VA_DEVICE_ONLY
 #include "vision.cu"
 
 #include "bridge.h"

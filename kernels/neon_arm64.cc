@@ -2,7 +2,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VA_DEVICE_ONLY
 #include "vision.cu"
 
 #include "bridge.h"

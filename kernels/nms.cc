@@ -5,7 +5,6 @@
 
 #include "cxx.h"
 
-#define VA_DEVICE_ONLY
 #include "vision.cu"
 
 namespace {

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <initializer_list>
 
-#define VA_DEVICE_ONLY
 #include "vision.cu"
 
 namespace {

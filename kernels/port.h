@@ -1,16 +1,15 @@
-// What vision.cu needs from its two back ends: CUDA (NVRTC, nvcc) and C++17.
-// Kernels are loops from VA_INDEX in steps of VA_STRIDE: on a GPU the whole grid
-// shares the loop, in C++ one call runs it all. Arithmetic is IEEE operations and
-// explicit fma only, contraction off, so that both sides give the same bits.
+// What vision.cu needs from its three back ends: CUDA (NVRTC, nvcc), C++17, and
+// C++17 on the emulated driver of the tests (VA_EMU), which has CUDA's threads.
+// Kernels are loops from their thread's place in steps of the grid: on a GPU the
+// whole grid shares the loop, in C++ one call runs it all. Arithmetic is IEEE
+// operations and explicit fma only, contraction off, so that all give the same bits.
 #pragma once
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-#define VA_KERNEL extern "C" __global__ void
+#define VA_KERNEL extern "C" __global__ void __launch_bounds__(256)
 #define VA_FN static __device__ __forceinline__
-#define VA_INDEX (blockIdx.x * (long long)blockDim.x + threadIdx.x)
-#define VA_STRIDE (gridDim.x * (long long)blockDim.x)
-#define VA_THREAD ((int)threadIdx.x)
-#define VA_THREADS ((int)blockDim.x)
+#define VA_SHARED __shared__
 #define VA_SYNC() __syncthreads()
+#define VA_COPY memcpy
 VA_FN float va_fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 VA_FN float va_floor(float a) { return floorf(a); }
 VA_FN unsigned va_bits(float f) { return __float_as_uint(f); }
@@ -22,17 +21,20 @@ VA_FN unsigned short va_half(float f) {
   return h;
 }
 #else
-#if defined(VA_DEVICE_ONLY)  // for the functions between the kernels
-#define VA_KERNEL [[maybe_unused]] static void
-#else
+#if defined(VA_EMU)
+// Provides threadIdx, blockIdx, blockDim and gridDim, VA_SHARED (what the threads
+// of a block share), VA_SYNC() (their barrier) and va_claim (an atomic increment
+// that returns what was there).
+#include "va_emu.h"
 #define VA_KERNEL extern "C" void
+#else
+#define VA_KERNEL [[maybe_unused]] static void
+#define VA_SHARED
+#define VA_SYNC()
+[[maybe_unused]] static inline int va_claim(int* count) { return (*count)++; }
 #endif
 #define VA_FN [[maybe_unused]] static inline
-#define VA_INDEX 0LL
-#define VA_STRIDE 1LL
-#define VA_THREAD 0
-#define VA_THREADS 1
-#define VA_SYNC()
+#define VA_COPY __builtin_memcpy
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #else
@@ -50,7 +52,6 @@ VA_FN float va_float(unsigned u) {
   __builtin_memcpy(&f, &u, 4);
   return f;
 }
-VA_FN int va_claim(int* count) { return (*count)++; }
 // Rounds to the nearest half, ties to even, as cvt.rn does.
 VA_FN unsigned short va_half(float f) {
   unsigned u = va_bits(f), sign = u >> 16 & 0x8000, mag = u & 0x7fffffff;
@@ -62,6 +63,26 @@ VA_FN unsigned short va_half(float f) {
   mag += 0xc8000fff + (mag >> 13 & 1);
   return sign | mag >> 13;
 }
+#endif
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__) || defined(VA_EMU)
+// A thread's place in the grid, which lies over the two dimensions of a picture or
+// the one of a list of candidates; blockIdx.z is the row of the batch.
+#define VA_X ((int)(blockIdx.x * blockDim.x + threadIdx.x))
+#define VA_Y ((int)(blockIdx.y * blockDim.y + threadIdx.y))
+#define VA_X_STEP ((int)(gridDim.x * blockDim.x))
+#define VA_Y_STEP ((int)(gridDim.y * blockDim.y))
+#define VA_ROW ((long long)blockIdx.z)
+// A thread's place in a block of one dimension, and the block's first place.
+#define VA_THREAD ((int)threadIdx.x)
+#define VA_THREADS ((int)blockDim.x)
+#else
+#define VA_X 0
+#define VA_Y 0
+#define VA_X_STEP 1
+#define VA_Y_STEP 1
+#define VA_ROW 0LL
+#define VA_THREAD 0
+#define VA_THREADS 1
 #endif
 VA_FN float va_min(float a, float b) { return a < b ? a : b; }
 VA_FN float va_max(float a, float b) { return a > b ? a : b; }

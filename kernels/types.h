@@ -5,13 +5,15 @@
 
 enum { VA_U8 = 1, VA_F16 = 2, VA_F32 = 3 };
 
-/* One YUV 4:2:0 picture. step is the distance between neighboring samples of a
- * chroma plane: 1 for I420, 2 for NV12, whose v is u + 1. */
+/* One YUV 4:2:0 picture. Pitches are in bytes. step is the distance between
+ * neighboring samples of a chroma plane: 1 for I420, 2 for NV12 and P010, whose v
+ * follows u. Samples are bytes or, when deep, 16 bits with the value's 10 uppermost. */
 typedef struct {
   const unsigned char *y, *u, *v;
   long long y_pitch, u_pitch, v_pitch;
   int step, width, height;
   int bt709, full_range, chroma_left;
+  int deep, reserved;
 } va_picture;
 
 /* One row of a batch, and the rectangle x, y, w, h in it that the picture fills.
@@ -31,11 +33,12 @@ typedef struct {
 
 /* One NanoDet output. Score k of cell c lies at scores[c*score_step + k*plane], bin
  * k at bins[c*bin_step + k*plane]. With logits set the scores lack their sigmoid.
+ * Distances are from the cell's center or, with corner set, from where it begins.
  * first is the anchor index of its first cell. */
 typedef struct {
   const float *scores, *bins;
   long long score_step, bin_step, plane;
-  int columns, rows, stride, first, logits, reserved;
+  int columns, rows, stride, first, logits, corner;
 } va_head;
 
 /* One YOLO output. Value k of anchor a lies at in[a*anchor_step + k*value_step]:
@@ -47,5 +50,21 @@ typedef struct {
   long long anchor_step, value_step;
   int anchors, classes, objectness, grid, width, height;
 } va_yolo;
+
+/* One RT-DETR output: of query q the class scores are at scores[q*score_step], cx,
+ * cy, w, h in 0..1 of the network's input at boxes[q*box_step]. With logits set the
+ * scores lack their sigmoid. */
+typedef struct {
+  const float *scores, *boxes;
+  long long score_step, box_step;
+  int queries, classes, logits, reserved;
+  float width, height;
+} va_detr;
+
+/* What va_nms finds in one row of a batch, followed by the kept boxes. lost counts
+ * candidates for which there was no room: then the result is not to be used. */
+typedef struct {
+  int kept, candidates, lost, reserved[5];
+} va_found;
 
 #endif

@@ -152,7 +152,7 @@ SL_INLINE void fill_as(sl_job& j, const Matrix& m) {
 }
 
 void fill(sl_job* j) {
-  const Matrix m(va_color(j->picture->bt709, j->picture->full_range));
+  const Matrix m(va_color(j->picture->bt709, j->picture->full_range, 0));
   if (j->slot->type == VA_U8) fill_as<Bytes>(*j, m);
   else if (j->slot->type == VA_F16) fill_as<Halves>(*j, m);
   else fill_as<Floats>(*j, m);
