@@ -26,6 +26,8 @@ type Config struct {
 	AP50       float64  // most points of AP50 that Check lets pass, for the file to tell
 	LibDirs    []string
 	DryRun     bool // writes nothing
+	Integers   bool // SceneMode computes in 8-bit integers besides
+	Smaller    bool // SceneMode may make the input smaller
 	// Stream and Bind bind what SceneMode makes to a stream: its name, and the digest
 	// of its configuration.
 	Stream, Bind string
@@ -98,7 +100,11 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	r.After, r.Layers = SizeOf(m, shape.Width, shape.Height), changes(before, Layers(m, shape.Width, shape.Height))
 	if c.Mode == ExactMode {
 		r.Pictures = len(frames)
+		lower(c, r, m, shape)
 		return r, finish(ctx, c, r, m, frames, log)
+	}
+	if c.Mode == SceneMode {
+		return r, scene(ctx, c, r, m, in, shape, frames, log)
 	}
 	return r, general(ctx, c, r, m, in, shape, frames, log)
 }

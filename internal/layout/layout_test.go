@@ -34,7 +34,7 @@ var layers = []string{"configs", "internal/libav", "internal/ort", "internal/ope
 var bindings = []string{"internal/libav", "internal/ort", "internal/openvino", "kernels"}
 
 // shared parts are no kinds: their siblings may import them.
-var shared = []string{"ingest/rtp", "ingest/av", "ingest/camera", "ingest/httpauth", "detect/onnx", "sink/journal", "sink/spool", "sink/format"}
+var shared = []string{"ingest/rtp", "ingest/av", "ingest/camera", "ingest/httpauth", "detect/onnx", "detect/optimize/graph", "sink/journal", "sink/spool", "sink/format"}
 
 // dataPackages may be imported for nothing but what they carry.
 var dataPackages = []string{"embed", "time/tzdata"}

@@ -1,0 +1,203 @@
+package optimize
+
+import (
+	"fmt"
+
+	"sightline/decode"
+	"sightline/detect"
+	"sightline/detect/optimize/prune"
+)
+
+// Bounds of what is measured, and of the memory it takes.
+const (
+	maxColumns = 4700    // of a convolution: its moments have the square of it
+	maxMoments = 1 << 26 // numbers that are held at a time
+	positions  = 500     // of a convolution's output, for each picture
+	gain       = 10      // how much more a position counts where something is
+)
+
+func (s *specialist) sampling(positions int) prune.Sampling {
+	return prune.Sampling{Positions: positions, Weight: s.focus, Gain: gain}
+}
+
+// measure orders the channels of each group and measures, on pictures that the order
+// was not learned from, what it costs to lose the first of them.
+func (s *specialist) measure() ([]prune.Measured, error) {
+	var fit, try []*decode.Frame
+	for i, f := range s.learn {
+		if i%4 == 1 && len(try) < mostTried {
+			try = append(try, f)
+		} else {
+			fit = append(fit, f)
+		}
+	}
+	base, err := s.newJury(try, plainEngine, "f32", 0.05)
+	if err != nil {
+		return nil, err
+	}
+	measured := make([]prune.Measured, len(s.net.Groups))
+	var open []int
+	for i, g := range s.net.Groups {
+		switch {
+		case s.work.load(fmt.Sprintf("group-%d.json", i), &measured[i]) && measured[i].Fits(g):
+		case len(marksOf(g)) > 0 && s.narrow(g):
+			open = append(open, i)
+		}
+	}
+	done := len(s.net.Groups) - len(open)
+	for len(open) > 0 {
+		now := s.together(open)
+		inverses, err := s.inverses(open[:now], fit)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range open[:now] {
+			s.progress("measuring what channels are needed for", done, len(s.net.Groups))
+			if measured[i], err = s.group(s.net.Groups[i], inverses, base); err != nil {
+				return nil, err
+			}
+			s.keep(fmt.Sprintf("group-%d.json", i), marshal(measured[i]))
+			done++
+		}
+		open = open[now:]
+	}
+	s.progress("measuring what channels are needed for", done, len(s.net.Groups))
+	return measured, nil
+}
+
+// marksOf are the numbers of channels at whose loss a group is measured: whole
+// blocks, at most six.
+func marksOf(g prune.Group) (marks []int) {
+	n := len(g.Classes)
+	each := max(block, (n/6+block-1)/block*block)
+	for k := each; n-k >= block; k += each {
+		marks = append(marks, k)
+	}
+	return marks
+}
+
+// narrow tells whether the moments of all who use a group fit into memory.
+func (s *specialist) narrow(g prune.Group) bool {
+	for _, c := range s.net.Consumers(g) {
+		if c.Columns() > maxColumns {
+			return false
+		}
+	}
+	return true
+}
+
+// together is how many of the groups can be measured at a time.
+func (s *specialist) together(open []int) (count int) {
+	seen, sum := map[string]bool{}, 0
+	for i, at := range open {
+		for _, c := range s.net.Consumers(s.net.Groups[at]) {
+			if !seen[c.Name] {
+				seen[c.Name] = true
+				sum += c.Moments()
+			}
+		}
+		if sum > maxMoments && i > 0 {
+			return i
+		}
+	}
+	return len(open)
+}
+
+// inverses learns the moments of what goes into the convolutions that use some
+// groups.
+func (s *specialist) inverses(groups []int, frames []*decode.Frame) (map[string]*prune.Inverse, error) {
+	var convs []*prune.Conv
+	seen := map[string]bool{}
+	for _, i := range groups {
+		for _, c := range s.net.Consumers(s.net.Groups[i]) {
+			if !seen[c.Name] {
+				seen[c.Name] = true
+				convs = append(convs, c)
+			}
+		}
+	}
+	g, taps := s.net.MomentProbe(convs, s.sampling(positions))
+	moments := make([]prune.Moments, len(taps))
+	err := s.look(g, taps, frames, func(i int, seen [][]float32) {
+		for k, v := range seen {
+			moments[k].Add(v)
+		}
+		s.progress("learning what the scene is like", i+1, len(frames))
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]*prune.Inverse{}
+	for i, c := range convs {
+		if err := s.ctx.Err(); err != nil {
+			return nil, err
+		}
+		if out[c.Name], err = c.Invert(moments[i]); err != nil {
+			return nil, err
+		}
+		moments[i] = nil
+		s.progress("learning how channels depend on each other", i+1, len(convs))
+	}
+	return out, nil
+}
+
+// group orders and measures one.
+func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, base *jury) (prune.Measured, error) {
+	var m prune.Measured
+	marks := marksOf(g)
+	chunk := max(1, len(g.Classes)/32)
+	rank, err := s.net.Rank(g, inverses, len(g.Classes)-marks[len(marks)-1], chunk, marks, func(gone []int, weights map[string]prune.Weights) error {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		without := prune.Set{}
+		for _, k := range gone {
+			without[g.Classes[k]] = true
+		}
+		left, err := s.net.Apply(without, weights, s.m.Opset() >= 13)
+		if err != nil {
+			return err
+		}
+		made := *s.m
+		made.Graph = left
+		found, err := base.ask(&made, s.shape)
+		if err != nil {
+			return err
+		}
+		m.Losses = append(m.Losses, prune.Loss{Count: len(gone), Loss: distance(base.original, found)})
+		return nil
+	})
+	m.Order = rank.Order
+	return m, err
+}
+
+// distance is how far apart two networks' boxes are, of any score: by scores, and
+// by places where the original is fairly sure.
+func distance(original, pruned [][]detect.Detection) float64 {
+	const sure = 0.25
+	num, den, apart, pairs := 0.0, 1e-9, 0.0, 0.0
+	for i, was := range original {
+		is := pruned[i]
+		taken := make([]bool, len(is))
+		for _, d := range was {
+			den += d.Score * d.Score
+			k := partner(d, is, taken)
+			if k < 0 {
+				num += d.Score * d.Score
+				continue
+			}
+			taken[k] = true
+			num += (d.Score - is[k].Score) * (d.Score - is[k].Score)
+			if d.Score > sure {
+				apart += 1 - d.Box.IoU(is[k].Box)
+				pairs++
+			}
+		}
+		for k, d := range is {
+			if !taken[k] {
+				num += d.Score * d.Score
+			}
+		}
+	}
+	return num/den + apart/max(1, pairs)
+}
