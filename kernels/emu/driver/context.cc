@@ -40,7 +40,6 @@ void destroy(CUctx_st* c) {
   dying.clear();
   free_memory(c);
   c->alive = false;
-  c->refs = 0;
   c->lost = CUDA_SUCCESS;
   sightline_emu_add("contexts", -1);
 }
@@ -162,7 +161,8 @@ EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* c, CUdevice d) {
   if (device(d).gone) return CUDA_ERROR_DEVICE_UNAVAILABLE;
   std::lock_guard<std::mutex> guard(primaries);
   *c = &device(d).primary;
-  if ((*c)->refs++ == 0) start(*c);
+  (*c)->refs++;
+  if (!(*c)->alive) start(*c);
   return (*c)->lost;
 }
 
@@ -171,16 +171,16 @@ EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) {
   std::lock_guard<std::mutex> guard(primaries);
   CUctx_st* c = &device(d).primary;
   if (!c->refs) return CUDA_ERROR_INVALID_CONTEXT;
-  if (--c->refs == 0) destroy(c);
+  if (--c->refs == 0 && c->alive) destroy(c);
   return CUDA_SUCCESS;
 }
 
-// The only call that ends a sticky error. Whoever held the context must retain it
-// anew.
+// The only call that ends a sticky error. It releases nothing: whoever retained the
+// context releases it still, and retains it anew to go on.
 EXPORT CUresult cuDevicePrimaryCtxReset_v2(CUdevice d) {
   if (d < 0 || d >= devices()) return CUDA_ERROR_INVALID_DEVICE;
   std::lock_guard<std::mutex> guard(primaries);
-  if (device(d).primary.refs) destroy(&device(d).primary);
+  if (device(d).primary.alive) destroy(&device(d).primary);
   return CUDA_SUCCESS;
 }
 
