@@ -1,11 +1,13 @@
 package pipelines
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"sightline/detect"
+	"sightline/kernels/cuda"
 )
 
 // analysis is what rules make of a stream; *rules.Stream is one.
@@ -16,6 +18,7 @@ type analysis interface {
 	Degraded(reason detect.ReasonInfo, at time.Time) []detect.Event
 	Offline(reason detect.ReasonInfo, at time.Time) []detect.Event
 	Account(l detect.Ledger, at time.Time) []detect.Event
+	Runs(m detect.Model)
 }
 
 // control is something that happens on a stream besides frames, in its place
@@ -25,6 +28,7 @@ type control struct {
 	online   *detect.ReasonInfo // how it came about, nil for a file
 	end      *detect.ReasonInfo // the connection ended
 	degraded *detect.ReasonInfo // it delivers, but not well
+	model    *detect.Model      // another network, engine or precision finds what comes from now on
 	at       time.Time          // zero: when the last frame was
 }
 
@@ -195,6 +199,8 @@ func (a *analyst) handle(i item) {
 			at = a.clock()
 		}
 		a.emit(a.analysis.Offline(*i.control.end, at))
+	case i.control.model != nil:
+		a.analysis.Runs(*i.control.model)
 	case i.control.degraded != nil:
 		a.emit(a.analysis.Degraded(*i.control.degraded, i.control.at))
 	default:
@@ -214,6 +220,11 @@ func (a *analyst) row(r *row) {
 	defer a.release()
 	defer a.shoot.release(r)
 	if r.err != nil {
+		r.look.lost()
+		if errors.Is(r.err, cuda.ErrLost) {
+			a.ledger.skip(gpuLost)
+			return
+		}
 		a.ledger.skip("error")
 		a.warn("frame could not be inferred", r.err)
 		return
@@ -221,6 +232,7 @@ func (a *analyst) row(r *row) {
 	a.ledger.infer()
 	a.at = r.meta.captured
 	a.status.inferred(a.at)
+	r.look.found(r.dets)
 	dets := a.analyzed(r.dets)
 	tracks := a.current.Update(a.at, detect.Rect{W: 1, H: 1}, dets)
 	a.sampler.Result(tracks)

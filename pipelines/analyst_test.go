@@ -16,6 +16,7 @@ type fakeAnalysis struct {
 	got []string
 }
 
+func (f *fakeAnalysis) Runs(detect.Model) {}
 func (f *fakeAnalysis) note(what string) []detect.Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()

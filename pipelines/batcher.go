@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -36,6 +37,7 @@ type row struct {
 	err   error
 
 	picture *decode.Frame // a reference of the photographer's, nil where none is held
+	look    *look         // of the network that does not work, nil where none is due
 }
 
 // frameMeta is what is kept of a frame after its pixels are released.
@@ -73,16 +75,27 @@ type openBatch struct {
 	rows    []*row
 	writers int
 	sealed  bool
+	due     bool        // its oldest row has waited long enough; at once where there is no deadline
+	timer   *time.Timer // makes it due
 }
+
+// errClosed says that a batcher takes no more rows: its network moved elsewhere.
+var errClosed = errors.New("the network moved")
 
 // batcher fills batches with rows of many streams and runs them. Batches wait in
 // the order they were opened; a live lane has at most one row waiting, which a
 // newer frame may take over. So no stream starves another, and memory is bounded
 // by the number of streams.
+//
+// On the CPU a batch runs as soon as a worker is free: more rows would gain nothing.
+// On a GPU they do, so it runs when it is full or its oldest row has waited for the
+// deadline; and as the work is the device's, it takes no core.
 type batcher struct {
-	opened openBatchFunc
-	gate   *gate
-	rows   int // most rows in a batch
+	opened   openBatchFunc
+	gate     *gate
+	rows     int           // most rows in a batch
+	onGPU    bool          // it works beside the cores
+	deadline time.Duration // 0: none
 
 	mu     sync.Mutex
 	cond   *sync.Cond
@@ -97,8 +110,8 @@ func newBatcher(open openBatchFunc, g *gate, rows int) *batcher {
 }
 
 // put writes f into a row for r's lane; the caller keeps f. One goroutine a lane,
-// which holds a core meanwhile. A frame that cannot be written is delivered with
-// the error; put itself fails only where no row was claimed.
+// which holds a core meanwhile unless the pixels are on a GPU. A frame that cannot be
+// written is delivered with the error; put itself fails only where no row was claimed.
 func (b *batcher) put(r *row, f *decode.Frame, shape onnx.Shape) error {
 	ob, index, err := b.claim(r, shape)
 	if err != nil {
@@ -114,7 +127,7 @@ func (b *batcher) put(r *row, f *decode.Frame, shape onnx.Shape) error {
 	defer b.mu.Unlock()
 	r.err = err
 	ob.writers--
-	b.cond.Broadcast()
+	b.cond.Broadcast() // also for who waits for a batch to be full
 	return nil
 }
 
@@ -133,6 +146,9 @@ func blank() *decode.Frame {
 func (b *batcher) claim(r *row, shape onnx.Shape) (*openBatch, int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.closed {
+		return nil, 0, errClosed
+	}
 	l := r.lane
 	if ob := l.batch; l.live && ob != nil && !ob.sealed && ob.shape == shape {
 		old := ob.rows[l.index]
@@ -148,7 +164,10 @@ func (b *batcher) claim(r *row, shape onnx.Shape) (*openBatch, int, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		ob = &openBatch{batch: batch, shape: shape}
+		ob = &openBatch{batch: batch, shape: shape, due: b.deadline == 0}
+		if b.deadline > 0 {
+			ob.timer = time.AfterFunc(b.deadline, func() { b.expire(ob) })
+		}
 		b.open = append(b.open, ob)
 	}
 	r.seq = l.next()
@@ -167,18 +186,26 @@ func (b *batcher) last(shape onnx.Shape) *openBatch {
 	return nil
 }
 
+// expire makes a batch due.
+func (b *batcher) expire(ob *openBatch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ob.due = true
+	b.cond.Broadcast()
+}
+
 // work runs batches until close; as many goroutines call it as the session has
 // workers. A run is not canceled: what was written is run.
 func (b *batcher) work() {
-	for b.waitForRow() {
-		core := b.gate.enter(workInfer, time.Time{})
+	for b.waitForBatch() {
+		w := b.begin()
 		ob := b.seal()
 		if ob == nil { // another worker was faster
-			b.gate.leave(core)
+			b.gate.leave(w)
 			continue
 		}
 		err := ob.batch.Run(len(ob.rows))
-		b.gate.leave(core)
+		b.gate.leave(w)
 		inferred := time.Now()
 		for i, r := range ob.rows {
 			if r.err == nil {
@@ -196,12 +223,19 @@ func (b *batcher) work() {
 	}
 }
 
-// waitForRow blocks until a batch is open; false means the batcher is closed
-// and empty.
-func (b *batcher) waitForRow() bool {
+func (b *batcher) begin() work {
+	if b.onGPU {
+		return b.gate.aside(workInfer)
+	}
+	return b.gate.enter(workInfer, time.Time{})
+}
+
+// waitForBatch blocks until a batch may run; false means the batcher is closed and
+// empty.
+func (b *batcher) waitForBatch() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.open) == 0 {
+	for b.ready() < 0 {
 		if b.closed {
 			return false
 		}
@@ -210,23 +244,38 @@ func (b *batcher) waitForRow() bool {
 	return true
 }
 
-// seal takes the oldest open batch and waits for its writers.
+// ready is the place of the batch to run next, -1 while there is none: the oldest that
+// is due or full.
+func (b *batcher) ready() int {
+	for i, ob := range b.open {
+		if ob.due || len(ob.rows) == b.rows || b.closed {
+			return i
+		}
+	}
+	return -1
+}
+
+// seal takes the batch to run next and waits for its writers.
 func (b *batcher) seal() *openBatch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.open) == 0 {
+	i := b.ready()
+	if i < 0 {
 		return nil
 	}
-	ob := b.open[0]
-	b.open = b.open[1:]
+	ob := b.open[i]
+	b.open = slices.Delete(b.open, i, i+1)
 	ob.sealed = true
+	if ob.timer != nil {
+		ob.timer.Stop()
+	}
 	for ob.writers > 0 {
 		b.cond.Wait()
 	}
 	return ob
 }
 
-// close lets the workers finish what is open and return.
+// close lets the workers finish what is open and return; no row is taken anymore.
 func (b *batcher) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"sightline/detect/rules"
 	"sightline/ingest"
 	"sightline/ingest/webrtc"
+	"sightline/kernels/cuda"
 	"sightline/pipelines/spec"
 	"sightline/sink/kafka/embedded"
 )
@@ -37,6 +38,17 @@ type Options struct {
 	// Source makes a stream's source in place of the one its URL names; nil, or a
 	// nil source, leaves it to the URL.
 	Source func(*spec.Stream) ingest.Source
+	// Unbound lets a network work for a stream that it was not made for, unwatched, and
+	// makes none: to measure it.
+	Unbound bool
+	// Compiler is the command that makes a network in the background: RunJob with the
+	// folder that is added to it. Without it none is made.
+	Compiler []string
+	// Reference fills networks' inputs on the CPU with the GPU kernels' own definition, to
+	// the bit, instead of the faster one; for tests.
+	Reference bool
+
+	gpus gpus // those of this machine where it is zero
 }
 
 // Pipeline is everything one file describes, ready to run once.
@@ -44,8 +56,13 @@ type Pipeline struct {
 	spec      *spec.Pipeline
 	log       *slog.Logger
 	gate      *gate
-	shed      *shedder
-	detectors map[string]*detector // by model: streams of one share batches
+	shed      *shedder // of streams that cores decode
+	shedGPU   *shedder // of those a GPU decodes
+	detectors map[detectorKey]*detector
+	devices   gpus
+	gpus      []*gpu            // that streams were given
+	makers    map[string]*maker // of networks, in the background, by their recipe's key
+	press     chan struct{}     // who compiles one holds it
 	streams   []*stream
 	outlets   []*outlet
 	snapshots *snapshots // nil: no pictures are kept
@@ -61,12 +78,6 @@ type Pipeline struct {
 	running   atomic.Bool
 }
 
-// detector is one network with the batches its streams share.
-type detector struct {
-	session *onnx.Session
-	batcher *batcher
-}
-
 // New builds the pipeline: it loads models and checks what can be checked
 // without opening a stream. It opens no connection. Every fault it finds is in
 // the error.
@@ -77,14 +88,18 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 	if o.Stdout == nil {
 		o.Stdout = os.Stdout
 	}
+	if o.gpus.open == nil {
+		o.gpus = gpus{cuda.Devices, cuda.Open}
+	}
 	if o.Cores == 0 {
 		o.Cores = runtime.GOMAXPROCS(0)
 	}
 	p := &Pipeline{
 		spec: sp, log: o.Logger, gate: newGate(o.Cores, 1, threadTime),
-		detectors: map[string]*detector{}, events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(),
+		detectors: map[detectorKey]*detector{}, makers: map[string]*maker{}, press: make(chan struct{}, 1), events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(), devices: o.gpus,
 	}
 	p.shed = newShedder(time.Now, p.gate.idled)
+	p.shedGPU = newShedder(time.Now, func() time.Duration { return 0 }) // late is late there, whatever cores do
 	var errs []error
 	var err error
 	if p.ports, err = openPorts(sp.Web); err != nil {
@@ -112,35 +127,6 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 	return p, nil
 }
 
-// detector returns the network a stream asks for, loading it if it is the first.
-func (p *Pipeline) detector(model string, o Options) (*detector, error) {
-	if d := p.detectors[model]; d != nil {
-		return d, nil
-	}
-	path, err := onnx.Find(model, o.ModelDirs)
-	if err != nil {
-		return nil, err
-	}
-	c := onnx.Defaults()
-	c.Model, c.Engine, c.Device, c.Precision = path, p.spec.Detect.Engine, p.spec.Detect.Device, p.spec.Detect.Precision
-	c.Input = inputText(p.spec.Detect.Input)
-	c.MaxBatch, c.LibDirs, c.Workers = p.spec.Detect.Batch.Max, o.LibDirs, o.Cores
-	s, err := onnx.New(c, p.log)
-	if err != nil {
-		return nil, err
-	}
-	// One size is compiled now: it tells what precision really runs, and lets
-	// streams begin while their own size is compiled.
-	if err := s.Prepare(s.Ideal(16, 9)); err != nil {
-		s.Close()
-		return nil, err
-	}
-	p.log.Info("network is ready", slog.Any("model", s.Info()))
-	d := &detector{session: s, batcher: newBatcher(opener(s), p.gate, c.MaxBatch)}
-	p.detectors[model] = d
-	return d, nil
-}
-
 func inputText(i spec.Input) string {
 	text, err := i.MarshalText()
 	if err != nil || i.Policy == "" {
@@ -150,102 +136,117 @@ func inputText(i spec.Input) string {
 }
 
 func (p *Pipeline) newStream(st *spec.Stream, o Options) (*stream, error) {
-	log := p.log.With(slog.String("stream", st.Name))
-	net, err := p.network(st, o, log)
-	if err != nil {
-		return nil, err
-	}
-	tracker, err := newTracker(p.spec.Track)
-	if err != nil {
-		return nil, err
-	}
-	analysis, err := rules.New(p.rules(st, net.model))
-	if err != nil {
-		return nil, err
-	}
-	live, lossless := st.Kind.Live(), isLossless(st)
-	decoder, err := decode.New(decode.Config{
-		Threads: st.Decode.Threads, Live: !lossless, SkipLoopFilter: st.Decode.SkipLoopFilter == "all", HWAccel: st.Decode.HWAccel,
-		Logger: p.log, Frames: &p.frames,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if t, ok := decoder.(decode.Tuner); ok && st.Decode.Skip == string(SkipNonkey) {
-		t.SetKeyframesOnly(true)
-	}
-	looks, err := newQuality(st.Quality)
+	g, err := p.place(st)
 	if err != nil {
 		return nil, err
 	}
 	s := &stream{
-		name: st.Name, live: live, lossless: lossless, analyze: st.Detect.Enabled, log: log,
-		decoder: decoder, quality: looks, hold: st.Decode.Damage != "pass", gate: p.gate, batcher: net.batcher, shapes: net.shapes, slots: net.slots,
-		ledger: newLedger(), status: &state{}, watch: newWatchers(),
+		name: st.Name, live: st.Kind.Live(), lossless: isLossless(st), analyze: st.Detect.Enabled, log: p.log.With(slog.String("stream", st.Name)),
+		hold: st.Decode.Damage != "pass", gate: p.gate, gpu: g, shed: p.shedder(st, g), ledger: newLedger(), status: &state{}, watch: newWatchers(),
 	}
-	s.status.s = StreamStatus{Name: st.Name, Title: st.Title, Kind: string(st.Kind), State: "starting", Model: net.model}
-	s.sampler = p.sampler(st, lossless)
-	s.queue = newPacketQueue(lossless, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
+	net, watch, err := p.networks(st, g, o, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.model, s.batcher, s.shapes, s.slots = net.model, net.batcher, net.shapes, net.slots
+	s.lane = &lane{live: !s.lossless, writer: net.writer}
+	if net.detector != nil {
+		s.net = &net
+	}
+	if s.decoder, err = p.decoder(st, g); err != nil {
+		return nil, err
+	}
+	if s.quality, err = newQuality(st.Quality); err != nil {
+		return nil, err
+	}
+	s.status.s = StreamStatus{Name: st.Name, Title: st.Title, Kind: string(st.Kind), State: "starting", Model: s.model}
+	s.sampler = newGridSampler(float64(st.Detect.FPS), Skip(st.Decode.Skip), s.shed)
+	s.queue = newPacketQueue(s.lossless, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
 	if err := p.addInputs(s, st, o); err != nil {
 		return nil, err
 	}
-	s.analyst = (&analyst{
-		live: live, lossless: lossless, confidence: st.Detect.Confidence, analysis: analysis, tracker: tracker, sampler: s.sampler,
-		ledger: s.ledger, status: s.status, emit: func(events []detect.Event) { p.emit(events, s.recorded()) }, release: s.release,
-		settle: func() { p.settle(s) },
-		sinks:  func() map[string]detect.SinkLedger { return p.sinkLedgers(st.Name) },
-		warn:   func(msg string, err error) { log.Warn(msg, slog.Any("error", err)) },
-	}).prepare()
-	s.lane = &lane{
-		live: !lossless, writer: net.writer, deliver: s.analyst.deliver, replace: func(*row) { s.ledger.skip("replaced") },
+	if err := p.addAnalyst(s, st); err != nil {
+		return nil, err
 	}
+	s.shadow = watch
+	s.shadow.attach(s, s.net)
 	p.addPhotographer(s, st)
+	if g != nil {
+		g.streams = append(g.streams, s)
+	}
 	return s, nil
 }
 
-// network is what inference of one stream needs.
-type network struct {
-	model   detect.Model
-	batcher *batcher
-	writer  *onnx.Writer
-	shapes  *shapes
-	slots   chan struct{}
+// decoder is what decodes a stream, on the GPU where its pictures are to go.
+func (p *Pipeline) decoder(st *spec.Stream, g *gpu) (decode.Decoder, error) {
+	d, err := decode.New(decode.Config{
+		Threads: st.Decode.Threads, Live: !isLossless(st), SkipLoopFilter: st.Decode.SkipLoopFilter == "all", HWAccel: st.Decode.HWAccel,
+		Logger: p.log, Frames: &p.frames, GPU: g.current(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := d.(decode.Tuner); ok && st.Decode.Skip == string(SkipNonkey) {
+		t.SetKeyframesOnly(true)
+	}
+	return d, nil
 }
 
-// network returns an empty one for a stream that is not analyzed.
-func (p *Pipeline) network(st *spec.Stream, o Options, log *slog.Logger) (network, error) {
+// addAnalyst puts one behind the stream's network.
+func (p *Pipeline) addAnalyst(s *stream, st *spec.Stream) error {
+	tracker, err := newTracker(p.spec.Track)
+	if err != nil {
+		return err
+	}
+	analysis, err := rules.New(p.rules(st, s.model))
+	if err != nil {
+		return err
+	}
+	s.analyst = (&analyst{
+		live: s.live, lossless: s.lossless, confidence: st.Detect.Confidence, analysis: analysis, tracker: tracker, sampler: s.sampler,
+		ledger: s.ledger, status: s.status, emit: func(events []detect.Event) { p.emit(events, s.recorded()) }, release: s.release,
+		settle: func() { p.settle(s) },
+		sinks:  func() map[string]detect.SinkLedger { return p.sinkLedgers(st.Name) },
+		warn:   func(msg string, err error) { s.log.Warn(msg, slog.Any("error", err)) },
+	}).prepare()
+	s.lane.deliver, s.lane.replace = s.analyst.deliver, s.replaced
+	return nil
+}
+
+// network is a stream's place at the network it asks for, with that network's first
+// engine. That of a stream which is not analyzed is empty.
+func (p *Pipeline) network(st *spec.Stream, g *gpu, o Options, log *slog.Logger) (network, error) {
 	if !st.Detect.Enabled {
 		return network{shapes: &shapes{}}, nil
 	}
-	det, err := p.detector(st.Detect.Model, o)
+	det, err := p.detector(st.Detect.Model, g, o)
 	if err != nil {
 		return network{}, err
 	}
-	classes, err := p.foundClasses(st, det.session.Spec().Labels)
+	classes, err := p.foundClasses(st, det.spec.Labels)
 	if err != nil {
 		return network{}, err
 	}
-	writer, err := det.session.NewWriter(onnx.WriterConfig{Threshold: min(p.spec.Track.Low, st.Detect.Confidence), Classes: classes})
-	if err != nil {
-		return network{}, err
-	}
-	return network{
-		model: det.session.Info(), batcher: det.batcher, writer: writer,
-		shapes: &shapes{session: det.session, wait: isLossless(st), failed: func(err error) {
+	n := network{
+		detector: det, config: onnx.WriterConfig{Threshold: min(p.spec.Track.Low, st.Detect.Confidence), Classes: classes},
+		shapes: &shapes{wait: isLossless(st), wanted: det.want, failed: func(err error) {
 			log.Warn("network was not compiled for this picture size", slog.Any("error", err))
 		}},
-		slots: make(chan struct{}, p.mostRows(det.session.Workers()*2*det.batcher.rows)),
-	}, nil
+		slots: make(chan struct{}, p.mostRows(det.rows)),
+	}
+	_, _, err = n.follow()
+	return n, err
 }
 
-// sampler paces live streams at 5 a second and files at every frame unless told
-// otherwise; a lossless stream ignores load.
-func (p *Pipeline) sampler(st *spec.Stream, lossless bool) Sampler {
-	shed := p.shed
-	if lossless {
-		shed = nil
+// shedder is what a stream's sampler obeys under load, nil for a lossless one.
+func (p *Pipeline) shedder(st *spec.Stream, g *gpu) *shedder {
+	switch {
+	case isLossless(st):
+		return nil
+	case g != nil && (st.Decode.HWAccel == "auto" || st.Decode.HWAccel == "cuda"):
+		return p.shedGPU
 	}
-	return newGridSampler(float64(st.Detect.FPS), Skip(st.Decode.Skip), shed)
+	return p.shed
 }
 
 func (p *Pipeline) rules(st *spec.Stream, model detect.Model) rules.Config {

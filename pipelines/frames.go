@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"errors"
 	"time"
 
 	"sightline/decode"
@@ -20,7 +21,13 @@ func (s *stream) useFrames() {
 
 // frame shows a frame to all who need its pixels.
 func (s *stream) frame(f *decode.Frame) {
-	s.watch.frame(f)
+	defer s.forgetCopy()
+	s.onGPU, s.seen = f.Memory == decode.CUDA, f.Captured
+	if s.watch.frames.watched() {
+		if host := s.hostCopy(f); host != nil {
+			s.watch.frame(host)
+		}
+	}
 	s.status.size(f.Width, f.Height)
 	if !s.lossless && (s.analyst.behind() || s.shoot.behind()) {
 		s.ledger.skip("behind")
@@ -68,21 +75,47 @@ func (s *stream) goOnline(at time.Time) {
 
 // infer writes a frame into a batch.
 func (s *stream) infer(f *decode.Frame) {
-	shape := s.shapes.get(f.Width, f.Height)
+	s.shadow.turn(f)
 	if s.lossless {
 		s.slots <- struct{}{}
 	}
-	core := s.gate.enter(workPreprocess, f.Received)
-	r := s.row(f)
-	s.shoot.show(r, f)
-	err := s.batcher.put(r, f, shape)
-	s.gate.leave(core)
+	err := errClosed
+	for errors.Is(err, errClosed) { // its network moves just now
+		if !s.follow() && !s.awaitNetwork() {
+			s.ledger.skip(gpuLost)
+			s.release()
+			return
+		}
+		err = s.write(f)
+	}
 	if err != nil {
-		s.shoot.release(r)
 		s.ledger.skip("error")
 		s.release()
 		s.warnings.warn(s.log, "frame was not taken for inference", err)
 	}
+	s.shadow.wait()
+}
+
+// write puts a frame into a row of the network in use.
+func (s *stream) write(f *decode.Frame) error {
+	shape := s.shapes.get(f.Width, f.Height)
+	picture := f
+	if s.shoot != nil || s.shadow != nil {
+		if host := s.hostCopy(f); host != nil {
+			picture = host
+		}
+	}
+	w := s.enterFor(f, workPreprocess)
+	r := s.row(f)
+	s.shoot.show(r, picture)
+	s.shadow.show(r, picture)
+	err := s.batcher.put(r, f, shape)
+	s.gate.leave(w)
+	if err != nil {
+		s.shoot.release(r)
+		r.look.lost()
+	}
+	return err
 }
 
 func (s *stream) row(f *decode.Frame) *row {

@@ -16,6 +16,7 @@ const (
 	workInfer
 	workPreprocess
 	workLiveDecode
+	workShadow
 	workFileDecode
 	workClasses
 )
@@ -88,32 +89,44 @@ func (g *gate) enter(class int, due time.Time) work {
 	return g.begin(class)
 }
 
+// aside notes work that a device does while its caller waits for it: it takes no core,
+// so it waits for none. leave must follow as after enter.
+func (g *gate) aside(class int) work {
+	w := g.begin(class)
+	w.aside = true
+	return w
+}
+
 // work is one piece of native work being done. A decoder works on its caller's
 // thread, whose clock measures it: so its goroutine keeps the thread meanwhile. An
 // engine works on a thread of its own while its caller waits: for it the time that
 // passes is taken.
 type work struct {
 	class int
+	aside bool          // it holds no core
 	since time.Duration // of the thread
 	began time.Time
 }
 
 func (g *gate) begin(class int) work {
 	runtime.LockOSThread()
-	return work{class, g.clock(), time.Now()}
+	return work{class: class, since: g.clock(), began: time.Now()}
 }
 
 // leave hands the core to the most urgent waiter, and returns what the work took.
 func (g *gate) leave(w work) (used time.Duration) {
 	used = g.clock() - w.since
 	runtime.UnlockOSThread()
-	if w.class == workInfer {
+	if w.class == workInfer || w.class == workShadow {
 		used = time.Since(w.began)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.busy[w.class] += used
-	if len(g.waiting) == 0 {
+	switch {
+	case w.aside:
+		return used
+	case len(g.waiting) == 0:
 		g.watch()
 		g.free++
 		return used

@@ -34,6 +34,9 @@ func (s *stream) inspect(f *decode.Frame) {
 	if s.quality == nil || !s.quality.Due(f) {
 		return
 	}
+	if f = s.hostCopy(f); f == nil {
+		return
+	}
 	core := s.gate.enter(workPreprocess, f.Received)
 	changes, err := s.quality.Look(f)
 	s.gate.leave(core)
@@ -59,6 +62,13 @@ func (st *state) lossy(lost time.Duration, bad bool) {
 	st.s.LostSeconds += lost.Seconds()
 	st.mu.Unlock()
 	st.wrong(damaged, bad)
+}
+
+// is tells whether something is wrong now.
+func (st *state) is(what string) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return slices.Contains(st.s.Degraded, what)
 }
 
 // wrong notes whether something is wrong with what the stream delivers. The list

@@ -6,6 +6,7 @@ import (
 
 	"sightline/decode"
 	"sightline/ingest"
+	"sightline/kernels/cuda"
 )
 
 // noConsumer is why nothing is decoded, or inferred, of a stream that is not
@@ -165,8 +166,14 @@ func (s *stream) decode(p ingest.Packet) {
 	s.useFrames()
 }
 
+// enterDecode takes a core to decode with, unless it is a GPU that decodes.
 func (s *stream) enterDecode(due time.Time) work {
-	if s.lossless {
+	switch {
+	case s.onGPU && s.lossless:
+		return s.gate.aside(workFileDecode)
+	case s.onGPU:
+		return s.gate.aside(workLiveDecode)
+	case s.lossless:
 		return s.gate.enter(workFileDecode, time.Time{})
 	}
 	return s.gate.enter(workLiveDecode, due)
@@ -186,6 +193,9 @@ func (s *stream) decodeError(err error, p ingest.Packet) (reason string) {
 	switch {
 	case err == nil:
 		return "no_picture"
+	case errors.Is(err, cuda.ErrLost):
+		s.keyframe.need(s.pull.requestKeyframe)
+		return gpuLost
 	case errors.Is(err, decode.ErrNoKeyframe):
 		s.epoch.err = &ingest.Error{Reason: ingest.ReasonNoKeyframe, Permanent: true, Err: err}
 		s.keyframe.need(s.pull.requestKeyframe)

@@ -25,6 +25,7 @@ type unit struct {
 	lost   int // packets given up in a row, packet being the last; their data is gone, but their pictures count
 	end    *detect.ReasonInfo
 	lasts  bool // it did not end: something is wrong with it
+	device bool // there is news of the GPU; nothing else is in the unit
 }
 
 func (u unit) waits() bool { return u.end == nil && u.lost == 0 }
@@ -42,6 +43,7 @@ type packetQueue struct {
 	bytes    int
 	untilKey bool // everything is dropped until a keyframe comes
 	closed   bool
+	urgent   bool          // there is news of the GPU, which waits for nothing
 	changed  chan struct{} // closed and replaced at each change
 }
 
@@ -95,16 +97,28 @@ func (q *packetQueue) trouble(reason detect.ReasonInfo) {
 	q.signal()
 }
 
+// urge has the taker told of the GPU before anything else.
+func (q *packetQueue) urge() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.urgent = true
+	q.signal()
+}
+
 // take removes the oldest unit, waiting for one; ok is false once the queue is
 // closed and empty.
 func (q *packetQueue) take() (u unit, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.units) == 0 {
+	for len(q.units) == 0 && !q.urgent {
 		if q.closed {
 			return unit{}, false
 		}
 		q.wait(context.Background())
+	}
+	if q.urgent {
+		q.urgent = false
+		return unit{device: true}, true
 	}
 	u = q.units[0]
 	q.units[0] = unit{}

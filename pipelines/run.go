@@ -41,12 +41,16 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		deliveries.Go(func() { p.snapshots.run(hard) })
 	}
 	for _, d := range p.detectors {
-		for range d.session.Workers() {
-			workers.Go(d.batcher.work)
-		}
+		d.start()
 	}
 	working, idle := context.WithCancel(hard)
 	workers.Go(func() { tidy(working) })
+	for _, g := range p.gpus {
+		workers.Go(func() { g.attend(working) })
+	}
+	for _, m := range p.makers {
+		workers.Go(func() { m.run(working) })
+	}
 	p.running.Store(true)
 	failures := make([]error, len(p.streams))
 	for i, s := range p.streams {
@@ -59,10 +63,10 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	streams.Wait()
 	idle()
 	p.running.Store(false)
-	for _, d := range p.detectors {
-		d.batcher.close()
-	}
 	workers.Wait()
+	for _, d := range p.detectors {
+		d.stop()
+	}
 	p.drain(hard)
 	cancel() // what is still undelivered is given up
 	deliveries.Wait()
@@ -129,9 +133,13 @@ func (p *Pipeline) Close() error {
 		if s.lane.writer != nil {
 			s.lane.writer.Close()
 		}
+		s.shadow.close()
 	}
 	for _, d := range p.detectors {
-		d.session.Close()
+		d.close()
+	}
+	for _, g := range p.gpus {
+		errs = append(errs, g.close())
 	}
 	if p.snapshots != nil {
 		errs = append(errs, p.snapshots.close())

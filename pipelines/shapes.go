@@ -23,7 +23,8 @@ type sizes interface {
 type shapes struct {
 	session sizes
 	wait    bool
-	failed  func(error) // told of a size that could not be compiled
+	failed  func(error)      // told of a size that could not be compiled
+	wanted  func(onnx.Shape) // told of each size that is asked for; nil: nobody wants to know
 
 	width, height int
 	ideal         onnx.Shape
@@ -33,10 +34,18 @@ type shapes struct {
 	busy          atomic.Bool
 }
 
+// at is the same for another session, of which nothing is known yet.
+func (s *shapes) at(session sizes) *shapes {
+	return &shapes{session: session, wait: s.wait, failed: s.failed, wanted: s.wanted}
+}
+
 func (s *shapes) get(width, height int) onnx.Shape {
 	if width != s.width || height != s.height {
 		s.width, s.height, s.settled, s.tried = width, height, false, false
 		s.ideal = s.session.Ideal(width, height)
+		if s.wanted != nil {
+			s.wanted(s.ideal)
+		}
 	}
 	if s.settled {
 		return s.ideal

@@ -83,6 +83,13 @@ type state struct {
 	told  []string     // reasons why it is away, since it was there
 }
 
+// runs notes which network runs, on what.
+func (st *state) runs(m detect.Model) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.s.Model = m
+}
+
 func (st *state) packet(p ingest.Packet) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -31,12 +31,17 @@ type stream struct {
 	sampler Sampler
 	queue   *packetQueue
 	gate    *gate
+	gpu     *gpu         // nil: the CPU
+	shed    *shedder     // nil: it ignores load
+	net     *network     // what batcher, shapes and the lane's writer are of; nil: they stay as they are
+	model   detect.Model // of events from now on
 	batcher *batcher
 	shapes  *shapes
 	lane    *lane
 	slots   chan struct{} // rows under way, lossless streams only
 	analyst *analyst
 	shoot   *photographer // nil: events get no pictures
+	shadow  *shadow       // nil: its network is not watched
 
 	ledger *ledger
 	status *state
@@ -52,6 +57,11 @@ type stream struct {
 	frames   []*decode.Frame // handed out by the decoder, not yet looked at
 	keyframe keyframeWish
 	unused   bool // nobody needed the last packet: the next that is decoded is a keyframe
+
+	stopping <-chan struct{} // closed when the pipeline ends
+	onGPU    bool            // the last picture came in a GPU's memory
+	copy     *decode.Frame   // in host memory, of the frame that is looked at; nil while nobody wanted it
+	seen     time.Time       // when the last picture was captured
 	warnings warnings
 	reminded time.Time // when the log last said that the stream is away
 	useless  error     // a file that ended well gave no picture at all
@@ -74,7 +84,9 @@ type epoch struct {
 // has become events. It returns why a file failed.
 func (s *stream) run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	s.stopping = ctx.Done()
 	s.shoot.start()
+	s.shadow.start()
 	wg.Go(s.analyst.run)
 	wg.Go(s.decodeAll)
 	err := s.pull.run(ctx)
@@ -84,6 +96,7 @@ func (s *stream) run(ctx context.Context) error {
 	s.queue.close()
 	wg.Wait()
 	s.shoot.finish()
+	s.shadow.finish()
 	s.shapes.compiling.Wait()
 	s.status.ended()
 	if s.quality != nil {
@@ -99,6 +112,10 @@ func (s *stream) decodeAll() {
 		u, ok := s.queue.take()
 		if !ok {
 			return
+		}
+		if u.device {
+			s.lookAtDevice()
+			continue
 		}
 		if u.end != nil {
 			if u.lasts {

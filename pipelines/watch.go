@@ -41,10 +41,7 @@ func (p *Pipeline) Streams() []StreamStatus {
 			info := d.Info()
 			st.Decoder = DecoderStatus{Name: info.Decoder, Device: info.HWAccel, Note: info.Note, Bytes: info.Held, Ceiling: info.Ceiling}
 		}
-		st.Keep = 1
-		if !s.lossless {
-			st.Keep = p.shed.Keep()
-		}
+		st.Keep = s.shed.Keep()
 		st.Ledger = s.ledger.snapshot()
 		st.Ledger.Sinks = p.sinkLedgers(s.name)
 		out = append(out, st)

@@ -96,8 +96,8 @@ func (s *Stream) emit(events ...detect.Event) {
 func (s *Stream) complete(e *detect.Event) {
 	e.Site, e.Stream = s.cfg.Info.Site, s.cfg.Info.Name
 	e.Data.Stream = s.cfg.Info
-	if s.cfg.Model.Name != "" {
-		e.Data.Model = &s.cfg.Model
+	if s.model.Name != "" {
+		e.Data.Model = s.model
 	}
 	if s.scene != nil {
 		frame, clock := s.scene.Frame, s.scene.Clock

@@ -20,6 +20,7 @@ import (
 // at the latest when the stream goes offline.
 type Stream struct {
 	cfg   Config
+	model *detect.Model // in force; events share it
 	rules []detect.Rule
 
 	epoch    string
@@ -39,7 +40,7 @@ func New(cfg Config) (*Stream, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", cfg.Info.Name, err)
 	}
-	s := &Stream{cfg: cfg, byID: map[string]*object{}, ordinals: map[ordinalKey]uint64{}}
+	s := &Stream{cfg: cfg, model: &cfg.Model, byID: map[string]*object{}, ordinals: map[ordinalKey]uint64{}}
 	s.cfg.Info.Epoch = ""
 	for _, r := range cfg.Rules {
 		if r.Severity == 0 {
@@ -53,6 +54,10 @@ func New(cfg Config) (*Stream, error) {
 	}
 	return s, nil
 }
+
+// Runs tells that another model, engine or precision finds what is in the scenes from
+// now on. Events made so far keep theirs.
+func (s *Stream) Runs(m detect.Model) { s.model = &m }
 
 // Online begins an epoch at its first picture. If another is still open its
 // objects end first, because the stream ended.
