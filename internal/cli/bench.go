@@ -11,18 +11,20 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"sightline/pipelines/spec"
 )
 
 func newBench(sh *shell) *cobra.Command {
 	l := load{}
-	var only, asJSON = "", false
+	var only, device, asJSON = "", "", false
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure how many streams fit on this machine and what the bottleneck is",
 		Long: "Bench plays a clip as many streams through the whole pipeline: first as fast as it goes, then as cameras\n" +
 			"in real time, fewer each time until every one keeps its detect.fps with a p95 event latency under a second.\n" +
 			"Time spent is measured inside the program, by stage; compare runs on a quiet machine only.",
-		Example: "  sightline bench\n  sightline bench --clip c1080p25.mp4 --streams 8 --json\n  sightline bench --streams 4 --only cameras --brokers localhost:9092",
+		Example: "  sightline bench\n  sightline bench --clip c1080p25.mp4 --streams 8 --json\n  sightline bench --streams 4 --only cameras --brokers localhost:9092\n  sightline bench --device cuda:0 --clip c1080p25.mp4",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if l.clip == "" {
@@ -33,6 +35,16 @@ func newBench(sh *shell) *cobra.Command {
 			}
 			if only != "" && only != "saturated" && only != "cameras" {
 				return &ExitError{exitUsage, errors.New("--only is saturated or cameras")}
+			}
+			if device != "" {
+				l.sets = append(l.sets, "detect.device="+device, "decode.hwaccel=auto")
+			}
+			sp, err := spec.Parse("bench.yaml", l.pipeline(), l.sets, sh.env)
+			if err == nil {
+				err = sh.useGPU(sp.Detect)
+			}
+			if err != nil {
+				return err
 			}
 			r, err := bench(cmd.Context(), sh, l, only)
 			if err != nil {
@@ -52,6 +64,7 @@ func newBench(sh *shell) *cobra.Command {
 	f.DurationVar(&l.warm, "warm", time.Second, "run this long before measuring")
 	f.DurationVar(&l.length, "for", 8*time.Second, "length of each measurement")
 	f.Float64Var(&l.fps, "fps", 5, "inferences a second and stream")
+	f.StringVar(&device, "device", "", "infer and decode on `DEVICE`: auto, cpu or cuda:N; a pipeline's detect.device where it is left out")
 	f.StringVar(&l.brokers, "brokers", "", "Kafka `HOST:PORT` that events go to; none only makes them")
 	f.StringVar(&l.topic, "topic", "sightline.bench", "`TOPIC` there")
 	f.BoolVar(&asJSON, "json", false, "print the measurements as JSON")

@@ -42,6 +42,8 @@ type shell struct {
 	out, err io.Writer
 	env      spec.Env
 	log      *slog.Logger // set before a command runs
+	args     []string     // the command line, this program's name left out
+	machine  machine
 }
 
 // Exit codes.
@@ -78,7 +80,7 @@ func Main(args []string, stdout, stderr io.Writer, env func(string) (string, boo
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	libav.LimitArenas(nativeArenas)
-	sh := &shell{out: stdout, err: stderr, env: env}
+	sh := &shell{out: stdout, err: stderr, env: env, args: args, machine: realMachine()}
 	root := newRoot(sh)
 	root.SetArgs(args)
 	return sh.report(root.ExecuteContext(ctx))

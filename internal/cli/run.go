@@ -33,6 +33,9 @@ func newRun(sh *shell) *cobra.Command {
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := loadOrDefault(sh, args, sets)
+			if err == nil {
+				err = sh.useGPU(p.Detect)
+			}
 			if err != nil {
 				return err
 			}
