@@ -100,7 +100,7 @@ func (s *stream) infer(f *decode.Frame) {
 func (s *stream) write(f *decode.Frame) error {
 	shape := s.shapes.get(f.Width, f.Height)
 	picture := f
-	if s.shoot != nil || s.shadow != nil {
+	if s.shoot != nil {
 		if host := s.hostCopy(f); host != nil {
 			picture = host
 		}
@@ -108,7 +108,7 @@ func (s *stream) write(f *decode.Frame) error {
 	w := s.enterFor(f, workPreprocess)
 	r := s.row(f)
 	s.shoot.show(r, picture)
-	s.shadow.show(r, picture)
+	s.shadow.show(r, f)
 	err := s.batcher.put(r, f, shape)
 	s.gate.leave(w)
 	if err != nil {

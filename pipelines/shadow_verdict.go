@@ -111,6 +111,7 @@ type verdict struct {
 	fallen                     bool // the original works
 	fellAt                     time.Time
 	falls                      int
+	told                       [2]float64 // recall and precision that it fell back for
 }
 
 // due tells whether the nth inference, counted from 1, is to be looked at.
@@ -132,7 +133,7 @@ func (v *verdict) look(m optimize.Match, at time.Time) (turn bool) {
 	case v.alert:
 		v.short.add(m, shortWindow)
 		if v.short.leaves(v.budget, shortLooks) {
-			return v.fall(at)
+			return v.fall(&v.short, at)
 		}
 		decided := max(v.short.boxes, v.short.found) >= shortLooks && v.short.keeps(v.budget)
 		v.alert = !decided && len(v.short.looks) < shortWindow
@@ -146,13 +147,13 @@ func (v *verdict) look(m optimize.Match, at time.Time) (turn bool) {
 		}
 	}
 	if v.long.leaves(v.budget, longWindow/10) {
-		return v.fall(at)
+		return v.fall(&v.long, at)
 	}
 	return false
 }
 
-func (v *verdict) fall(at time.Time) bool {
-	v.fallen, v.alert, v.fellAt = true, false, at
+func (v *verdict) fall(why *ring, at time.Time) bool {
+	v.fallen, v.alert, v.fellAt, v.told = true, false, at, [2]float64{why.recall(), why.precision()}
 	v.falls++
 	v.since.reset()
 	return true

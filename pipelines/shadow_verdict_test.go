@@ -23,9 +23,9 @@ func TestWilson(t *testing.T) {
 	}
 }
 
-// watched plays looks one by one, at five inferences a second, and returns the
+// played plays looks one by one, at five inferences a second, and returns the
 // seconds at which the other network was made to work.
-func watched(v *verdict, seconds int, look func(second float64) optimize.Match) (turns []float64, looks int) {
+func played(v *verdict, seconds int, look func(second float64) optimize.Match) (turns []float64, looks int) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for n := uint64(1); n <= uint64(seconds*5); n++ {
 		if !v.due(n) {
@@ -75,7 +75,7 @@ func TestVerdict(t *testing.T) {
 		for seed := range uint64(20) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			v := &verdict{budget: .97, every: 50}
-			turns, looks := watched(v, hour, func(second float64) optimize.Match {
+			turns, looks := played(v, hour, func(second float64) optimize.Match {
 				now := c.before
 				if second > 600 {
 					now = c.after
@@ -98,7 +98,7 @@ func TestVerdict(t *testing.T) {
 func TestVerdictReturns(t *testing.T) {
 	v := &verdict{budget: .97, every: 50}
 	bad := func(second float64) bool { return second > 600 && second < 900 || second > 3000 && second < 3100 }
-	turns, _ := watched(v, 3*3600, func(second float64) optimize.Match {
+	turns, _ := played(v, 3*3600, func(second float64) optimize.Match {
 		m := optimize.Match{Boxes: 5, Found: 5}
 		if bad(second) {
 			m.Found = 1

@@ -1,0 +1,164 @@
+package pipelines
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"sightline/detect/onnx"
+	"sightline/pipelines/spec"
+)
+
+// recipe is everything that a network made in the background depends on; its digest is
+// the name of the folder that it is kept in.
+type recipe struct {
+	Version int               `json:"version"` // of what this program makes of the rest
+	Model   string            `json:"model"`   // digest
+	Meta    map[string]string `json:"meta"`    // how the model's input and classes are read
+	Mode    string            `json:"mode"`
+	Budget  float64           `json:"agreement"`
+	Classes []string          `json:"classes"` // none: all
+	Least   float64           `json:"least_score"`
+	Engine  string            `json:"engine"` // with its version
+	Fit     bool              `json:"fit"`
+	Streams []string          `json:"streams"` // whose pictures it is learned from
+	Binds   []string          `json:"binds"`   // digests of their configuration
+}
+
+const recipeVersion = 1
+
+// key leaves the streams' names out: they may change.
+func (r recipe) key() string {
+	r.Streams = nil
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // of strings and finite numbers
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+// Names within the folder of a recipe.
+const (
+	recipeFile   = "recipe.json"
+	picturesFile = "pictures"
+	jobFile      = "job.json"
+	workFolder   = "work"
+	networkFile  = "network.onnx"
+	resultFile   = "result.json"
+	lockFile     = "lock"
+)
+
+// Made is what came of a network that was made in the background.
+type Made struct {
+	Digest    string  `json:"digest,omitempty"`  // SHA-256 of the network
+	Refused   string  `json:"refused,omitempty"` // why there is none: it did not keep its budget
+	Recall    float64 `json:"recall,omitempty"`  // of the original's boxes on the pictures held back
+	Precision float64 `json:"precision,omitempty"`
+	Speedup   float64 `json:"speedup,omitempty"` // times as fast, when it was made
+}
+
+// kept reads what a folder has; the zero Made where nothing was made yet, or what was is
+// damaged.
+func kept(folder string) (m Made) {
+	if text, err := os.ReadFile(filepath.Join(folder, resultFile)); err != nil || json.Unmarshal(text, &m) != nil {
+		return Made{}
+	}
+	if m.Digest == "" {
+		return Made{Refused: m.Refused}
+	}
+	if sum, err := fileDigest(filepath.Join(folder, networkFile)); err != nil || sum != m.Digest {
+		return Made{}
+	}
+	return m
+}
+
+// keep writes a value as JSON, wholly or not at all.
+func keep(folder, name string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(folder, ".saving-*")
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", name, err)
+	}
+	defer os.Remove(f.Name()) // gone already where it was renamed
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(folder, name))
+	}
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", name, err)
+	}
+	return nil
+}
+
+// cacheFolder is where a stream's networks are kept.
+func cacheFolder(o *spec.Optimize) (string, error) {
+	if o.Cache != "" {
+		return o.Cache, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder to keep optimized networks in: set detect.optimize.cache: %w", err)
+	}
+	return filepath.Join(dir, "sightline", "optimized"), nil
+}
+
+// peers are the streams that a network is made for together with st: those of the same
+// model and settings, or st alone where it is made for one scene.
+func peers(sp *spec.Pipeline, st *spec.Stream) (out []*spec.Stream) {
+	for i := range sp.Streams {
+		other := &sp.Streams[i]
+		o := other.Detect.Optimize
+		same := other.Name == st.Name || o != nil && *o == *st.Detect.Optimize && o.Mode != "scene" &&
+			other.Detect.Enabled && other.Detect.Model == st.Detect.Model
+		if same {
+			out = append(out, other)
+		}
+	}
+	return out
+}
+
+// recipeFor is what is to be made for a stream of a model that runs on an engine.
+func recipeFor(sp *spec.Pipeline, st *spec.Stream, model *onnx.Spec, engine string) recipe {
+	o := st.Detect.Optimize
+	all := peers(sp, st)
+	r := recipe{
+		Version: recipeVersion, Model: model.Digest, Meta: model.Metadata(), Mode: o.Mode, Budget: o.Agreement, Engine: engine,
+		Least: st.Detect.Confidence, Fit: len(all) == 1 && inputText(sp.Detect.Input) == spec.InputAspect,
+	}
+	every := false
+	for _, one := range all {
+		r.Streams, r.Binds = append(r.Streams, one.Name), append(r.Binds, one.Bind())
+		r.Least = min(r.Least, one.Detect.Confidence)
+		classes := one.Detect.Classes
+		if sp.Snapshots != nil {
+			classes = withBlurred(classes, sp.Snapshots.Blur)
+		}
+		every = every || len(classes) == 0
+		r.Classes = append(r.Classes, classes...)
+	}
+	slices.Sort(r.Binds)
+	slices.Sort(r.Classes)
+	if r.Classes = slices.Compact(r.Classes); every {
+		r.Classes = nil
+	}
+	return r
+}
+
+// engineVersion names the engine that runs a model with its version.
+func engineVersion(name string, libDirs []string) string {
+	for _, e := range onnx.Engines(libDirs) {
+		if e.Name == name {
+			return name + " " + e.Version
+		}
+	}
+	return name
+}

@@ -1,0 +1,83 @@
+package pipelines
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sightline/detect/optimize"
+)
+
+// job is a network to be made by a process of its own, which a fault of the compiler or
+// a lack of memory ends alone.
+type job struct {
+	Model     string   `json:"model"`
+	Mode      string   `json:"mode"`
+	Classes   []string `json:"classes,omitempty"`
+	Engine    string   `json:"engine"`
+	LibDirs   []string `json:"lib_dirs,omitempty"`
+	Fit       bool     `json:"fit"`
+	Integers  bool     `json:"integers"`
+	Least     float64  `json:"least_score"`
+	Agreement float64  `json:"agreement"`
+	Stream    string   `json:"stream,omitempty"`
+	Bind      string   `json:"bind,omitempty"`
+}
+
+// line is one line that such a process prints: how far a step came, or the result.
+type line struct {
+	Step string `json:"step,omitempty"`
+	Done int    `json:"done,omitempty"`
+	Of   int    `json:"of,omitempty"`
+	Made *Made  `json:"made,omitempty"`
+}
+
+// RunJob makes the network that folder asks for, which another process made for that:
+// of its pictures, beside them. It prints a line of JSON for each progress, and one
+// for the result. A run that was killed goes on when it is run again.
+func RunJob(ctx context.Context, folder string, out io.Writer, log *slog.Logger) error {
+	var j job
+	text, err := os.ReadFile(filepath.Join(folder, jobFile))
+	if err == nil {
+		err = json.Unmarshal(text, &j)
+	}
+	if err != nil {
+		return fmt.Errorf("read the job: %w", err)
+	}
+	frames, err := optimize.ReadAlbum(filepath.Join(folder, picturesFile))
+	if err != nil {
+		return err
+	}
+	defer optimize.Release(frames)
+	lines, last, step := json.NewEncoder(out), time.Time{}, ""
+	c := optimize.Config{
+		Model: j.Model, Out: filepath.Join(folder, networkFile), Mode: j.Mode, Classes: j.Classes, Engines: []string{j.Engine},
+		LibDirs: j.LibDirs, Fit: j.Fit, Integers: j.Integers, Least: j.Least, Agreement: j.Agreement, Stream: j.Stream, Bind: j.Bind,
+		Work: filepath.Join(folder, workFolder),
+		Progress: func(name string, done, of int) {
+			if now := time.Now(); name != step || done == of || now.Sub(last) > time.Second/4 {
+				step, last = name, now
+				_ = lines.Encode(line{Step: name, Done: done, Of: of}) // who does not listen anymore ends this process
+			}
+		},
+	}
+	r, err := optimize.Run(ctx, c, frames, log)
+	switch {
+	case errors.Is(err, optimize.ErrBudget):
+		return lines.Encode(line{Made: &Made{Refused: err.Error()}})
+	case err != nil:
+		return err
+	}
+	m := Made{Digest: r.Digest, Recall: 1, Precision: 1}
+	for _, e := range r.Engines {
+		m.Recall, m.Precision = min(m.Recall, e.Agreement.Recall), min(m.Precision, e.Agreement.Precision)
+		m.Speedup = e.Race.Speedup
+	}
+	return lines.Encode(line{Made: &m})
+}

@@ -1,0 +1,299 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sightline/decode"
+	"sightline/detect/optimize"
+	"sightline/pipelines/spec"
+)
+
+// mostPictures bounds what the pictures of one network take on disk, and in the memory
+// of the process that makes it; leastMade is how many it takes at least.
+const (
+	mostPictures = 512 << 20
+	leastMade    = 8
+)
+
+// maker makes one network in the background: it collects pictures of its streams while
+// they run on the original, has the network made by a process of its own, one at a
+// time and after everything else that wants the processor, and hands it to the
+// streams. What it has is kept on disk, where it goes on at the next start.
+type maker struct {
+	p      *Pipeline
+	o      Options
+	spec   spec.Optimize
+	model  string // path of the original
+	recipe recipe
+	engine string
+	folder string
+	log    *slog.Logger
+
+	pictures chan *decode.Frame // one waits at most
+	full     atomic.Bool        // no more are wanted
+	members  []*member
+
+	mu     sync.Mutex
+	status MakeStatus
+}
+
+// member is one stream that a network is made for.
+type member struct {
+	maker  *maker
+	st     *spec.Stream
+	gpu    *gpu
+	shadow *shadow
+	pace   time.Duration
+	next   time.Time // the decoding goroutine's
+}
+
+// MakeStatus is how far a network is that is made in the background.
+type MakeStatus struct {
+	State    string `json:"state"` // collecting, waiting (for another to be made), compiling, ready, refused (it did not keep its budget), failed
+	Pictures int    `json:"pictures"`
+	Wanted   int    `json:"wanted"`
+	Step     string `json:"step,omitempty"` // of compiling
+	Done     int    `json:"done,omitempty"`
+	Of       int    `json:"of,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	Made     *Made  `json:"made,omitempty"`
+	Folder   string `json:"folder"`
+}
+
+// States of a network in the making.
+const (
+	makeCollecting = "collecting"
+	makeWaiting    = "waiting"
+	makeCompiling  = "compiling"
+	makeReady      = "ready"
+	makeRefused    = "refused"
+	makeFailed     = "failed"
+)
+
+// making lets a stream run on the original, or on what was made of it before.
+func (p *Pipeline) making(st *spec.Stream, path string, g *gpu, o Options, log *slog.Logger) (network, *shadow, error) {
+	net, err := p.network(st, g, o, log)
+	if err != nil {
+		return network{}, nil, err
+	}
+	m, err := p.maker(st, path, net, o)
+	if err != nil {
+		return network{}, nil, err
+	}
+	set := st.Detect.Optimize
+	w := newShadow(set.Shadow, set.Agreement, st.Detect.Confidence)
+	one := &member{maker: m, st: st, gpu: g, shadow: w, pace: set.For * time.Duration(len(m.recipe.Binds)) / time.Duration(set.Pictures)}
+	w.member = one
+	m.members = append(m.members, one)
+	if m.status.State != makeReady {
+		return net, w, nil
+	}
+	made, err := p.sibling(st, filepath.Join(m.folder, networkFile), net.detector.spec.Labels, g, o, log)
+	if err != nil { // of a file that was whole: the engine changed, say
+		m.set(func(s *MakeStatus) { s.State, s.Reason = makeFailed, err.Error() })
+		log.Warn("the network that was made before cannot be used", slog.Any("error", err))
+		return net, w, nil
+	}
+	w.begin(&net)
+	return made, w, nil
+}
+
+// maker returns what makes the network of a stream, with what it has on disk.
+func (p *Pipeline) maker(st *spec.Stream, path string, net network, o Options) (*maker, error) {
+	model := net.detector.spec
+	r := recipeFor(p.spec, st, model, engineVersion(net.model.Engine, o.LibDirs))
+	key := r.key()
+	if m := p.makers[key]; m != nil {
+		return m, nil
+	}
+	cache, err := cacheFolder(st.Detect.Optimize)
+	if err != nil {
+		return nil, err
+	}
+	m := &maker{
+		p: p, o: o, spec: *st.Detect.Optimize, model: path, recipe: r, engine: net.model.Engine, folder: filepath.Join(cache, key),
+		log: p.log.With(slog.Any("streams", r.Streams)), pictures: make(chan *decode.Frame, 1),
+	}
+	m.status = MakeStatus{State: makeCollecting, Wanted: m.spec.Pictures, Folder: m.folder}
+	switch have := kept(m.folder); {
+	case have.Digest != "":
+		m.status.State, m.status.Made = makeReady, &have
+	case have.Refused != "":
+		m.status.State, m.status.Reason = makeRefused, have.Refused
+		m.log.Warn("no optimized network: it did not keep its budget; to try again, delete the folder",
+			slog.String("reason", have.Refused), slog.String("folder", m.folder))
+	}
+	p.makers[key] = m
+	return m, nil
+}
+
+func (m *maker) set(change func(*MakeStatus)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(&m.status)
+}
+
+func (m *maker) snapshot() MakeStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status
+}
+
+// take offers a picture of the stream that is about to be inferred. A nil member takes
+// none. The decoding goroutine's.
+func (t *member) take(f *decode.Frame) {
+	if t == nil || t.maker.full.Load() {
+		return
+	}
+	if wait := t.next.Sub(f.Captured); wait > 0 && wait <= t.pace { // beyond it the time began anew
+		return
+	}
+	select {
+	case t.maker.pictures <- f.Retain():
+		t.next = f.Captured.Add(t.pace)
+	default:
+		f.Release() // the one before is still being written: the next will do
+	}
+}
+
+// run makes the network, if there is one to be made, and returns when ctx ends, which
+// is after the streams' end.
+func (m *maker) run(ctx context.Context) {
+	if m.snapshot().State == makeCollecting {
+		if err := m.make(ctx); err != nil && ctx.Err() == nil {
+			m.set(func(s *MakeStatus) { s.State, s.Reason = makeFailed, err.Error() })
+			m.log.Warn("no optimized network was made: the original goes on", slog.Any("error", err))
+		}
+	}
+	m.full.Store(true)
+	<-ctx.Done()
+	for {
+		select {
+		case f := <-m.pictures:
+			f.Release() // not lost: a picture to learn from, of which there are enough
+		default:
+			return
+		}
+	}
+}
+
+var errBusy = errors.New("another process makes this network")
+
+func (m *maker) make(ctx context.Context) error {
+	if err := os.MkdirAll(m.folder, 0o700); err != nil {
+		return fmt.Errorf("keep optimized networks: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(m.folder, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep optimized networks: %w", err)
+	}
+	defer lock.Close() // which unlocks it
+	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return fmt.Errorf("%w: %s", errBusy, m.folder)
+	}
+	if err := keep(m.folder, recipeFile, m.recipe); err != nil {
+		return err
+	}
+	if err := m.collect(ctx); err != nil {
+		return err
+	}
+	m.full.Store(true)
+	m.set(func(s *MakeStatus) { s.State = makeWaiting })
+	select {
+	case m.p.press <- struct{}{}:
+		defer func() { <-m.p.press }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	m.set(func(s *MakeStatus) { s.State = makeCompiling })
+	made, err := m.compile(ctx)
+	if err != nil {
+		return err
+	}
+	if err := keep(m.folder, resultFile, made); err != nil {
+		return err
+	}
+	for _, name := range []string{picturesFile, jobFile, workFolder} {
+		_ = os.RemoveAll(filepath.Join(m.folder, name)) // takes room alone
+	}
+	if made.Refused != "" {
+		m.set(func(s *MakeStatus) { s.State, s.Reason = makeRefused, made.Refused })
+		m.log.Warn("no optimized network: the original goes on", slog.String("reason", made.Refused))
+		return nil
+	}
+	return m.hand(ctx, made)
+}
+
+// collect keeps pictures until there are enough.
+func (m *maker) collect(ctx context.Context) error {
+	album, err := optimize.OpenAlbum(filepath.Join(m.folder, picturesFile))
+	if err != nil {
+		return err
+	}
+	defer album.Close()
+	m.log.Info("collecting pictures for an optimized network", slog.Int("have", album.Len()), slog.Int("want", m.spec.Pictures))
+	for album.Len() < m.spec.Pictures && (album.Bytes() < mostPictures || album.Len() < leastMade) {
+		m.set(func(s *MakeStatus) { s.Pictures = album.Len() })
+		select {
+		case f := <-m.pictures:
+			err := keepPicture(album, f)
+			f.Release()
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	m.set(func(s *MakeStatus) { s.Pictures = album.Len() })
+	return nil
+}
+
+// keepPicture keeps a picture, wherever its pixels are.
+func keepPicture(album *optimize.Album, f *decode.Frame) error {
+	if f.Memory == decode.Host {
+		return album.Add(f)
+	}
+	host, err := decode.Download(f)
+	if err != nil {
+		return err
+	}
+	defer host.Release()
+	return album.Add(host)
+}
+
+// hand gives the streams their network, loaded and compiled for their pictures. One at
+// pace fastest begins with it at the next start: it must not depend on the clock when
+// its network changes.
+func (m *maker) hand(ctx context.Context, made Made) error {
+	for _, t := range m.members {
+		if t.shadow.stream.lossless || ctx.Err() != nil {
+			continue // not lost: a stream goes on with the original
+		}
+		n, err := m.p.sibling(t.st, filepath.Join(m.folder, networkFile), t.shadow.original.detector.spec.Labels, t.gpu, m.o, m.log)
+		if err != nil {
+			return fmt.Errorf("load the optimized network: %w", err)
+		}
+		n.detector.start()
+		if st := t.shadow.stream.status.snapshot(); st.Width > 0 {
+			if shape := n.session.Ideal(st.Width, st.Height); n.session.Prepare(shape) != nil {
+				m.log.Debug("not compiled for this picture size yet", slog.Any("size", shape))
+			}
+		}
+		t.shadow.offer(&n)
+	}
+	m.set(func(s *MakeStatus) { s.State, s.Made = makeReady, &made })
+	m.log.Info("optimized network was made", slog.Float64("recall", made.Recall), slog.Float64("precision", made.Precision),
+		slog.Float64("times_as_fast", made.Speedup))
+	return nil
+}
