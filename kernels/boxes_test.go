@@ -94,6 +94,10 @@ func plainNanoDet(heads []Head, classes, bins int, wanted []bool, threshold floa
 	var out []plainBox
 	first := 0
 	for _, h := range heads {
+		corner := 0.0
+		if h.Corner {
+			corner = float64(h.Stride) / 2
+		}
 		for i := range h.Columns * h.Rows {
 			b := plainBox{anchor: first + i}
 			b.class, b.score = best(h.Scores[i*classes:(i+1)*classes], wanted)
@@ -102,6 +106,7 @@ func plainNanoDet(heads []Head, classes, bins int, wanted []bool, threshold floa
 			b.x1, b.y1 = cx-s*side(d[:bins]), cy-s*side(d[bins:2*bins])
 			b.x2, b.y2 = cx+s*side(d[2*bins:3*bins]), cy+s*side(d[3*bins:])
 			if b.ok(threshold) {
+				b.x1, b.y1, b.x2, b.y2 = b.x1-corner, b.y1-corner, b.x2-corner, b.y2-corner
 				out = append(out, b)
 			}
 		}
@@ -113,7 +118,7 @@ func plainNanoDet(heads []Head, classes, bins int, wanted []bool, threshold floa
 func randomHeads(rng *rand.Rand, classes, bins int) []Head {
 	heads := make([]Head, 1+rng.IntN(3))
 	for i := range heads {
-		h := Head{Columns: 1 + rng.IntN(20), Rows: 1 + rng.IntN(20), Stride: 8 << i}
+		h := Head{Columns: 1 + rng.IntN(20), Rows: 1 + rng.IntN(20), Stride: 8 << i, Corner: i%2 == 1}
 		h.Scores = scores(rng, h.Columns*h.Rows*classes)
 		h.Bins = make([]float32, h.Columns*h.Rows*4*bins)
 		for k := range h.Bins {

@@ -70,8 +70,8 @@ func TestOracleAgainstReference(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 300 {
 		s := randomSlot(rng, 60, 60)
-		im := newImage(rng, I420+Format(i%2), 1+rng.IntN(90), 1+rng.IntN(90), rng.IntN(3)*5)
-		p, err := newPreprocess(s, 0)
+		im := newImage(rng, I420+Format(i%3), 1+rng.IntN(90), 1+rng.IntN(90), rng.IntN(3)*5)
+		p, err := NewReference(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,6 +160,27 @@ func compareWithOracle(t *testing.T, s Slot, l level, im *image) {
 	}
 }
 
+// Ten bits are filled by the definition at every level.
+func TestDeepPicturesAreTheReference(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for i := range 40 {
+		s := randomSlot(rng, 60, 60)
+		im := newImage(rng, P010, 1+rng.IntN(90), 1+rng.IntN(90), i%3)
+		var got [2][]byte
+		for k, l := range []level{0, bestLevel()} {
+			p, err := newPreprocess(s, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[k], _ = fill(t, p, im)
+			p.Close()
+		}
+		if !bytes.Equal(got[0], got[1]) {
+			t.Fatalf("level %v gives other bits: slot %+v, picture %+v", bestLevel(), s, im.Picture)
+		}
+	}
+}
+
 // TestBounds puts each plane and the slot at the end of mapped memory, so that one
 // byte read or written too far is a fault.
 func TestBounds(t *testing.T) {
@@ -168,7 +189,7 @@ func TestBounds(t *testing.T) {
 			rng := rand.New(rand.NewPCG(13, 14))
 			for i := range 400 {
 				s := randomSlot(rng, 100, 30)
-				im := newImage(rng, I420+Format(i%2), 1+rng.IntN(200), 1+rng.IntN(40), rng.IntN(2)*3)
+				im := newImage(rng, I420+Format(i%3), 1+rng.IntN(200), 1+rng.IntN(40), rng.IntN(2)*3)
 				if i%4 == 0 {
 					im = newImage(rng, I420+Format(rng.IntN(2)), 1+rng.IntN(5), 1+rng.IntN(5), 0)
 				}
@@ -247,6 +268,7 @@ func TestRunRefuses(t *testing.T) {
 		"no plane":      func(p *Picture) { p.Planes[2] = nil },
 		"narrow stride": func(p *Picture) { p.Strides[1] = 4 },
 		"bottom up":     func(p *Picture) { p.Strides[0] = -16 },
+		"half a sample": func(p *Picture) { p.Format, p.Strides = P010, [3]int{19, 20} },
 	} {
 		im := newImage(rng, I420, 9, 9, 0)
 		change(&im.Picture)

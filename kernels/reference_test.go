@@ -16,17 +16,21 @@ func newImage(rng *rand.Rand, format Format, w, h, slack int) *image {
 	cw, ch := (w+1)/2, (h+1)/2
 	im := &image{Picture: Picture{Format: format, Width: w, Height: h}}
 	sizes := [][2]int{{w, h}, {cw, ch}, {cw, ch}}
-	if format == NV12 {
+	if format != I420 {
 		sizes = [][2]int{{w, h}, {2 * cw, ch}}
 	}
 	smooth := rng.IntN(2) == 0
 	for i, s := range sizes {
-		im.Strides[i] = s[0] + slack
-		im.planes[i] = make([]byte, im.Strides[i]*(s[1]-1)+s[0]) // ends with the last sample
+		row := s[0] * im.sample()
+		im.Strides[i] = row + slack*im.sample()
+		im.planes[i] = make([]byte, im.Strides[i]*(s[1]-1)+row) // ends with the last sample
 		for k := range im.planes[i] {
 			im.planes[i][k] = byte(rng.Uint32())
 			if smooth {
 				im.planes[i][k] = byte(k/3 + rng.IntN(8))
+			}
+			if format == P010 && k%2 == 0 {
+				im.planes[i][k] &= 0xC0 // 10 bits
 			}
 		}
 		im.Planes[i] = unsafe.Pointer(unsafe.SliceData(im.planes[i]))
@@ -40,7 +44,7 @@ func (im *image) at(c int, x, y float64) float64 {
 	w, h, plane, step, offset := im.Width, im.Height, c, 1, 0
 	if c > 0 {
 		w, h = (w+1)/2, (h+1)/2
-		if im.Format == NV12 {
+		if im.Format != I420 {
 			plane, step, offset = 1, 2, c-1
 		}
 	}
@@ -48,8 +52,17 @@ func (im *image) at(c int, x, y float64) float64 {
 	x0, y0 := int(x), int(y)
 	x1, y1 := min(x0+1, w-1), min(y0+1, h-1)
 	ax, ay := x-float64(x0), y-float64(y0)
-	p := func(x, y int) float64 { return float64(im.planes[plane][y*im.Strides[plane]+x*step+offset]) }
+	p := func(x, y int) float64 { return im.level(plane, x*step+offset, y) }
 	return (p(x0, y0)*(1-ax)+p(x1, y0)*ax)*(1-ay) + (p(x0, y1)*(1-ax)+p(x1, y1)*ax)*ay
+}
+
+// level is sample x of row y of a plane, of 0 to 255, or to 255¾ with 10 bits.
+func (im *image) level(plane, x, y int) float64 {
+	row := im.planes[plane][y*im.Strides[plane]:]
+	if im.Format == P010 {
+		return float64(int(row[2*x])>>6|int(row[2*x+1])<<2) / 4
+	}
+	return float64(row[x])
 }
 
 // rgb converts by the matrix form of ITU-R BT.601 and BT.709.
@@ -59,7 +72,11 @@ func (im *image) rgb(y, u, v float64) [3]float64 {
 		kr, kb = 0.2126, 0.0722
 	}
 	if im.FullRange {
-		y, u, v = y/255, (u-128)/255, (v-128)/255
+		most := 255.0
+		if im.Format == P010 {
+			most = 1023.0 / 4
+		}
+		y, u, v = y/most, (u-128)/most, (v-128)/most
 	} else {
 		y, u, v = (y-16)/219, (u-128)/224, (v-128)/224
 	}
