@@ -140,7 +140,7 @@ func (p *Pipeline) gpu(index int) (*gpu, error) {
 		}
 	}
 	g := &gpu{
-		index: index, budget: int64(p.spec.Detect.Memory), deadline: p.spec.Detect.Batch.Deadline, open: p.devices.open,
+		index: index, budget: int64(p.spec.Detect.Memory) / 2, deadline: p.spec.Detect.Batch.Deadline, open: p.devices.open,
 		log: p.log.With(slog.String("device", fmt.Sprintf("cuda:%d", index))), since: time.Now(),
 	}
 	device, err := g.openDevice()
