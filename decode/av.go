@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"sightline/ingest"
 	"sightline/internal/libav"
@@ -18,6 +17,7 @@ type avDecoder interface {
 	Missing() int64
 	Concealed() int64
 	OnDevice() bool
+	Surfaces() (count int, bytes int64)
 	FrameThreads() bool
 	SetSkipFilter(libav.SkipFilter)
 	Name() string
@@ -38,11 +38,15 @@ type decoder struct {
 	keysOnly bool
 	devices  []string // to be tried, best first
 	trial    string   // the device that has yet to show a picture
+	// home is where the open decoder's pictures stay, nil in host memory.
+	home   atomic.Pointer[surfaces]
+	moving bool // to another device, at the next keyframe
 	// dirty says that FFmpeg met an error. It may have left something behind that
 	// spoils what comes next, even an IDR picture (coefficients of a macroblock, in
 	// H.264), so that at the next beginning another one takes its place.
-	dirty bool
-	taken int // packets it was given
+	dirty    bool
+	draining bool // no packet is decoded before what comes out is looked at
+	taken    int  // packets it was given
 
 	codec     ingest.Codec
 	extradata []byte
@@ -64,18 +68,12 @@ func (d *decoder) Decode(p ingest.Packet, emit func(*Frame) error) error {
 		}
 	}
 	id := d.enter(p)
-	if d.changed(p) {
-		d.shut()
+	s, err := d.begin(p)
+	if err == nil {
+		err = d.move(p, s, emit)
 	}
-	if p.Break {
-		d.trust.lose()
-	}
-	var s start
-	if p.Keyframe || d.trust.damaged {
-		s = startOf(p)
-	}
-	if d.trust.group == 0 && s.kind == nowhere {
-		return fmt.Errorf("decode %s: %w", p.Codec, ErrNoKeyframe)
+	if err != nil {
+		return err
 	}
 	if err := d.renew(p.Codec, s, emit); err != nil {
 		return err
@@ -107,7 +105,31 @@ func (d *decoder) Decode(p ingest.Packet, emit func(*Frame) error) error {
 		}
 		err = errors.Join(err, drainErr)
 	}
+	if lost := d.lost(p); lost != nil {
+		return lost
+	}
 	return errors.Join(err, convErr)
+}
+
+// begin looks how decoding can begin at p; an error where it cannot, nor goes on.
+func (d *decoder) begin(p ingest.Packet) (s start, err error) {
+	lost := d.lost(p)
+	if d.changed(p) {
+		d.shut()
+	}
+	if p.Break {
+		d.trust.lose()
+	}
+	if p.Keyframe || d.trust.damaged {
+		s = startOf(p)
+	}
+	switch {
+	case d.trust.group != 0 || s.kind != nowhere:
+		return s, nil
+	case lost != nil:
+		return s, lost
+	}
+	return s, fmt.Errorf("decode %s: %w", p.Codec, ErrNoKeyframe)
 }
 
 // renew gives what begins at s a decoder without memories.
@@ -153,8 +175,12 @@ func (d *decoder) again(p ingest.Packet, s start, id uint64, frames []libav.Fram
 func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
 	d.taken++
 	frames, err := d.av.Decode(p.Data, int64(id), d.frames[:0])
-	if d.trial != "" && (err != nil || len(frames) > 0) {
+	err = d.fault(err)
+	switch {
+	case d.trial != "" && (err != nil || len(frames) > 0):
 		frames, err = d.judge(p, id, frames, err)
+	case len(frames) > 0:
+		d.watch(p)
 	}
 	missing := d.av.Missing()
 	if missing != libav.None {
@@ -228,6 +254,7 @@ func (d *decoder) shut() {
 	if d.av != nil {
 		d.av.Close()
 		d.av = nil
+		d.home.Swap(nil).release()
 	}
 	d.window.clear()
 	d.trust.await()
@@ -261,6 +288,9 @@ func (d *decoder) drain(emit func(*Frame) error) (err, emitErr error) {
 		return nil, nil
 	}
 	frames, err := d.av.Drain(d.frames[:0])
+	err = d.fault(err)
+	d.draining = true
+	defer func() { d.draining = false }()
 	if missing := d.av.Missing(); missing != libav.None {
 		d.missing(uint64(missing))
 	}
@@ -294,79 +324,4 @@ func (d *decoder) emitAll(frames []libav.Frame, emit func(*Frame) error) (err, e
 	}
 	clear(d.frames)
 	return err, emitErr
-}
-
-// frame makes a Frame that owns f; nil for a picture whose packet was given up.
-func (d *decoder) frame(f libav.Frame) (*Frame, error) {
-	info := f.Info()
-	e, ok := d.window.take(uint64(info.ID))
-	if !ok {
-		f.Free()
-		return nil, nil
-	}
-	p := e.packet
-	// What H.264 decoding begins with is known better here than FFmpeg tells.
-	d.dirty = d.dirty || info.Concealed
-	bad := info.Concealed || info.Corrupt && p.Codec != ingest.H264
-	if bad && !p.Disposable {
-		d.window.damage(e.id, e.group)
-		if e.group == d.trust.group {
-			d.trust.damaged = true
-			d.trust.refreshing = d.trust.refreshing && !info.Concealed
-		}
-	}
-	color := colorOf(info, p.Codec)
-	f, color, err := d.adapt(f, color, p.Rotation/90&3)
-	if err != nil {
-		return nil, fmt.Errorf("decode %s: %w", p.Codec, err)
-	}
-	info = f.Info()
-	pts, captured, own := e.numbers.clock(p.PTS, p.Captured)
-	d.measure(info.Width, info.Height)
-	out := Frame{
-		Stream: p.Stream, Epoch: p.Epoch, Index: e.numbers.number(picture{p.PTS, e.id}), PTS: pts,
-		Captured: captured, Received: p.Received, Clock: p.Clock,
-		Width: info.Width, Height: info.Height, Format: I420, Color: color, Memory: Host,
-		Keyframe: p.Keyframe, Damaged: e.damaged || bad || !own,
-	}
-	if info.Format == libav.NV12 {
-		out.Format = NV12
-	}
-	for i := range out.Planes {
-		if info.Planes[i] != nil {
-			out.Planes[i] = Plane{Data: info.Planes[i], Stride: info.Strides[i]}
-		}
-	}
-	if !p.Received.IsZero() {
-		out.Decoded = time.Now().UTC()
-	}
-	return d.config.Frames.New(out, f.Free), nil
-}
-
-// adapt takes f and returns it, or a copy that is upright and in a format that
-// frames may have.
-func (d *decoder) adapt(f libav.Frame, color Color, quarters int) (libav.Frame, Color, error) {
-	info := f.Info()
-	if info.Format == libav.Other || quarters != 0 && info.Format != libav.I420 {
-		matrix := libav.BT601
-		if color.Matrix == BT709 {
-			matrix = libav.BT709
-		}
-		converted, err := d.scaler.Convert(f, matrix)
-		f.Free()
-		if err != nil {
-			return libav.Frame{}, color, fmt.Errorf("convert %s: %w", info.FormatName, err)
-		}
-		f, color.FullRange = converted, converted.Info().FullRange
-	}
-	if quarters == 0 {
-		return f, color, nil
-	}
-	turned, err := f.Turn(quarters)
-	f.Free()
-	if err != nil {
-		return libav.Frame{}, color, fmt.Errorf("turn: %w", err)
-	}
-	color.ChromaLeft = false // left has become another side; the middle is nearest
-	return turned, color, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"sightline/internal/libav"
+	"sightline/kernels/cuda"
 )
 
 // Config says how to decode one stream.
@@ -14,6 +15,7 @@ type Config struct {
 	Live           bool         // stamp frames with the time they were decoded and hold back none for speed
 	SkipLoopFilter bool         // begin with FilterSkipAll instead of FilterSkipNone
 	HWAccel        string       // a device to decode on: none or "", auto, vaapi, qsv or cuda
+	GPU            cuda.Device  // where pictures that cuda decodes stay; nil: they come to host memory, as all others do. It outlives the frames
 	Logger         *slog.Logger // nil logs nothing
 	Frames         *Live        // counts the frames handed out; nil counts none
 }

@@ -18,17 +18,17 @@ var devices = map[string][]string{
 }
 
 // open opens a decoder for p where none is open: on the first device that takes
-// it, else in software. Its pictures come to host memory in any case.
+// it, else in software. Its pictures come to host memory, unless it is CUDA's and
+// Config.GPU says where they stay.
 func (d *decoder) open(p ingest.Packet) error {
 	if d.av != nil {
 		return nil
 	}
+	d.settle()
 	var why []string
 	for _, device := range d.devices {
-		av, err := d.openAV(d.options(p, device))
+		err := d.openDevice(p, device)
 		if err == nil {
-			d.trial = device
-			d.opened(p, av)
 			return nil
 		}
 		why = append(why, device+": "+deviceTrouble(device, p.Codec, err))
@@ -39,6 +39,33 @@ func (d *decoder) open(p ingest.Packet) error {
 	return d.openSoftware(p)
 }
 
+func (d *decoder) openDevice(p ingest.Packet, device string) error {
+	o := d.options(p, device)
+	var home *surfaces
+	if d.config.GPU != nil && device == "cuda" {
+		if p.Rotation != 0 {
+			return errTurned
+		}
+		var err error
+		if home, err = newSurfaces(d.config.GPU); err != nil {
+			return err
+		}
+		o.CUDA, o.Threads = home.native(), 1
+	}
+	av, err := d.openAV(o)
+	if err != nil {
+		home.release()
+		return err
+	}
+	d.trial = device
+	d.home.Store(home)
+	d.opened(p, av)
+	return nil
+}
+
+// errTurned is for pictures that would have to be turned on the device.
+var errTurned = errors.New("pictures on the device are not turned upright")
+
 func (d *decoder) openSoftware(p ingest.Packet) error {
 	av, err := d.openAV(d.options(p, ""))
 	if errors.Is(err, libav.ErrNoDecoder) {
@@ -48,6 +75,7 @@ func (d *decoder) openSoftware(p ingest.Packet) error {
 		return fmt.Errorf("open %s decoder: %w", p.Codec, err)
 	}
 	d.trial = ""
+	d.home.Store(nil)
 	d.opened(p, av)
 	return nil
 }
@@ -80,7 +108,7 @@ func (d *decoder) opened(p ingest.Packet, av avDecoder) {
 // giveUpDevices decodes in software from now on, and says why, once a stream.
 func (d *decoder) giveUpDevices(p ingest.Packet, why string) {
 	d.devices = nil
-	d.tell(func(i *Info) { i.Note = why })
+	d.tell(func(i *Info) { i.Note, i.HWAccel, i.Surfaces, i.SurfaceBytes = why, "", 0, 0 })
 	level := slog.LevelWarn
 	if d.config.HWAccel == "auto" {
 		level = slog.LevelInfo // nobody counted on one
@@ -97,25 +125,51 @@ func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err er
 	case err == nil && d.av.OnDevice():
 		d.trial = ""
 		d.tell(func(i *Info) { i.HWAccel = device })
+		d.watch(p)
 		return frames, nil
 	case err == nil:
 		d.trial = ""
-		d.giveUpDevices(p, device+": does not take this "+string(p.Codec))
+		d.giveUpDevices(p, refusal(device, p.Codec))
 		return frames, nil
 	}
 	for _, f := range frames {
 		f.Free()
 	}
-	failed := d.av
+	failed, home := d.av, d.home.Load()
 	if openErr := d.openSoftware(p); openErr != nil {
 		return nil, openErr
 	}
 	failed.Close()
+	home.release()
 	frames, softErr := d.av.Decode(p.Data, int64(id), d.frames[:0])
 	if softErr == nil {
 		d.giveUpDevices(p, device+": "+err.Error())
 	}
 	return frames, softErr
+}
+
+// watch follows a device that has shown pictures: where it does not take what the
+// stream has become, such as a larger size, FFmpeg goes on in software by itself.
+func (d *decoder) watch(p ingest.Packet) {
+	info := d.info.Load()
+	if info.HWAccel == "" {
+		return
+	}
+	if !d.av.OnDevice() {
+		d.giveUpDevices(p, info.HWAccel+": does not take this "+string(p.Codec)+" any more")
+		return
+	}
+	if n, bytes := d.av.Surfaces(); n != info.Surfaces || bytes != info.SurfaceBytes {
+		d.tell(func(i *Info) { i.Surfaces, i.SurfaceBytes = n, bytes })
+	}
+}
+
+// refusal is why FFmpeg decodes in software though there is a device, in words.
+func refusal(device string, codec ingest.Codec) string {
+	if device == "cuda" && !libav.HasNVDEC() {
+		return "cuda: no libnvcuvid.so.1: install the driver's library for decoding"
+	}
+	return device + ": does not take this " + string(codec)
 }
 
 // deviceTrouble is why a device cannot be used, in words.

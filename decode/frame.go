@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"sightline/ingest"
+	"sightline/kernels/cuda"
 )
 
 // PixelFormat is the memory layout of a frame's planes.
@@ -19,6 +20,7 @@ type PixelFormat uint8
 const (
 	I420 PixelFormat = iota + 1 // three planes, chroma halved both ways
 	NV12                        // luma plane, then one of interleaved U and V
+	P010                        // as NV12, of 16 bits a sample, little endian, of which the upper 10 or 12 count; on a device only
 )
 
 // Matrix is the color matrix of the YUV samples (ITU-T H.273 MatrixCoefficients).
@@ -47,14 +49,17 @@ const (
 )
 
 // Plane is one plane of samples. Data points into memory that its Frame keeps
-// alive; Stride is in bytes.
+// alive, or is an address on the device where Frame.Memory says so, which the host
+// must not follow; Stride is in bytes.
 type Plane struct {
 	Data   unsafe.Pointer
 	Stride int
 }
 
 // Frame is one decoded picture. Its fields are read-only. Who receives a Frame
-// releases it exactly once; Retain before sharing it.
+// releases it exactly once; Retain before sharing it. On a device, who reads it makes
+// their stream wait for Ready, and keeps a reference until that work is done: the
+// memory is decoded into again. MaxHeld says how many may be out.
 type Frame struct {
 	Stream, Epoch string
 	Index         uint64        // in presentation order within the epoch, from 1, pictures not decoded included
@@ -68,6 +73,8 @@ type Frame struct {
 	Color         Color
 	Memory        MemoryKind
 	Planes        [3]Plane
+	GPU           cuda.Device // whose memory it is; nil on Host
+	Ready         cuda.Event  // the picture is there when this is done; nil on Host. The frame closes it
 	Keyframe      bool
 	Damaged       bool // decoded from incomplete data, or from a picture that was
 

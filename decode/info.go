@@ -10,6 +10,13 @@ type Info struct {
 	// how many there can be at the size of the last picture, 0 before the first.
 	// FFmpeg's AV1 decoder has memory of its own, which Held does not see.
 	Held, Ceiling int64
+	// Where pictures stay on a device: how many it has for this stream, with how many
+	// bytes; how many frames are out; and how many pictures were not handed out
+	// because MaxHeld frames were.
+	Surfaces     int
+	SurfaceBytes int64
+	Out          int
+	Refused      uint64
 }
 
 // String is one line for people, such as "h264 (software; vaapi: no device /dev/dri/renderD128)".
@@ -34,6 +41,9 @@ type Informer interface{ Info() Info }
 func (d *decoder) Info() Info {
 	info := *d.info.Load()
 	info.Held = d.memory.Bytes()
+	if h := d.home.Load(); h != nil {
+		info.Out = int(h.held.Load())
+	}
 	return info
 }
 

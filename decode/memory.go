@@ -35,6 +35,10 @@ func pictureBytes(width, height int) int64 {
 
 // pixelBytes is what a frame's visible samples take.
 func pixelBytes(f *Frame) int64 {
+	if f.Format == P010 {
+		luma, chroma := f.rows()
+		return int64(luma.width)*int64(luma.count) + int64(chroma.width)*int64(chroma.count)
+	}
 	return int64(f.Width)*int64(f.Height) + 2*(int64(f.Width+1)/2)*(int64(f.Height+1)/2)
 }
 

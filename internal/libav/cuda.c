@@ -1,5 +1,6 @@
 #include "decoder_state.h"
 
+#include <dlfcn.h>
 #include <libavutil/hwcontext.h>
 
 // FFmpeg's header needs two handles of cuda.h and nothing else, which are declared
@@ -33,4 +34,10 @@ int sl_decoder_surfaces(sl_decoder *d, int64_t *bytes) {
 	int sample = frames->sw_format == AV_PIX_FMT_NV12 ? 1 : 2;
 	*bytes = (int64_t)frames->initial_pool_size * frames->width * frames->height * 3 / 2 * sample;
 	return frames->initial_pool_size;
+}
+
+int sl_cuda_decodes(void) {
+	void *library = dlopen("libnvcuvid.so.1", RTLD_LAZY);
+	if (library) dlclose(library);
+	return library != NULL;
 }

@@ -137,6 +137,10 @@ func (d *Decoder) Surfaces() (count int, bytes int64) {
 	return count, int64(n)
 }
 
+// HasNVDEC tells whether the library that CUDA devices decode with is installed
+// (libnvcuvid.so.1). FFmpeg itself does not say why it does without.
+func HasNVDEC() bool { return C.sl_cuda_decodes() != 0 }
+
 // SkipFilter is which pictures go without the codec's loop filter.
 type SkipFilter uint8
 

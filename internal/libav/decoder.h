@@ -56,5 +56,7 @@ int sl_decoder_frame_threads(sl_decoder *d);
 int sl_decoder_on_device(sl_decoder *d);
 // How many pictures stay on the device, those handed out among them, and their bytes.
 int sl_decoder_surfaces(sl_decoder *d, int64_t *bytes);
+// Whether the driver's library for decoding is there.
+int sl_cuda_decodes(void);
 
 #endif
