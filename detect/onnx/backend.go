@@ -1,6 +1,8 @@
 package onnx
 
 import (
+	"log/slog"
+
 	"sightline/decode"
 	"sightline/kernels"
 )
@@ -13,6 +15,7 @@ type backend interface {
 	version() string   // of its library
 	refusals() []error // why faster engines were passed over, in the order they were tried
 	workers() int      // Batches that run at a time
+	batches() int      // that are made with an input size, before any frame comes
 	// prepare compiles the network, whose file is model, for pictures of shape. It blocks.
 	prepare(model []byte, shape Shape) (plan, error)
 	Close()
@@ -42,4 +45,11 @@ type slots interface {
 	// settle waits until no frame is read any more, and releases those that are held.
 	settle()
 	Close()
+}
+
+func openBackend(cfg Config, spec *Spec, log *slog.Logger) (backend, error) {
+	if cfg.GPU != nil {
+		return openGPU(cfg, spec, log)
+	}
+	return openHost(cfg, spec)
 }

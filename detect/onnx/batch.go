@@ -121,8 +121,11 @@ func pictureOf(f *decode.Frame) *kernels.Picture {
 }
 
 func format(f decode.PixelFormat) kernels.Format {
-	if f == decode.NV12 {
+	switch f {
+	case decode.NV12:
 		return kernels.NV12
+	case decode.P010:
+		return kernels.P010
 	}
 	return kernels.I420
 }

@@ -10,19 +10,31 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"sightline/kernels/cuda"
 )
 
 // Config says which network to run and how.
 type Config struct {
 	Model     string   // path of the ONNX file: see Find
 	Name      string   // what events call it; empty: the file's name without .onnx
-	Engine    string   // auto, onnxruntime, openvino
-	Device    string   // auto, cpu
+	Engine    string   // auto, onnxruntime, openvino, tensorrt; the last one needs GPU
+	Device    string   // auto, cpu; it says nothing where there is a GPU
 	Precision string   // auto, f32, bf16, f16, int8
 	Input     string   // aspect: as wide as the model's size, as high as the pictures need; model: the model's size; or WxH
 	MaxBatch  int      // rows a Batch may have
-	Workers   int      // Batches that run at a time, each on one thread; 0: one for each CPU
+	Workers   int      // Batches that run at a time, each on one thread; 0: one for each CPU. On a GPU it is one
 	LibDirs   []string // where engine libraries are looked for first
+	Reference bool     // fill inputs on the CPU with the GPU's own definition, to the bit, ten times slower
+
+	GPU    cuda.Device // to compute on, with frames in its memory or the host's; nil: the CPU. It outlives the session
+	Memory int64       // bytes of it that ONNX Runtime may take for itself, besides what is allocated through GPU; 0: any
+	// Graphs records each batch size as a CUDA graph, which saves launches. While a
+	// size is recorded, at Prepare, no other thread may allocate on the device, or
+	// the recording fails; so it is for devices that nothing else uses.
+	Graphs bool
+	// Cache is the folder where compiled networks are kept: CacheDir where it is empty.
+	Cache string
 }
 
 // Defaults are all settings but the model's.
@@ -41,8 +53,15 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %q is none of %s", key, value, strings.Join(known, ", ")))
 		}
 	}
-	oneOf("engine", c.Engine, "auto", onnxRuntime, openVINO)
-	oneOf("device", c.Device, "auto", "cpu")
+	oneOf("engine", c.Engine, "auto", onnxRuntime, openVINO, tensorRT)
+	switch {
+	case c.GPU == nil && c.Engine == tensorRT:
+		errs = append(errs, fmt.Errorf("engine: %s needs a GPU, and none is used: %w", tensorRT, cuda.ErrNoDevice))
+	case c.GPU != nil && c.Engine == openVINO:
+		errs = append(errs, fmt.Errorf("engine: %s computes on the CPU, and a GPU is asked for: want auto, %s or %s", openVINO, tensorRT, onnxRuntime))
+	case c.GPU == nil:
+		oneOf("device", c.Device, "auto", "cpu")
+	}
 	oneOf("precision", c.Precision, "auto", "f32", "bf16", "f16", "int8")
 	if c.Input != "aspect" && c.Input != "model" {
 		if _, err := parseShape(c.Input); err != nil {

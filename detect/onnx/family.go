@@ -31,6 +31,11 @@ type family interface {
 	// decode appends the boxes of one picture that score at least threshold, in
 	// pixels of the input. values holds each output's, in the order of outputs.
 	decode(values [][]float32, s Shape, wanted []bool, threshold float32, dst []kernels.Box) ([]kernels.Box, error)
+	// anchors is how many boxes a picture can have at most.
+	anchors(s Shape) int
+	// launches are the kernels that do the same as decode for all rows of a batch on a
+	// GPU. values are the outputs' addresses there, where row after row lies.
+	launches(values []uint64, s Shape, to kernels.Candidates) []kernels.Launch
 }
 
 // hints are what the sidecar file and the metadata say about the output.
@@ -71,9 +76,11 @@ func kinds() []kind {
 		fit: kernels.LetterboxCenter, size: 416,
 	}
 	yolo := inputDefaults{order: kernels.RGB, std: unit, pad: 114, fit: kernels.LetterboxCenter, size: 640}
+	stretched := inputDefaults{order: kernels.RGB, std: unit, fit: kernels.Stretch, size: 640}
 	return []kind{
 		{"nanodet", "a pair cls8 [N, cells, classes] and reg8 [N, cells, 4×bins] for each stride, or one output [N, cells, classes + 4×bins]",
 			matchNanoDet, nano},
+		{"rtdetr", "[N, queries, 4 + classes], or a pair logits [N, queries, classes] and pred_boxes [N, queries, 4]", matchRTDETR, stretched},
 		{"yolov8", "[N, 4 + classes, anchors] (YOLOv8, v9, v11)", matchYOLOv8, yolo},
 		{"yolox", "[N, cells, 5 + classes], boxes relative to their cells",
 			matchYOLOX, inputDefaults{order: kernels.BGR, std: one, pad: 114, fit: kernels.LetterboxTopLeft, size: 640}},

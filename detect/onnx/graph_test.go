@@ -142,31 +142,31 @@ func TestRecognize(t *testing.T) {
 		},
 		"yolov8": {
 			graph{inputs: image, outputs: []port{f32("output0", 0, 6, 8400)}, metadata: map[string]string{"names": "{0: 'person', 1: 'car'}"}},
-			"", yolo{name: "output0", classes: 2, anchors: 1, kind: v8},
+			"", yolo{name: "output0", classes: 2, perCell: 1, kind: v8},
 		},
 		"yolov8, all open, in 8 bits": {
 			graph{inputs: []port{f32("images", 0, 3, 0, 0)}, outputs: []port{f32("output0", 0, 6, 0)}, ops: map[string]int{"DequantizeLinear": 1}},
-			two, yolo{name: "output0", classes: 2, anchors: 1, kind: v8},
+			two, yolo{name: "output0", classes: 2, perCell: 1, kind: v8},
 		},
 		"yolov5": {
 			graph{inputs: image, outputs: []port{f32("output0", 0, 25200, 7)}, metadata: map[string]string{"names": "['person', 'car']", "stride": "32"}},
-			"", yolo{name: "output0", classes: 2, anchors: 3, kind: v5},
+			"", yolo{name: "output0", classes: 2, perCell: 3, kind: v5},
 		},
 		"yolov7, raw heads beside": {
 			graph{inputs: image, outputs: []port{f32("output", 0, 25200, 7), f32("h8", 0, 3, 80, 80, 7)}},
-			two, yolo{name: "output", classes: 2, anchors: 3, kind: v5},
+			two, yolo{name: "output", classes: 2, perCell: 3, kind: v5},
 		},
 		"yolox": {
 			graph{inputs: image, outputs: []port{f32("output", 0, 8400, 7)}},
-			two, yolo{name: "output", classes: 2, anchors: 1, kind: x},
+			two, yolo{name: "output", classes: 2, perCell: 1, kind: x},
 		},
 		"yolox that decodes": {
 			graph{inputs: image, outputs: []port{f32("output", 0, 8400, 7)}, ops: map[string]int{"Exp": 3}},
-			two, yolo{name: "output", classes: 2, anchors: 1, kind: v5},
+			two, yolo{name: "output", classes: 2, perCell: 1, kind: v5},
 		},
 		"named by the sidecar": {
 			graph{inputs: []port{f32("images", 0, 3, 0, 0)}, outputs: []port{f32("output", 0, 0, 7)}},
-			"family: yolox\n" + two, yolo{name: "output", classes: 2, anchors: 1, kind: x},
+			"family: yolox\n" + two, yolo{name: "output", classes: 2, perCell: 1, kind: x},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestRefused(t *testing.T) {
 		"3 labels for a network of 2 classes":                                       {good, "labels: [a, b, c]\n"},
 		"labels: neither a list of names nor the word coco":                         {good, "labels: person\n"},
 		`unknown field "label"`:                                                     {good, "label: [person, car]\n"},
-		`unknown family "yolo" (known: nanodet, yolov8, yolox, yolov5)`:             {good, two + "family: yolo\n"},
+		`unknown family "yolo" (known: nanodet, rtdetr, yolov8, yolox, yolov5)`:     {good, two + "family: yolo\n"},
 		"outputs output0 f32[?, 6, 8400] are not those of family yolox":             {good, two + "family: yolox\n"},
 		`input.order "grb" is neither bgr nor rgb`:                                  {good, two + "input: {order: grb}\n"},
 		"input.mean has 2 values, not one or three":                                 {good, two + "input: {mean: [1, 2]}\n"},

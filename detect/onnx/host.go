@@ -31,6 +31,7 @@ func (h *host) engine() string    { return h.name }
 func (h *host) version() string   { return h.runs.version() }
 func (h *host) refusals() []error { return h.refused }
 func (h *host) workers() int      { return h.cfg.workers() }
+func (h *host) batches() int      { return 1 }
 func (h *host) Close()            { h.runs.Close() }
 
 // prepare compiles programs for as many rows as gain something in one run.
@@ -173,5 +174,5 @@ func (s *hostSlots) boxes(row int, w *Writer) ([]kernels.Box, error) {
 		return nil, err
 	}
 	s.found[row] = found
-	return kernels.NMS(found, maxOverlap, w.groups, maxBoxes)
+	return kernels.NMS(found, overlapOf(s.plan.spec.family), w.groups, maxBoxes)
 }

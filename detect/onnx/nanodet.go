@@ -148,7 +148,7 @@ func (f nanodet) decode(values [][]float32, s Shape, wanted []bool, threshold fl
 	}
 	heads := make([]kernels.Head, 0, 4)
 	for i, stride := range f.strides {
-		h := kernels.Head{Columns: steps(s.Width, stride), Rows: steps(s.Height, stride), Stride: stride, Planar: f.heads != nil}
+		h := kernels.Head{Columns: steps(s.Width, stride), Rows: steps(s.Height, stride), Stride: stride, Planar: f.heads != nil, Corner: f.plus()}
 		if h.Planar {
 			n := f.classes * h.Columns * h.Rows
 			h.Scores, h.Bins = values[i][:n], values[i][n:]
@@ -157,33 +157,12 @@ func (f nanodet) decode(values [][]float32, s Shape, wanted []bool, threshold fl
 		}
 		heads = append(heads, h)
 	}
-	had := len(dst)
-	dst, err := kernels.DecodeNanoDet(heads, f.classes, f.bins, wanted, threshold, dst)
-	if f.plus() {
-		toCorners(dst[had:], heads)
-	}
-	return dst, err
+	return kernels.DecodeNanoDet(heads, f.classes, f.bins, wanted, threshold, dst)
 }
 
 // plus tells NanoDet-Plus, whose distances start at the corner of a cell, from
 // NanoDet, where they start at its center.
 func (f nanodet) plus() bool { return slices.Contains(f.strides, 64) }
-
-func toCorners(boxes []kernels.Box, heads []kernels.Head) {
-	for i := range boxes {
-		b := &boxes[i]
-		anchor := int(b.Anchor)
-		for _, h := range heads {
-			if n := h.Columns * h.Rows; anchor >= n {
-				anchor -= n
-				continue
-			}
-			half := float32(h.Stride) / 2
-			b.X1, b.Y1, b.X2, b.Y2 = b.X1-half, b.Y1-half, b.X2-half, b.Y2-half
-			break
-		}
-	}
-}
 
 // split copies a joined output apart, as the kernels want it.
 func (f nanodet) split(joined []float32, s Shape) [][]float32 {

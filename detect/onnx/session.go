@@ -62,7 +62,7 @@ func New(cfg Config, log *slog.Logger) (*Session, error) {
 	if s.base, err = spec.base(cfg.Input); err != nil {
 		return nil, fmt.Errorf("model %s: %w", cfg.Name, err)
 	}
-	if s.runs, err = openHost(cfg, spec); err != nil {
+	if s.runs, err = openBackend(cfg, spec, log); err != nil {
 		return nil, err
 	}
 	for _, why := range s.runs.refusals() {
@@ -219,14 +219,16 @@ func (s *Session) compile(shape Shape) (*stage, error) {
 	if st.plan, err = s.runs.prepare(model.bytes, shape); err != nil {
 		return nil, err
 	}
-	b, err := newBatch(s, st)
-	if err == nil {
-		st.idle = append(st.idle, b)
-		err = b.slots.warm()
-	}
-	if err != nil {
-		st.close()
-		return nil, err
+	for range s.runs.batches() {
+		b, err := newBatch(s, st)
+		if err == nil {
+			st.idle = append(st.idle, b)
+			err = b.slots.warm()
+		}
+		if err != nil {
+			st.close()
+			return nil, err
+		}
 	}
 	return st, nil
 }

@@ -20,10 +20,12 @@ type WriterConfig struct {
 // meanwhile, and after Close.
 type Writer struct {
 	spec      *Spec
+	reference bool
 	threshold float32
 	wanted    []bool  // by class; nil: all
 	groups    []int32 // classes that suppress each other
 	pre       map[Shape]*kernels.Preprocess
+	held      held // frames that a GPU may still read
 }
 
 // NewWriter makes the Writer of one stream. A class that the model does not know
@@ -33,7 +35,7 @@ func (s *Session) NewWriter(cfg WriterConfig) (*Writer, error) {
 		return nil, fmt.Errorf("confidence %g is not within 0 and 1", cfg.Threshold)
 	}
 	w := &Writer{
-		spec: s.spec, threshold: float32(cfg.Threshold), groups: groups(s.spec.Labels), pre: map[Shape]*kernels.Preprocess{},
+		spec: s.spec, reference: s.cfg.Reference, threshold: float32(cfg.Threshold), groups: groups(s.spec.Labels), pre: map[Shape]*kernels.Preprocess{},
 	}
 	var errs []error
 	for _, class := range cfg.Classes {
@@ -51,8 +53,10 @@ func (s *Session) NewWriter(cfg WriterConfig) (*Writer, error) {
 	return w, errors.Join(errs...)
 }
 
-// Close frees the writer's tables. It writes no more.
+// Close frees the writer's tables, and waits for frames that a GPU reads. It writes
+// no more.
 func (w *Writer) Close() {
+	_ = w.held.close() // it fails after a loss only, of which Run tells; the frames are released
 	for _, p := range w.pre {
 		p.Close()
 	}
@@ -66,7 +70,11 @@ func (w *Writer) preprocess(shape Shape) (*kernels.Preprocess, error) {
 	if w.pre == nil {
 		return nil, errors.New("the writer is closed")
 	}
-	p, err := kernels.NewPreprocess(w.spec.Input.slot(shape))
+	make := kernels.NewPreprocess
+	if w.reference {
+		make = kernels.NewReference
+	}
+	p, err := make(w.spec.Input.slot(shape))
 	if err == nil {
 		w.pre[shape] = p
 	}

@@ -6,7 +6,7 @@ import "sightline/kernels"
 type yolo struct {
 	name    string // of the output
 	classes int
-	anchors int // a cell
+	perCell int // anchors of one
 	kind    yoloKind
 }
 
@@ -41,7 +41,7 @@ func matchYOLOv8(g *graph, h hints) (family, int) {
 	if p.dims[2] == 0 && p.dims[1] != 4+h.classes && h.family == "" {
 		return nil, 0
 	}
-	return yolo{name: p.name, classes: p.dims[1] - 4, anchors: 1, kind: v8}, p.dims[1] - 4
+	return yolo{name: p.name, classes: p.dims[1] - 4, perCell: 1, kind: v8}, p.dims[1] - 4
 }
 
 // matchYOLOX: one box a cell and nothing in the graph that decodes it. A graph
@@ -56,7 +56,7 @@ func matchYOLOX(g *graph, h hints) (family, int) {
 	if !raw && h.family != "yolox" {
 		return nil, 0
 	}
-	return yolo{name: p.name, classes: p.dims[2] - 5, anchors: 1, kind: x}, p.dims[2] - 5
+	return yolo{name: p.name, classes: p.dims[2] - 5, perCell: 1, kind: x}, p.dims[2] - 5
 }
 
 // matchYOLOv5: three boxes a cell, or one where the metadata or the graph says
@@ -67,10 +67,10 @@ func matchYOLOv5(g *graph, h hints) (family, int) {
 		return nil, 0
 	}
 	one := cells(h.base, yoloStrides())
-	f := yolo{name: p.name, classes: p.dims[2] - 5, anchors: 3, kind: v5}
+	f := yolo{name: p.name, classes: p.dims[2] - 5, perCell: 3, kind: v5}
 	switch {
 	case p.dims[1] == one:
-		f.anchors = 1
+		f.perCell = 1
 	case p.dims[1] == 3*one:
 	case p.dims[1] == 0 && (h.family == "yolov5" || g.metadata["stride"] != ""):
 	default:
@@ -86,7 +86,7 @@ func rows(g *graph) (port, bool) {
 }
 
 func (f yolo) outputs(s Shape) []output {
-	n := f.anchors * cells(s, yoloStrides())
+	n := f.anchors(s)
 	if f.kind == v8 {
 		return []output{{f.name, []int{4 + f.classes, n}}}
 	}

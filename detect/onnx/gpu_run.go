@@ -1,0 +1,234 @@
+package onnx
+
+import (
+	"fmt"
+	"strconv"
+	"unsafe"
+
+	"sightline/internal/ort"
+	"sightline/kernels"
+	"sightline/kernels/cuda"
+)
+
+// mirror is device memory as the host computes over it: the same bytes where the host
+// sees them, else pinned memory that they are copied to and from.
+type mirror struct {
+	device cuda.Memory
+	host   unsafe.Pointer
+	pinned cuda.Pinned // nil where host is the device's own memory
+}
+
+func (s *gpuSlots) mirror(m cuda.Memory) (mirror, error) {
+	if host := m.HostAddress(); host != nil {
+		return mirror{device: m, host: host}, nil
+	}
+	pinned, err := s.own.pinned(m.Size())
+	if err != nil {
+		return mirror{}, err
+	}
+	return mirror{m, unsafe.Pointer(unsafe.SliceData(pinned.Bytes())), pinned}, nil
+}
+
+// bindAll ties a run to each bucket, or to each row where the network takes one
+// picture only.
+func (s *gpuSlots) bindAll() error {
+	if !s.plan.direct {
+		for _, m := range append([]cuda.Memory{s.input}, s.outputs...) {
+			twin, err := s.mirror(m)
+			if err != nil {
+				return err
+			}
+			s.mirrors = append(s.mirrors, twin)
+		}
+	}
+	spans := s.plan.spans(len(s.rows))
+	if len(spans) == 1 {
+		spans = nil
+		for _, n := range s.plan.buckets {
+			spans = append(spans, span{0, n})
+		}
+	}
+	for _, at := range spans {
+		if err := s.bind(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *gpuSlots) bind(at span) error {
+	p := s.plan
+	in := p.spec.Input
+	inputs := []ort.Tensor{{Name: in.Name, Type: in.element(), Dims: in.dims(p.shape, at.rows)}}
+	s.place(&inputs[0], 0, s.input, at.first*in.slot(p.shape).Size())
+	var outputs []ort.Tensor
+	for i, o := range p.outputs {
+		t := ort.Tensor{Name: o.name, Type: ort.Float32, Dims: []int64{int64(at.rows)}}
+		for _, d := range o.dims {
+			t.Dims = append(t.Dims, int64(d))
+		}
+		s.place(&t, i+1, s.outputs[i], at.first*o.size()*4)
+		outputs = append(outputs, t)
+	}
+	b, err := p.session.NewBinding(inputs, outputs)
+	if err != nil {
+		return err
+	}
+	s.runs[at] = b
+	if !p.direct {
+		return nil
+	}
+	// Run returns when the work is on the stream: nothing waits but the end of it all.
+	if err := b.SetOption(ort.Unsynchronized, "1"); err != nil || !p.graphed {
+		return err
+	}
+	return b.SetOption(ort.GraphID, strconv.Itoa(p.nextGraph()))
+}
+
+// place says where a tensor lies: offset bytes into memory, the one with that number
+// among the mirrors.
+func (s *gpuSlots) place(t *ort.Tensor, number int, memory cuda.Memory, offset int) {
+	if s.plan.direct {
+		t.Memory, t.Address = s.plan.memory, memory.Address()+uint64(offset)
+		return
+	}
+	t.Data = unsafe.Add(s.mirrors[number].host, offset)
+}
+
+// warm runs every binding once: providers allocate, choose and record at the first run.
+func (s *gpuSlots) warm() error {
+	g := s.plan.gpu
+	g.running.Lock()
+	defer g.running.Unlock()
+	return g.device.Do(func() error {
+		for at := range s.runs {
+			if err := s.compute(at); err != nil {
+				return err
+			}
+		}
+		return g.compute.Synchronize()
+	})
+}
+
+// run computes everything on the session's stream, behind the pictures' conversion,
+// and waits once, for the boxes.
+func (s *gpuSlots) run(rows []row) error {
+	g := s.plan.gpu
+	g.running.Lock()
+	defer g.running.Unlock()
+	err := g.device.Do(func() error {
+		if err := s.join(); err != nil {
+			return err
+		}
+		for _, at := range s.plan.spans(len(rows)) {
+			if err := s.compute(at); err != nil {
+				return err
+			}
+		}
+		if err := s.decode(rows); err != nil {
+			return err
+		}
+		return g.compute.Synchronize()
+	})
+	if err != nil {
+		_ = g.compute.Synchronize() // whatever is under way uses this batch's memory
+		return g.device.Fault(err)
+	}
+	s.settle()
+	return nil
+}
+
+// join makes the session's stream wait for the pictures.
+func (s *gpuSlots) join() error {
+	s.mu.Lock()
+	filled, err := s.fill.Record()
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	defer filled.Close()
+	return s.plan.compute.Wait(filled)
+}
+
+// compute puts a run of the network into the stream, or, where the CPU computes,
+// waits for what is in it and runs the network at once.
+func (s *gpuSlots) compute(at span) error {
+	p := s.plan
+	if p.direct {
+		return s.runs[at].Run()
+	}
+	in := p.spec.Input.slot(p.shape).Size()
+	if err := s.copyRows(s.mirrors[0], at, in, false); err != nil {
+		return err
+	}
+	if err := p.gpu.compute.Synchronize(); err != nil {
+		return err
+	}
+	if err := s.runs[at].Run(); err != nil {
+		return err
+	}
+	for i, o := range p.outputs {
+		if err := s.copyRows(s.mirrors[i+1], at, o.size()*4, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyRows copies rows of so many bytes between a mirror's pinned memory and the GPU.
+func (s *gpuSlots) copyRows(m mirror, at span, bytes int, up bool) error {
+	if m.pinned == nil {
+		return nil
+	}
+	from, n := at.first*bytes, at.rows*bytes
+	host, address := m.pinned.Bytes()[from:from+n], m.device.Address()+uint64(from)
+	if up {
+		return s.plan.gpu.compute.Upload(address, host)
+	}
+	return s.plan.gpu.compute.Download(host, address)
+}
+
+// decode puts all that follows the network into the stream: candidates, their
+// suppression, and the way of what is left to the host.
+func (s *gpuSlots) decode(rows []row) error {
+	p, stream := s.plan, s.plan.gpu.compute
+	classes := len(p.spec.Labels)
+	size := kernels.WantSize(classes)
+	for i, r := range rows {
+		kernels.PutWant(s.wanted.Bytes()[i*size:(i+1)*size], classes, r.writer.wanted, r.writer.threshold)
+	}
+	to := kernels.Candidates{
+		Rows: len(rows), Classes: classes, Room: p.anchors,
+		Boxes: s.candidates.Address(), Counts: s.counts.Address(), Wants: s.wants.Address(),
+	}
+	var values []uint64
+	for _, m := range s.outputs {
+		values = append(values, m.Address())
+	}
+	launches := p.spec.family.launches(values, p.shape, to)
+	launches = append(launches, to.LaunchNMS(kernels.Suppression{
+		Overlap: overlapOf(p.spec.family), Groups: p.groups.Address(), NumGroups: classes, Limit: maxBoxes, Results: s.results.Address(),
+	}))
+	if err := stream.Upload(s.wants.Address(), s.wanted.Bytes()[:len(rows)*size]); err != nil {
+		return err
+	}
+	if err := stream.Fill(s.counts.Address(), 0, len(rows)*4); err != nil {
+		return err
+	}
+	for _, l := range launches {
+		if err := stream.Launch(l); err != nil {
+			return err
+		}
+	}
+	return stream.Download(s.found.Bytes()[:len(rows)*kernels.ResultSize(maxBoxes)], s.results.Address())
+}
+
+func (s *gpuSlots) boxes(row int, _ *Writer) ([]kernels.Box, error) {
+	if err := s.plan.device.Err(); err != nil {
+		return nil, fmt.Errorf("read detections: %w", err)
+	}
+	size := kernels.ResultSize(maxBoxes)
+	found, err := kernels.ReadResult(s.found.Bytes()[row*size:(row+1)*size], s.rows[row].boxes[:0])
+	s.rows[row].boxes = found
+	return found, err
+}
