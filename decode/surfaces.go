@@ -152,14 +152,22 @@ func devicePointer(address uint64) unsafe.Pointer {
 // Mover is a Decoder that can be given another device while it runs. Decoders that
 // New returns are Movers.
 type Mover interface {
-	// SetGPU says where pictures stay from the next keyframe on; nil is nowhere.
-	// Frames that are out stay where they are. It replaces Config.GPU, as after a
-	// device was lost and opened anew. The goroutine that decodes calls it.
+	// SetGPU says where pictures stay from the next keyframe on; nil is nowhere, and
+	// software decodes. It replaces Config.GPU, as after a device was lost and opened
+	// anew. Frames that are out stay where they are. What the decoder has on a device
+	// that is lost it gives up at once, with the pictures inside. The goroutine that
+	// decodes calls it.
 	SetGPU(cuda.Device)
 }
 
 // SetGPU implements Mover.
 func (d *decoder) SetGPU(gpu cuda.Device) {
+	if h := d.home.Load(); h != nil && h.gpu.Err() != nil {
+		d.shut()
+		d.tell(func(i *Info) {
+			i.Note, i.HWAccel, i.Surfaces, i.SurfaceBytes = "cuda: "+h.gpu.Err().Error(), "", 0, 0
+		})
+	}
 	d.config.GPU, d.moving = gpu, true
 }
 
@@ -178,7 +186,11 @@ func (d *decoder) move(p ingest.Packet, s start, emit func(*Frame) error) error 
 
 // settle takes note of the device that SetGPU named, where no decoder is open.
 func (d *decoder) settle() {
-	if d.moving {
+	switch {
+	case !d.moving:
+	case d.config.GPU == nil:
+		d.moving, d.devices = false, nil
+	default:
 		d.moving, d.devices = false, devices[d.config.HWAccel]
 		d.tell(func(i *Info) { i.Note = "" })
 	}

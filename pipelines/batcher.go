@@ -74,6 +74,7 @@ type openBatch struct {
 	shape   onnx.Shape
 	rows    []*row
 	writers int
+	failed  error // a row holds nothing because of this, so that none can run
 	sealed  bool
 	due     bool        // its oldest row has waited long enough; at once where there is no deadline
 	timer   *time.Timer // makes it due
@@ -117,15 +118,16 @@ func (b *batcher) put(r *row, f *decode.Frame, shape onnx.Shape) error {
 	if err != nil {
 		return err
 	}
+	var empty error
 	if err = ob.batch.Write(index, r.lane.writer, f); err != nil {
 		// The other rows can only run if this one holds something.
-		if blankErr := ob.batch.Write(index, r.lane.writer, blank()); blankErr != nil {
-			err = errors.Join(err, blankErr)
-		}
+		empty = ob.batch.Write(index, r.lane.writer, blank())
+		err = errors.Join(err, empty)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r.err = err
+	ob.failed = errors.Join(ob.failed, empty)
 	ob.writers--
 	b.cond.Broadcast() // also for who waits for a batch to be full
 	return nil
@@ -204,7 +206,10 @@ func (b *batcher) work() {
 			b.gate.leave(w)
 			continue
 		}
-		err := ob.batch.Run(len(ob.rows))
+		err := ob.failed
+		if err == nil {
+			err = ob.batch.Run(len(ob.rows))
+		}
 		b.gate.leave(w)
 		inferred := time.Now()
 		for i, r := range ob.rows {

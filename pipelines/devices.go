@@ -216,7 +216,11 @@ func (g *gpu) recover(ctx context.Context) bool {
 		}
 		device, engines, err := g.reopen()
 		if err != nil {
-			g.log.Warn("GPU did not come back, trying again", slog.Any("error", err), slog.Int("attempt", n))
+			level := slog.LevelDebug
+			if n&(n-1) == 0 { // ever more rarely
+				level = slog.LevelWarn
+			}
+			g.log.Log(ctx, level, "GPU did not come back, trying again", slog.Any("error", err), slog.Int("attempt", n))
 			continue
 		}
 		standIns.Wait()
