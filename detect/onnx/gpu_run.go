@@ -95,13 +95,17 @@ func (s *gpuSlots) place(t *ort.Tensor, number int, memory cuda.Memory, offset i
 	t.Data = unsafe.Add(s.mirrors[number].host, offset)
 }
 
-// warm runs every binding once: providers allocate, choose and record at the first run.
+// warm runs every binding once, as providers of GPUs allocate, choose and record at
+// the first run. To the CPU's one run is as good as the other.
 func (s *gpuSlots) warm() error {
 	g := s.plan.gpu
 	g.running.Lock()
 	defer g.running.Unlock()
 	return g.device.Do(func() error {
 		for at := range s.runs {
+			if !s.plan.direct && at != (span{0, 1}) {
+				continue
+			}
 			if err := s.compute(at); err != nil {
 				return err
 			}

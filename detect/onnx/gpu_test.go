@@ -142,11 +142,11 @@ func TestCUDABoxes(t *testing.T) {
 		most  int
 		rows  []int
 	}{
-		{"coco-nano", 32, []int{1, 2, 3, 8, 17, 32}},
-		{"coco-nano-f32", 6, []int{1, 5, 6}},
-		{"testing/yolov8", 3, []int{3}},
-		{"testing/yolov5", 3, []int{3}},
-		{"testing/yolox", 3, []int{3}},
+		{"coco-nano", 32, []int{1, 2, 3, 13, 32}},
+		{"coco-nano-f32", 5, []int{3, 5}},
+		{"testing/yolov8", 2, []int{2}},
+		{"testing/yolov5", 2, []int{2}},
+		{"testing/yolox", 2, []int{2}},
 	} {
 		t.Run(c.model, func(t *testing.T) {
 			d := device(t)
@@ -158,7 +158,9 @@ func TestCUDABoxes(t *testing.T) {
 					s := open(t, cfg)
 					w := newWriter(t, s, WriterConfig{Threshold: 0.1})
 					for _, n := range c.rows {
-						compare(t, s, w, gpu, pictures, want, n)
+						if n <= 4 || gpu == d {
+							compare(t, s, w, gpu, pictures, want, n)
+						}
 					}
 				})
 			}
