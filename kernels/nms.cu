@@ -121,10 +121,8 @@ VA_FN int va_keep(VaChunk* c, int size, const va_box* in, float iou, va_box* out
     }
     VA_SYNC();
   }
-  VA_SYNC();
   for (int k = before + VA_THREAD; k < kept; k += VA_THREADS) out[k] = in[c->key[k - before]];
-  VA_SYNC();
-  return kept;
+  return kept;  // the next chunk begins with barriers
 }
 
 // Greedy non-maximum suppression within groups of classes, by one block: of n boxes,

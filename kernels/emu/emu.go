@@ -120,6 +120,9 @@ func Lag(d time.Duration) { C.call_long(need("sightline_emu_lag"), C.int64_t(d.M
 // downward, 2 scattered.
 func Order(order int) { C.call_int(need("sightline_emu_order"), C.int(order)) }
 
+// Skip passes over the barrier at a line of the PTX, as if it were not there; 0: none.
+func Skip(line int) { C.call_int(need("sightline_emu_skip"), C.int(line)) }
+
 // Kernels chooses what modules that are loaded later run: ptx (what ships), cxx (the
 // C++ build of the same source), race (ptx, with each access watched) or the path of a
 // library.

@@ -19,6 +19,8 @@ void sightline_emu_kernels(const char* name);
 // In which order the threads of a block run between barriers: 0 upward, 1 downward, 2
 // scattered. The result of a kernel without races does not depend on it.
 void sightline_emu_order(int order);
+// Passes over the barrier at this line of the PTX, as if it were not there; 0: none.
+void sightline_emu_skip(int line);
 // What went wrong inside kernels since the last call: races, illegal addresses. Writes
 // at most room bytes, ended by 0, and returns how many bytes there were.
 size_t sightline_emu_report(char* to, size_t room);
@@ -34,4 +36,5 @@ void say(const char* format, ...) __attribute__((format(printf, 1, 2)));  // abo
 int64_t setting(const char* name, int64_t otherwise);                     // SIGHTLINE_EMU_name
 int64_t lag();
 int order();
+int skipped();
 const char* kernels_name();

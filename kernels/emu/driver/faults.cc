@@ -51,6 +51,8 @@ std::atomic<int>& ordering() {
   return value;
 }
 
+std::atomic<int> skipping{0};
+
 std::mutex naming;
 std::string& kernels_chosen() {
   static std::string name = environment("KERNELS") ? environment("KERNELS") : "ptx";
@@ -84,6 +86,7 @@ EXPORT int sightline_emu_hit(const char* kind) {
 
 EXPORT void sightline_emu_lag(int64_t microseconds) { lagging() = microseconds; }
 EXPORT void sightline_emu_order(int order) { ordering() = order; }
+EXPORT void sightline_emu_skip(int line) { skipping = line; }
 EXPORT void sightline_emu_kernels(const char* name) {
   std::lock_guard<std::mutex> guard(naming);
   kernels_chosen() = name;
@@ -91,6 +94,7 @@ EXPORT void sightline_emu_kernels(const char* name) {
 
 int64_t lag() { return lagging(); }
 int order() { return ordering(); }
+int skipped() { return skipping; }
 const char* kernels_name() {
   static thread_local std::string copy;
   std::lock_guard<std::mutex> guard(naming);

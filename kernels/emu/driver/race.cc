@@ -11,10 +11,10 @@ namespace {
 struct Mark {  // the last access of a kind to a byte
   uint64_t block = 0;  // 1 and up, 0: none
   unsigned interval = 0, thread = 0;
-  bool atomic = false, threads = false, blocks = false;  // more than one thread, more than one block
+  bool threads = false, blocks = false;  // more than one thread, more than one block
 };
 struct Byte {
-  Mark write, read;
+  Mark kinds[3];  // reads, writes, atomic operations
 };
 constexpr uint64_t PAGE = 1024;
 struct Page {
@@ -46,31 +46,36 @@ uint64_t block_of(const emu_thread* t) {
 }
 
 // Whether an access now is unordered with an earlier one.
-bool conflicts(const Mark& m, uint64_t block, const emu_thread* t, unsigned kind) {
-  if (!m.block || (m.atomic && kind == EMU_ATOMIC)) return false;
+bool conflicts(const Mark& m, uint64_t block, const emu_thread* t, bool shared) {
+  if (!m.block) return false;
+  if (shared && m.block != block) return false;  // another block's is other memory, at the same place
   if (m.block != block || m.blocks) return true;
   return m.interval == t->interval && (m.thread != t->id || m.threads);
 }
 
-void note(Mark* m, uint64_t block, const emu_thread* t, unsigned kind) {
+void note(Mark* m, uint64_t block, const emu_thread* t, bool shared) {
   bool same = m->block == block && m->interval == t->interval;
   m->threads = same && (m->threads || m->thread != t->id);
-  m->blocks = m->blocks || (m->block && m->block != block);
-  m->block = block, m->interval = t->interval, m->thread = t->id, m->atomic = kind == EMU_ATOMIC;
+  m->blocks = !shared && (m->blocks || (m->block && m->block != block));
+  m->block = block, m->interval = t->interval, m->thread = t->id;
 }
 
-void tell(const Mark& m, const emu_thread* t, const char* how, uint64_t address) {
+bool in_shared(const emu_thread* t, uint64_t address) { return address - (uint64_t)t->shared < state.launch->kernel->shared; }
+
+const char* const names[] = {"read", "write", "atomic operation"};
+
+void tell(const Mark& m, const emu_thread* t, const char* first, const char* then, uint64_t address) {
   sightline_emu_add("races", 1);
   if (state.reported++ >= MOST) return;
-  bool shared = address - (uint64_t)t->shared < state.launch->kernel->shared;
-  report("race: kernel %s, block %u,%u,%u, interval %u, threads %u and %u%s: %s of %s byte %llu", state.launch->kernel->name,
+  bool shared = in_shared(t, address);
+  report("race: kernel %s, block %u,%u,%u, interval %u, threads %u and %u%s: %s and %s of %s byte %llu", state.launch->kernel->name,
          t->block.x, t->block.y, t->block.z, t->interval, m.thread, t->id, m.block == block_of(t) ? "" : " (of another block)",
-         how, shared ? "shared" : "global", (unsigned long long)(shared ? address - (uint64_t)t->shared : address));
+         first, then, shared ? "shared" : "global", (unsigned long long)(shared ? address - (uint64_t)t->shared : address));
 }
 
 // Whether all of an access is memory that a kernel may touch.
 bool inside(const emu_thread* t, uint64_t address, unsigned bytes) {
-  if (address - (uint64_t)t->shared < state.launch->kernel->shared)
+  if (in_shared(t, address))
     return address - (uint64_t)t->shared + bytes <= state.launch->kernel->shared;
   if (address >= state.from && address + bytes <= state.to) return true;
   std::lock_guard<std::mutex> guard(tables().lock);
@@ -95,17 +100,16 @@ void race_access(emu_thread* t, uint64_t address, unsigned bytes, unsigned kind)
            state.launch->kernel->name, t->block.x, t->block.y, t->block.z, t->thread.x, t->thread.y, t->thread.z, bytes,
            (unsigned long long)address);
   uint64_t block = block_of(t);
+  bool shared = in_shared(t, address);
   for (uint64_t a = address; a < address + bytes; a++) {
     Byte& b = state.at(a);
-    if (conflicts(b.write, block, t, kind)) {
-      tell(b.write, t, kind == EMU_READ ? "write and read" : "two writes", a);
+    for (unsigned other : {EMU_READ, EMU_WRITE, EMU_ATOMIC}) {
+      if (other == kind && kind != EMU_WRITE) continue;
+      if (!conflicts(b.kinds[other], block, t, shared)) continue;
+      tell(b.kinds[other], t, names[other], names[kind], a);
       return;
     }
-    if (kind != EMU_READ && conflicts(b.read, block, t, EMU_WRITE)) {
-      tell(b.read, t, "read and write", a);
-      return;
-    }
-    note(kind == EMU_READ ? &b.read : &b.write, block, t, kind);
+    note(&b.kinds[kind], block, t, shared);
   }
 }
 
