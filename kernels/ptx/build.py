@@ -1,4 +1,5 @@
-"""Compiles the kernels to PTX with NVRTC: build.py NVRTC_FOLDER OUTPUT.
+#!/usr/bin/env python3
+"""Compiles the kernels to PTX with NVRTC: build.py [OUTPUT], by default vision.ptx here.
 
 No GPU, driver or CUDA header is needed. The same sources and the same NVRTC give
 the same bytes. The first line of the output carries the hash of the sources.
@@ -9,6 +10,7 @@ import pathlib
 import sys
 
 KERNELS = pathlib.Path(__file__).resolve().parent.parent
+NVRTC = KERNELS.parent / ".deps/cuda/nvrtc"
 SOURCES = ["vision.cu", "port.h", "types.h", "pixels.cu", "boxes.cu", "nms.cu"]
 OPTIONS = ["--gpu-architecture=compute_75", "--std=c++17", "--fmad=false"]
 
@@ -24,10 +26,10 @@ def digest(files):
 
 
 class Compiler:
-    def __init__(self, folder):
-        library = next(pathlib.Path(folder).glob("libnvrtc.so.*"), None)
+    def __init__(self):
+        library = next(NVRTC.glob("libnvrtc.so.*"), None)
         if library is None:
-            sys.exit(f"no libnvrtc.so in {folder}: make setup-test fetches it")
+            sys.exit(f"no libnvrtc.so in {NVRTC}: make setup-test fetches it")
         self.library = ctypes.CDLL(str(library))
 
     def call(self, name, *args):
@@ -57,13 +59,13 @@ class Compiler:
         return self.text(program, "PTX")
 
 
-def main(folder, output):
+def main(output):
     files = sources()
-    ptx = Compiler(folder).compile(files)
+    ptx = Compiler().compile(files)
     pathlib.Path(output).write_text(f"// Code generated from vision.cu by build.py; DO NOT EDIT. Sources {digest(files)}\n{ptx}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) > 2:
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    main(*sys.argv[1:] or [pathlib.Path(__file__).with_name("vision.ptx")])

@@ -65,9 +65,9 @@ func TestSourcesIncludeNothingElse(t *testing.T) {
 }
 
 func TestTextIsWhatTheCompilerMakes(t *testing.T) {
-	nvrtc, python := testkit.Dep(t, "cuda/nvrtc"), testkit.Dep(t, "venv/bin/python")
+	testkit.Dep(t, "cuda/nvrtc")
 	out := filepath.Join(t.TempDir(), "vision.ptx")
-	if text, err := exec.Command(python, "-B", "build.py", nvrtc, out).CombinedOutput(); err != nil {
+	if text, err := exec.Command(testkit.Dep(t, "venv/bin/python"), "-B", "build.py", out).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	made, err := os.ReadFile(out)
@@ -139,19 +139,33 @@ func assemble(t *testing.T, arch int) (all []usage) {
 	return all
 }
 
-// The numbers of a table that go test -v prints: registers and shared memory bound how
-// many threads hide the latency of memory.
-func TestRegisters(t *testing.T) {
-	for _, g := range architectures() {
-		kernels := assemble(t, g.arch)
-		if len(kernels) != len(entry.FindAllString(Text, -1)) {
-			t.Fatalf("sm_%d: ptxas tells of %d kernels", g.arch, len(kernels))
-		}
-		for _, k := range kernels {
-			if k.spills != 0 || k.stack != 0 || k.registers > 64 {
-				t.Errorf("sm_%d: %s uses %d registers, %d bytes of stack, %d of spills", g.arch, k.kernel, k.registers, k.stack, k.spills)
-			}
-			t.Logf("sm_%d %-15s %3d registers, %5d bytes shared, occupancy %3.0f %%", g.arch, k.kernel, k.registers, k.shared, 100*g.occupancy(k))
-		}
+// Registers and shared memory bound how many threads hide the latency of memory; a
+// spill would add to what memory moves. The README tells what follows.
+func TestTextOnFiveArchitectures(t *testing.T) {
+	all := map[int][]usage{}
+	for _, a := range architectures() {
+		all[a.arch] = assemble(t, a.arch)
 	}
+	t.Run("registers", func(t *testing.T) {
+		for arch, kernels := range all {
+			if len(kernels) != len(entry.FindAllString(Text, -1)) {
+				t.Errorf("sm_%d: ptxas tells of %d kernels", arch, len(kernels))
+			}
+			for _, k := range kernels {
+				if k.spills != 0 || k.stack != 0 || k.registers > 64 {
+					t.Errorf("sm_%d: %s uses %d registers, %d bytes of stack, %d of spills", arch, k.kernel, k.registers, k.stack, k.spills)
+				}
+				t.Logf("sm_%d %-15s %3d registers, %5d bytes shared", arch, k.kernel, k.registers, k.shared)
+			}
+		}
+	})
+	t.Run("roofline", func(t *testing.T) {
+		readme, err := os.ReadFile("../README.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := table(all); !strings.Contains(string(readme), want) {
+			t.Errorf("kernels/README.md lacks this table:\n%s", want)
+		}
+	})
 }

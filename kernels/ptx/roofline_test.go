@@ -3,7 +3,6 @@ package ptx
 import (
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"testing"
 )
@@ -111,7 +110,7 @@ func steps() []step {
 
 // table is the text for people: bytes and the least time that memory allows, with the
 // occupancy that registers and shared memory allow.
-func table(t *testing.T) string {
+func table(all map[int][]usage) string {
 	var out strings.Builder
 	out.WriteString("| step, for one picture | MB |")
 	for _, c := range cards() {
@@ -121,7 +120,7 @@ func table(t *testing.T) string {
 	used := map[int]map[string]float64{}
 	for _, a := range architectures() {
 		used[a.arch] = map[string]float64{}
-		for _, k := range assemble(t, a.arch) {
+		for _, k := range all[a.arch] {
 			used[a.arch][k.kernel] = a.occupancy(k)
 		}
 	}
@@ -133,17 +132,6 @@ func table(t *testing.T) string {
 		out.WriteString("\n")
 	}
 	return out.String()
-}
-
-// The README's table of what memory bounds is the one that follows from the kernels.
-func TestRoofline(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := table(t); !strings.Contains(string(readme), want) {
-		t.Errorf("kernels/README.md lacks this table:\n%s", want)
-	}
 }
 
 // What is read of a picture: all of it where nothing is made smaller, of a sixth of
