@@ -31,6 +31,7 @@ type shadow struct {
 	confidence float64
 	offered    atomic.Pointer[network] // optimized meanwhile, not yet in use
 	want       atomic.Bool             // the optimized one is to work, where there is one
+	inUse      atomic.Bool             // it does
 	looks      chan *look              // at most one
 	running    sync.WaitGroup
 
@@ -65,6 +66,7 @@ func newShadow(every int, budget, confidence float64) *shadow {
 func (w *shadow) begin(n *network) {
 	w.other, w.original, w.working, w.started = n, n, true, true
 	w.want.Store(true)
+	w.inUse.Store(true)
 }
 
 // attach gives it the stream, which begins with net.
@@ -130,6 +132,7 @@ func (w *shadow) turn(f *decode.Frame) {
 		return
 	}
 	w.working = !w.working
+	w.inUse.Store(w.working)
 	s := w.stream
 	s.net, w.other = w.other, s.net
 	if _, _, err := s.net.follow(); err != nil {

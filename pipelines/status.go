@@ -36,6 +36,7 @@ type StreamStatus struct {
 	Degraded      []string           `json:"degraded,omitempty"` // what is wrong now with what is delivered: damaged, frozen, black, covered, blurred, moved
 	Model         detect.Model       `json:"model"`
 	Ledger        detect.Ledger      `json:"ledger"`
+	Optimized     *OptimizeStatus    `json:"optimized,omitempty"` // where there is a smaller network, or one is made
 }
 
 // ClockStatus is how well a stream's capture times are known.
@@ -53,6 +54,11 @@ type DecoderStatus struct {
 	Note    string `json:"note,omitempty"`   // why no device decodes where one was asked for
 	Bytes   int64  `json:"bytes"`            // memory of its pictures, those it keeps for reuse included
 	Ceiling int64  `json:"ceiling"`          // of that, at the size of the last picture
+
+	Surfaces     int    `json:"surfaces,omitempty"`      // pictures in a GPU's memory that are decoded into
+	SurfaceBytes int64  `json:"surface_bytes,omitempty"` // their memory
+	Out          int    `json:"out,omitempty"`           // of them, on their way through the pipeline
+	Refused      uint64 `json:"refused,omitempty"`       // pictures that were not handed out, as too many were
 }
 
 // InputStatus is where a stream is read from, and how that goes.

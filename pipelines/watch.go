@@ -39,9 +39,13 @@ func (p *Pipeline) Streams() []StreamStatus {
 		st.DecodeSeconds = time.Duration(s.spent.Load()).Seconds()
 		if d, ok := s.decoder.(decode.Informer); ok {
 			info := d.Info()
-			st.Decoder = DecoderStatus{Name: info.Decoder, Device: info.HWAccel, Note: info.Note, Bytes: info.Held, Ceiling: info.Ceiling}
+			st.Decoder = DecoderStatus{
+				Name: info.Decoder, Device: info.HWAccel, Note: info.Note, Bytes: info.Held, Ceiling: info.Ceiling,
+				Surfaces: info.Surfaces, SurfaceBytes: info.SurfaceBytes, Out: info.Out, Refused: info.Refused,
+			}
 		}
 		st.Keep = s.shed.Keep()
+		st.Optimized = s.shadow.status()
 		st.Ledger = s.ledger.snapshot()
 		st.Ledger.Sinks = p.sinkLedgers(s.name)
 		out = append(out, st)

@@ -106,6 +106,7 @@ func (l load) run(ctx context.Context, sh *shell) (loadResult, error) {
 	}
 	seen := &benchEvents{count: map[string]int{}, ready: make(chan struct{}), want: l.streams}
 	o := sh.options()
+	o.Unbound = true
 	o.OnEvent = seen.add
 	if l.cameras {
 		o.Source = l.camera

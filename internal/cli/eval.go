@@ -98,6 +98,7 @@ func detectAll(ctx context.Context, sh *shell, video string, sets []string, o *e
 	defer bar.Finish()
 	var frames []eval.Frame
 	options := sh.options()
+	options.Unbound = true
 	options.OnEvent = func(ev *detect.Event) {
 		if ev.Type == detect.Detections {
 			o.Width, o.Height = ev.Data.Frame.Width, ev.Data.Frame.Height

@@ -26,6 +26,7 @@ func commands(sh *shell) []*cobra.Command {
 		newProbe(sh),
 		newModels(sh),
 		newOptimize(sh),
+		newOptimizeJob(sh),
 		newVerify(sh),
 		newStatus(sh),
 		newDoctor(sh),

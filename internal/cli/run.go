@@ -105,7 +105,7 @@ func streamName(video string, taken map[string]bool) string {
 
 // options are what every command gives a pipeline.
 func (sh *shell) options() pipelines.Options {
-	return pipelines.Options{Logger: sh.log, Stdout: sh.out}
+	return pipelines.Options{Logger: sh.log, Stdout: sh.out, Compiler: compiler()}
 }
 
 // runPipeline runs p, and the page if it has one, until it is done.
