@@ -16,6 +16,7 @@ type Config struct {
 	SkipLoopFilter bool         // begin with FilterSkipAll instead of FilterSkipNone
 	HWAccel        string       // a device to decode on: none or "", auto, vaapi, qsv or cuda
 	GPU            cuda.Device  // where pictures that cuda decodes stay; nil: they come to host memory, as all others do. It outlives the frames
+	Held           int          // frames that may be out on GPU while the decoder goes on; 0: MaxHeld
 	Logger         *slog.Logger // nil logs nothing
 	Frames         *Live        // counts the frames handed out; nil counts none
 }
@@ -26,10 +27,17 @@ func Defaults() Config { return Config{Threads: 1} }
 // maxThreads keeps the pictures in flight below what a window remembers.
 const maxThreads = 32
 
+// mostHeld keeps the surfaces of a decoder, those its codec refers to included, within
+// what every NVDEC takes.
+const mostHeld = 32
+
 // Validate tells what is wrong with c.
 func (c Config) Validate() error {
 	if c.Threads < 1 || c.Threads > maxThreads {
 		return fmt.Errorf("threads: %d is not in 1 to %d", c.Threads, maxThreads)
+	}
+	if c.Held < 0 || c.Held > mostHeld {
+		return fmt.Errorf("held: %d is not in 0 to %d", c.Held, mostHeld)
 	}
 	if _, ok := devices[c.HWAccel]; !ok {
 		return fmt.Errorf("hwaccel: %q is none of none, auto, vaapi, qsv, cuda", c.HWAccel)
@@ -50,6 +58,9 @@ var (
 func New(c Config) (Decoder, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	if c.Held == 0 {
+		c.Held = MaxHeld
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

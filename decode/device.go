@@ -47,7 +47,7 @@ func (d *decoder) openDevice(p ingest.Packet, device string) error {
 			return errTurned
 		}
 		var err error
-		if home, err = newSurfaces(d.config.GPU); err != nil {
+		if home, err = newSurfaces(d.config.GPU, d.config.Held); err != nil {
 			return err
 		}
 		o.CUDA, o.Threads = home.native(), 1

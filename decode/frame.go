@@ -59,7 +59,7 @@ type Plane struct {
 // Frame is one decoded picture. Its fields are read-only. Who receives a Frame
 // releases it exactly once; Retain before sharing it. On a device, who reads it makes
 // their stream wait for Ready, and keeps a reference until that work is done: the
-// memory is decoded into again. MaxHeld says how many may be out.
+// memory is decoded into again. Config.Held says how many may be out.
 type Frame struct {
 	Stream, Epoch string
 	Index         uint64        // in presentation order within the epoch, from 1, pictures not decoded included

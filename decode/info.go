@@ -12,7 +12,7 @@ type Info struct {
 	Held, Ceiling int64
 	// Where pictures stay on a device: how many it has for this stream, with how many
 	// bytes; how many frames are out; and how many pictures were not handed out
-	// because MaxHeld frames were.
+	// because as many frames were as may be.
 	Surfaces     int
 	SurfaceBytes int64
 	Out          int

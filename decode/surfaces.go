@@ -10,7 +10,8 @@ import (
 	"sightline/kernels/cuda"
 )
 
-// MaxHeld is how many frames of one decoder may be out on a device while it goes on:
+// MaxHeld is how many frames of one decoder may be out on a device while it goes on,
+// where Config.Held does not say it:
 // they are the surfaces that it decodes into, which are few. A live decoder does not
 // hand out another one (Info.Refused counts them); others hand out a copy.
 const MaxHeld = 8
@@ -20,22 +21,23 @@ const MaxHeld = 8
 type surfaces struct {
 	gpu    cuda.Device
 	stream cuda.Stream
+	most   int64        // frames that may be out
 	refs   atomic.Int64 // frames, and the decoder while it is open
 	held   atomic.Int64 // frames
 }
 
-func newSurfaces(gpu cuda.Device) (*surfaces, error) {
+func newSurfaces(gpu cuda.Device, most int) (*surfaces, error) {
 	stream, err := gpu.NewStream()
 	if err != nil {
 		return nil, err
 	}
-	s := &surfaces{gpu: gpu, stream: stream}
+	s := &surfaces{gpu: gpu, stream: stream, most: int64(most)}
 	s.refs.Store(1)
 	return s, nil
 }
 
 func (s *surfaces) native() *libav.CUDA {
-	return &libav.CUDA{Context: s.gpu.Context(), Stream: s.stream.Handle(), Held: MaxHeld}
+	return &libav.CUDA{Context: s.gpu.Context(), Stream: s.stream.Handle(), Held: int(s.most)}
 }
 
 func (s *surfaces) release() {
@@ -45,9 +47,9 @@ func (s *surfaces) release() {
 }
 
 // keep completes a frame whose picture f is on the device, and takes f over. Once
-// MaxHeld are out it is a copy.
+// as many as may be are out it is a copy.
 func (s *surfaces) keep(out *Frame, f libav.Frame) (free func(), err error) {
-	if s.held.Load() < MaxHeld {
+	if s.held.Load() < s.most {
 		free, err = s.place(out, f)
 	} else if free, err = s.copied(out); err == nil {
 		f.Free()

@@ -181,7 +181,7 @@ func (p *Pipeline) newStream(st *spec.Stream, o Options) (*stream, error) {
 func (p *Pipeline) decoder(st *spec.Stream, g *gpu) (decode.Decoder, error) {
 	d, err := decode.New(decode.Config{
 		Threads: st.Decode.Threads, Live: !isLossless(st), SkipLoopFilter: st.Decode.SkipLoopFilter == "all", HWAccel: st.Decode.HWAccel,
-		Logger: p.log, Frames: &p.frames, GPU: g.current(),
+		Logger: p.log, Frames: &p.frames, GPU: g.current(), Held: st.Decode.Surfaces,
 	})
 	if err != nil {
 		return nil, err

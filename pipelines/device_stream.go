@@ -87,12 +87,18 @@ func (s *stream) enterFor(f *decode.Frame, class int) work {
 	return s.gate.enter(class, f.Received)
 }
 
+// States of a GPU.
+const (
+	DeviceReady = "ready"
+	DeviceLost  = "lost" // streams go on without it, and it is opened again
+)
+
 // DeviceStatus is one GPU as people ask for it.
 type DeviceStatus struct {
 	Device  string           `json:"device"` // cuda:N
 	Name    string           `json:"name"`
 	Driver  string           `json:"driver"`          // version of the CUDA interface
-	State   string           `json:"state"`           // ready, lost
+	State   string           `json:"state"`           // DeviceReady or DeviceLost
 	Error   string           `json:"error,omitempty"` // why it is lost
 	Since   time.Time        `json:"since"`           // of the state
 	Losses  uint64           `json:"losses"`          // so far
@@ -114,12 +120,12 @@ func (p *Pipeline) Devices() []DeviceStatus {
 func (g *gpu) status() DeviceStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := DeviceStatus{Device: g.String(), State: "ready", Since: g.since.UTC(), Losses: g.losses, Streams: len(g.streams)}
+	out := DeviceStatus{Device: g.String(), State: DeviceReady, Since: g.since.UTC(), Losses: g.losses, Streams: len(g.streams)}
 	if g.device != nil {
 		g.info = g.device.Info()
 		out.Used = g.device.Used()
 	} else {
-		out.State = "lost"
+		out.State = DeviceLost
 		g.info.Free = 0
 	}
 	if g.cause != nil {

@@ -79,6 +79,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) sinks(w http.ResponseWriter, _ *http.Request) { answer(w, s.pipeline.Sinks()) }
 
+// devices are the GPUs in use, none where everything runs on the processor.
+func (s *Server) devices(w http.ResponseWriter, _ *http.Request) { answer(w, s.pipeline.Devices()) }
+
 // ledger is the account of every stream; of those that are not in the file (any
 // more), and of "-", which is about none, there are only the sinks'.
 func (s *Server) ledger(w http.ResponseWriter, _ *http.Request) {

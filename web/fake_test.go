@@ -36,6 +36,7 @@ type fake struct {
 	whip    http.Handler
 	ports   *webrtc.Ports // free ones on loopback when nil
 
+	devices   []pipelines.DeviceStatus
 	snapshots *pipelines.SnapshotStatus
 	store     *snapshot.Store // nil: no pictures are kept
 }
@@ -44,6 +45,7 @@ func (f *fake) Spec() *spec.Pipeline                  { return f.spec }
 func (f *fake) Running() bool                         { return true }
 func (f *fake) Streams() []pipelines.StreamStatus     { return f.streams }
 func (f *fake) Sinks() []pipelines.SinkStatus         { return f.sinks }
+func (f *fake) Devices() []pipelines.DeviceStatus     { return f.devices }
 func (f *fake) EventCounts() map[detect.Type]uint64   { return f.counts }
 func (f *fake) Tally() map[pipelines.TallyKey]float64 { return f.tally }
 func (f *fake) Latency() *pipelines.Histogram         { return &f.latency }

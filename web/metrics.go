@@ -14,7 +14,7 @@ import (
 // metrics serves what Prometheus scrapes: read from the pipeline when asked.
 func (s *Server) metrics() http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(s.pipeline), newSnapshotCollector(s.pipeline), newEventCollector(s.pipeline))
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(s.pipeline), newSnapshotCollector(s.pipeline), newEventCollector(s.pipeline), newDeviceCollector(s.pipeline))
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 

@@ -34,6 +34,7 @@ type Pipeline interface {
 	Running() bool
 	Streams() []pipelines.StreamStatus
 	Sinks() []pipelines.SinkStatus
+	Devices() []pipelines.DeviceStatus
 	EventCounts() map[detect.Type]uint64
 	Tally() map[pipelines.TallyKey]float64
 	Latency() *pipelines.Histogram
@@ -145,6 +146,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /api/v1/streams/{stream}", s.stream)
 	mux.HandleFunc("GET /api/v1/streams/{stream}/frame.jpg", s.picture)
 	mux.HandleFunc("GET /api/v1/sinks", s.sinks)
+	mux.HandleFunc("GET /api/v1/devices", s.devices)
 	mux.HandleFunc("GET /api/v1/ledger", s.ledger)
 	mux.HandleFunc("GET /api/v1/events", s.events)
 	mux.HandleFunc("GET /api/v1/snapshots", s.snapshots)

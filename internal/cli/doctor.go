@@ -81,21 +81,11 @@ func examine(sh *shell) []finding {
 		found = append(found, f)
 	}
 	found = append(found, finding{Part: "an engine", OK: engines > 0, Need: true, Found: count(engines, "engine"), Todo: todo(engines == 0, "run `make setup`")})
-	found = append(found, examineGPU(), examineModel(sh))
+	found = append(found, sh.examineGPUs()...)
+	found = append(found, examineModel(sh))
 	media := filepath.Join(findDeps(), "media", "vtest.mp4")
 	there := isFile(media)
 	return append(found, finding{Part: "sample video", OK: there, Found: media, Todo: todo(!there, "run `make setup`; only the demo and bench need it")})
-}
-
-// examineGPU says that this build has no GPU path.
-func examineGPU() finding {
-	cards, _ := filepath.Glob("/proc/driver/nvidia/gpus/*")
-	f := finding{Part: "NVIDIA GPU", OK: false, Found: "none"}
-	if len(cards) > 0 {
-		f.Found = count(len(cards), "card")
-		f.Todo = "this version runs on the CPU: device cuda is not available yet"
-	}
-	return f
 }
 
 // examineModel runs the default model once with the engine that would be used.

@@ -56,7 +56,7 @@ func load(t *testing.T, text string, sets ...string) *Pipeline {
 
 func TestDefaults(t *testing.T) {
 	p := load(t, base)
-	decode := Decode{Threads: 1, SkipLoopFilter: "none", Damage: "hold", Skip: "auto", HWAccel: "none", Surfaces: 4}
+	decode := Decode{Threads: 1, SkipLoopFilter: "none", Damage: "hold", Skip: "auto", HWAccel: "none", Surfaces: 8}
 	quality := Quality{Watch: []string{"frozen", "black", "covered", "blurred", "moved"}, For: 10 * time.Second}
 	want := Pipeline{
 		Version: 1, Name: "crossing", Site: "crossing", DrainTimeout: 30 * time.Second,

@@ -107,7 +107,7 @@ type Decode struct {
 	// HWAccel decodes on a device, and on the processor where the device is missing. With a GPU as detect.device, auto and cuda leave the pictures in its memory.
 	HWAccel string `yaml:"hwaccel" jsonschema:"enum=none,enum=auto,enum=vaapi,enum=qsv,enum=cuda,default=none"`
 	// Surfaces are pictures in a GPU's memory that a stream may have on their way to its network, beyond what the codec itself refers to.
-	Surfaces int `yaml:"surfaces" jsonschema:"minimum=2,maximum=32,default=4"`
+	Surfaces int `yaml:"surfaces" jsonschema:"minimum=2,maximum=32,default=8"`
 }
 
 // Quality says which faults of the picture raise stream.degraded.
