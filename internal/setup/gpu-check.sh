@@ -17,7 +17,7 @@ go build -tags cuda -o sightline-cuda .
 grep -q '^ok *GPU cuda:0' out/gpu-doctor.txt || { echo "no GPU to check: see the lines above" >&2; exit 1; }
 
 say "kernels, NVDEC, inference and whole pipelines on the GPU"
-SIGHTLINE_REQUIRE=gpu go test -tags cuda -run '^TestCUDA' -p 1 -count 1 -timeout 30m "$@"
+SIGHTLINE_REQUIRE=gpu go test -tags cuda -run '^Test(CUDA|GPU)' -p 1 -count 1 -timeout 30m "$@"
 
 say "kernels and stages, measured"
 go test -tags cuda -run '^$' -bench CUDA -benchtime 1s -p 1 "$@"

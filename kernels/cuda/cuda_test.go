@@ -5,7 +5,6 @@ package cuda
 import (
 	"bytes"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,15 +13,23 @@ import (
 	"sightline/kernels/emu"
 )
 
-func TestMain(m *testing.M) {
+// emulated leaves a test out where the device cannot be disturbed.
+func emulated(t *testing.T) {
+	t.Helper()
 	if !emu.Active() {
-		println("these tests disturb the device: run them on the emulated driver, with kernels/emu/run.sh")
-		os.Exit(1)
+		t.Skip("skipped: needs the emulated driver, which fails on demand: kernels/emu/run.sh")
 	}
-	os.Exit(m.Run())
 }
 
-// open opens a device and, at the end, expects all that was made to be gone.
+// lag slows the emulated device down, so that what does not wait for it shows.
+func lag(d time.Duration) {
+	if emu.Active() {
+		emu.Lag(d)
+	}
+}
+
+// open opens a device and, at the end, expects all that was made to be gone, as far
+// as the driver tells.
 func open(t *testing.T, c Config) Device {
 	t.Helper()
 	before := emu.Counts().Live()
@@ -37,7 +44,7 @@ func open(t *testing.T, c Config) Device {
 		if after := emu.Counts().Live(); after != before {
 			t.Errorf("left behind: %+v, before %+v", after, before)
 		}
-		emu.Lag(0)
+		lag(0)
 	})
 	return d
 }
@@ -111,7 +118,7 @@ func TestCUDADevices(t *testing.T) {
 // while the device lags behind.
 func TestCUDACopies(t *testing.T) {
 	d := open(t, Config{})
-	emu.Lag(2 * time.Millisecond)
+	lag(2 * time.Millisecond)
 	s := newStream(t, d)
 	const n = 10_000
 	for _, kind := range []string{"pinned", "Go's"} {
@@ -130,7 +137,7 @@ func TestCUDACopies(t *testing.T) {
 		}
 		ok(t, s.Download(out, m.Address()))
 		if kind == "pinned" {
-			if bytes.Equal(out, want) {
+			if emu.Active() && bytes.Equal(out, want) {
 				t.Error("the download did not wait for its turn, or was waited for")
 			}
 			ok(t, s.Synchronize())
@@ -146,8 +153,11 @@ func TestCUDACopies(t *testing.T) {
 			t.Errorf("%s memory was filled elsewhere", kind)
 		}
 	}
-	if host := alloc(t, d, n).HostAddress(); host == nil {
-		t.Error("the emulated memory has no address on the host")
+	if host := alloc(t, d, n).HostAddress(); emu.Active() != (host != nil) {
+		t.Errorf("on the host the memory has the address %v", host)
+	}
+	if !emu.Active() {
+		return // a real driver may follow any address
 	}
 	if err := s.Upload(0x1000, make([]byte, 8)); err == nil || errors.Is(err, ErrLost) {
 		t.Errorf("copying to nowhere: %v", err)
@@ -186,7 +196,7 @@ func TestCUDARectangles(t *testing.T) {
 // TestCUDAEvents has one stream wait for another that lags.
 func TestCUDAEvents(t *testing.T) {
 	d := open(t, Config{})
-	emu.Lag(5 * time.Millisecond)
+	lag(5 * time.Millisecond)
 	a, b := newStream(t, d), newStream(t, d)
 	m, in, out := alloc(t, d, 64), pin(t, d, 64), pin(t, d, 64)
 	for round := range 3 {
@@ -197,7 +207,7 @@ func TestCUDAEvents(t *testing.T) {
 		ok(t, a.Upload(m.Address(), in))
 		e, err := a.Record()
 		ok(t, err)
-		if done, err := e.Done(); done || err != nil {
+		if done, err := e.Done(); done && emu.Active() || err != nil {
 			t.Errorf("done before its time, or failed: %v, %v", done, err)
 		}
 		ok(t, b.Wait(e))
@@ -285,6 +295,7 @@ func TestCUDABudget(t *testing.T) {
 
 // TestCUDAMemoryFull gives the cache back before it says that there is no room.
 func TestCUDAMemoryFull(t *testing.T) {
+	emulated(t)
 	d := open(t, Config{})
 	m, err := d.Alloc("test", 1000)
 	ok(t, err)

@@ -50,7 +50,7 @@ func newPicture(t *testing.T, d Device, s Stream) picture {
 
 func TestCUDALaunch(t *testing.T) {
 	d := open(t, Config{})
-	emu.Lag(time.Millisecond)
+	lag(time.Millisecond)
 	s := newStream(t, d)
 	p := newPicture(t, d, s)
 	got := make([]byte, len(p.want))
@@ -73,6 +73,7 @@ func TestCUDALaunch(t *testing.T) {
 // TestCUDALost loses the device in each way there is: everything says so, all can be
 // given back, and the device opens anew in the same process.
 func TestCUDALost(t *testing.T) {
+	emulated(t)
 	for _, kind := range []string{emu.Launch, emu.Device, "address"} {
 		t.Run(kind, func(t *testing.T) {
 			before := emu.Counts().Live()
@@ -148,6 +149,7 @@ func loseOnce(t *testing.T, kind string) {
 
 // TestCUDAFailures has calls fail that cost nothing but themselves.
 func TestCUDAFailures(t *testing.T) {
+	emulated(t)
 	d := open(t, Config{})
 	s := newStream(t, d)
 	m := alloc(t, d, 100)
@@ -195,6 +197,7 @@ func closed(c interface{ Close() error }, err error) error {
 
 // TestCUDAFault recognizes a loss that another's native code met first.
 func TestCUDAFault(t *testing.T) {
+	emulated(t)
 	d := open(t, Config{})
 	s := newStream(t, d)
 	p := newPicture(t, d, s)
@@ -211,6 +214,7 @@ func TestCUDAFault(t *testing.T) {
 // TestCUDATwo has two devices work side by side: one is lost, the other goes on.
 // The emulation makes so many at its start alone, so that the test starts itself.
 func TestCUDATwo(t *testing.T) {
+	emulated(t)
 	const devices = "SIGHTLINE_EMU_DEVICES"
 	if os.Getenv(devices) != "2" {
 		self := exec.Command(os.Args[0], "-test.run=^TestCUDATwo$", "-test.v")
@@ -256,4 +260,49 @@ func TestCUDATwo(t *testing.T) {
 	s = newStream(t, one)
 	p = newPicture(t, one, s)
 	ok(t, errors.Join(s.Launch(p.launch), s.Synchronize()))
+}
+
+// TestGPULost has a kernel read where there is nothing, on a real GPU: how far the
+// driver recovers within a process is known of no emulation. The test starts itself,
+// since what it leaves behind may be of no use.
+func TestGPULost(t *testing.T) {
+	if emu.Active() {
+		t.Fatal("this test needs a real GPU: run `make gpu-check` on a machine with one")
+	}
+	const inside = "SIGHTLINE_LOSE_GPU"
+	if os.Getenv(inside) == "" {
+		self := exec.Command(os.Args[0], "-test.run=^TestGPULost$", "-test.v")
+		self.Env = append(os.Environ(), inside+"=1")
+		out, err := self.CombinedOutput()
+		if t.Logf("%s", out); err != nil || !bytes.Contains(out, []byte("--- PASS: TestGPULost")) {
+			t.Error(err)
+		}
+		return
+	}
+	d, err := Open(Config{})
+	ok(t, err)
+	t.Run("launch", func(t *testing.T) {
+		s := newStream(t, d)
+		p := newPicture(t, d, s)
+		p.launch.Args[0] = 64
+		if err := errors.Join(s.Launch(p.launch), s.Synchronize()); !errors.Is(err, ErrLost) {
+			t.Fatalf("an illegal address is no loss: %v", err)
+		}
+	})
+	closing := d.Close()
+	d, err = Open(Config{})
+	t.Logf("lost and closed (%v); opened anew: %v", closing, err)
+	if err != nil {
+		if !strings.Contains(err.Error(), "restart") {
+			t.Errorf("nothing is said to do: %v", err)
+		}
+		return
+	}
+	t.Cleanup(func() { ok(t, d.Close()) })
+	s := newStream(t, d)
+	p := newPicture(t, d, s)
+	got := make([]byte, len(p.want))
+	if err := errors.Join(s.Launch(p.launch), s.Download(got, p.out.Address())); err != nil || !bytes.Equal(got, p.want) {
+		t.Errorf("the device opened anew does not work: %v", err)
+	}
 }

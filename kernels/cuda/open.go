@@ -93,16 +93,17 @@ func Open(c Config) (Device, error) {
 	if cc := d.info.Compute; cc[0]*10+cc[1] < minCompute {
 		return nil, fmt.Errorf("open cuda:%d: %s has compute capability %d.%d, the kernels need 7.5 (Turing) or newer", c.Index, d.info.Name, cc[0], cc[1])
 	}
-	if err := d.retain(); err != nil {
-		return nil, fmt.Errorf("open cuda:%d: %w", c.Index, err)
-	}
-	if err := d.prepare(c.Budget); err != nil {
-		if errors.Is(err, ErrLost) {
-			err = fmt.Errorf("%w; the driver does not recover in this process: restart it", err)
+	err = d.retain()
+	if err == nil {
+		if err = d.prepare(c.Budget); err == nil {
+			return d, nil
 		}
-		return nil, errors.Join(fmt.Errorf("open cuda:%d: %w", c.Index, err), d.dev.ReleasePrimaryCtx())
+		_ = d.dev.ReleasePrimaryCtx() // the first error says more
 	}
-	return d, nil
+	if errors.Is(err, ErrLost) {
+		err = fmt.Errorf("%w; where the driver does not recover by itself, restart the process", err)
+	}
+	return nil, fmt.Errorf("open cuda:%d: %w", c.Index, err)
 }
 
 // retain takes the primary context. Its waits block instead of spinning, unless
