@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"sightline/decode"
@@ -24,7 +25,12 @@ type Tap struct {
 	pre     *kernels.Preprocess
 	memory  *block
 	values  [][]float32
+	turn    *float32 // see TurnInput
 }
+
+// TurnInput is an input, one 32-bit float, that a network may have besides the
+// picture: how many pictures a Tap has computed before.
+const TurnInput = "turn"
 
 // maxTapped bounds the bytes that values take.
 const maxTapped = 4 << 30
@@ -49,7 +55,8 @@ func NewTap(libDirs []string, model []byte, in Input, shape Shape, values []Valu
 		return nil, err
 	}
 	const align = 64
-	end := (in.slot(shape).Size() + align - 1) / align * align
+	turn := (in.slot(shape).Size() + align - 1) / align * align
+	end := turn + align
 	sizes, starts := make([]int, len(values)), make([]int, len(values))
 	for i, v := range values {
 		sizes[i], starts[i] = 1, end
@@ -73,6 +80,11 @@ func NewTap(libDirs []string, model []byte, in Input, shape Shape, values []Valu
 		t.values = append(t.values, unsafe.Slice((*float32)(at), sizes[i]))
 	}
 	inputs := []ort.Tensor{{Name: in.Name, Type: in.element(), Dims: in.dims(shape, 1), Data: unsafe.Pointer(&t.memory.bytes[0])}}
+	t.turn = (*float32)(unsafe.Pointer(&t.memory.bytes[turn]))
+	*t.turn = 0
+	if slices.ContainsFunc(t.session.Inputs, func(p ort.Port) bool { return p.Name == TurnInput }) {
+		inputs = append(inputs, ort.Tensor{Name: TurnInput, Type: ort.Float32, Dims: []int64{1}, Data: unsafe.Pointer(t.turn)})
+	}
 	t.binding, err = t.session.NewBinding(inputs, outputs)
 	return t, err
 }
@@ -86,7 +98,9 @@ func (t *Tap) Look(f *decode.Frame) ([][]float32, error) {
 	if _, err := t.pre.Run(unsafe.Pointer(&t.memory.bytes[0]), pictureOf(f)); err != nil {
 		return nil, fmt.Errorf("look at a frame: %w", err)
 	}
-	return t.values, t.binding.Run()
+	err := t.binding.Run()
+	*t.turn++
+	return t.values, err
 }
 
 // Close frees everything. A second call does nothing.

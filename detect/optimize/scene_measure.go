@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"sightline/decode"
-	"sightline/detect"
+	"sightline/detect/onnx"
 	"sightline/detect/optimize/prune"
 )
 
@@ -17,7 +17,7 @@ const (
 )
 
 func (s *specialist) sampling(positions int) prune.Sampling {
-	return prune.Sampling{Positions: positions, Weight: s.focus, Gain: gain}
+	return prune.Sampling{Positions: positions, Turn: onnx.TurnInput, Weight: s.focus, Gain: gain}
 }
 
 // measure orders the channels of each group and measures, on pictures that the order
@@ -31,7 +31,7 @@ func (s *specialist) measure() ([]prune.Measured, error) {
 			fit = append(fit, f)
 		}
 	}
-	base, err := s.newJury(try, plainEngine, "f32", 0.05)
+	base, err := s.newGauge(try)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (s *specialist) inverses(groups []int, frames []*decode.Frame) (map[string]
 }
 
 // group orders and measures one.
-func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, base *jury) (prune.Measured, error) {
+func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, base gauge) (prune.Measured, error) {
 	var m prune.Measured
 	marks := marksOf(g)
 	chunk := max(1, len(g.Classes)/32)
@@ -160,44 +160,10 @@ func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, ba
 		}
 		made := *s.m
 		made.Graph = left
-		found, err := base.ask(&made, s.shape)
-		if err != nil {
-			return err
-		}
-		m.Losses = append(m.Losses, prune.Loss{Count: len(gone), Loss: distance(base.original, found)})
-		return nil
+		loss, err := base.distance(&made)
+		m.Losses = append(m.Losses, prune.Loss{Count: len(gone), Loss: loss})
+		return err
 	})
 	m.Order = rank.Order
 	return m, err
-}
-
-// distance is how far apart two networks' boxes are, of any score: by scores, and
-// by places where the original is fairly sure.
-func distance(original, pruned [][]detect.Detection) float64 {
-	const sure = 0.25
-	num, den, apart, pairs := 0.0, 1e-9, 0.0, 0.0
-	for i, was := range original {
-		is := pruned[i]
-		taken := make([]bool, len(is))
-		for _, d := range was {
-			den += d.Score * d.Score
-			k := partner(d, is, taken)
-			if k < 0 {
-				num += d.Score * d.Score
-				continue
-			}
-			taken[k] = true
-			num += (d.Score - is[k].Score) * (d.Score - is[k].Score)
-			if d.Score > sure {
-				apart += 1 - d.Box.IoU(is[k].Box)
-				pairs++
-			}
-		}
-		for k, d := range is {
-			if !taken[k] {
-				num += d.Score * d.Score
-			}
-		}
-	}
-	return num/den + apart/max(1, pairs)
 }

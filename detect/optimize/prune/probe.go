@@ -18,6 +18,9 @@ type Tap struct {
 // Sampling says what of a picture is looked at.
 type Sampling struct {
 	Positions int // of each convolution's output, at most
+	// Turn names an input, one 32-bit float, that counts pictures: others have other
+	// positions, until they repeat.
+	Turn string
 	// Weight names values [1, 1, height, width] of the network that tell where
 	// something is: a position there counts 1 + Gain·value.
 	Weight []string
@@ -74,21 +77,26 @@ func (c *Conv) remains(without Set) (depth, parts, outs int) {
 	return len(kept(c.partIns(0), without)), c.parts, len(kept(c.outs, without)) / c.parts
 }
 
-// positions are places in a convolution's output, drawn once by its name.
-func (c *Conv) positions(most int) []int {
+// turns is after how many pictures positions repeat.
+const turns = 16
+
+// positions are places in a convolution's output: all, or some that are drawn for
+// each turn by its name.
+func (c *Conv) positions(most int) [][]int {
 	total := c.oh * c.ow
-	if total <= most {
-		all := make([]int, total)
-		for i := range all {
-			all[i] = i
-		}
-		return all
-	}
 	h := fnv.New64a()
 	h.Write([]byte(c.Name))
-	at := rand.New(rand.NewPCG(h.Sum64(), 7)).Perm(total)[:most]
-	slices.Sort(at)
-	return at
+	rng := rand.New(rand.NewPCG(h.Sum64(), 7))
+	var all [][]int
+	for len(all) < turns {
+		at := rng.Perm(total)[:min(total, most)]
+		slices.Sort(at)
+		all = append(all, at)
+		if total <= most {
+			break
+		}
+	}
+	return all
 }
 
 // probe adds nodes to a graph.
@@ -144,52 +152,86 @@ func (p *probe) turned(value string) string {
 
 // columns are the numbers under a convolution's window at some positions: [parts,
 // depth·taps + 1, positions], the last being ones.
-func (p *probe) columns(c *Conv, x string, depth, parts int, at []int) string {
+func (p *probe) columns(c *Conv, x string, depth, parts int, at [][]int) string {
 	pad := int64(0)
 	if rim := []int64{0, 0, int64(c.top), int64(c.left), 0, 0, int64(c.bottom), int64(c.rt)}; slices.Max(rim) > 0 {
 		x = p.node("Pad", x, p.whole(rim...), p.floats([]int64{}, 0))
 		pad = int64(c.left + c.rt)
 	}
 	width := int64(c.w) + pad
-	index := &graph.Tensor{Name: p.name("index"), Type: graph.I64, Dims: []int64{int64(c.taps() * len(at))}}
-	var places []int64
-	for ky := range c.kh {
-		for kx := range c.kw {
-			for _, o := range at {
+	index := p.drawn(at, func(o int) (places []int64) {
+		for ky := range c.kh {
+			for kx := range c.kw {
 				y, x := o/c.ow*c.sy+ky*c.dy, o%c.ow*c.sx+kx*c.dx
 				places = append(places, int64(y)*width+int64(x))
 			}
 		}
-	}
-	index.Data = graph.NewInt64("", places...).Data
-	p.g.Tensors[index.Name] = index
+		return places
+	})
+	count := len(at[0])
 	flat := p.node("Reshape", x, p.whole(int64(depth*parts), -1))
-	seen := p.with("Gather", axis(1), flat, index.Name)
-	rows := p.node("Reshape", seen, p.whole(int64(parts), int64(depth*c.taps()), int64(len(at))))
-	ones := p.floats([]int64{int64(parts), 1, int64(len(at))}, slices.Repeat([]float32{1}, parts*len(at))...)
+	seen := p.with("Gather", axis(1), flat, index)
+	rows := p.node("Reshape", seen, p.whole(int64(parts), int64(depth*c.taps()), int64(count)))
+	ones := p.floats([]int64{int64(parts), 1, int64(count)}, slices.Repeat([]float32{1}, parts*count)...)
 	return p.with("Concat", axis(1), rows, ones)
+}
+
+func itself(o int) []int64 { return []int64{int64(o)} }
+
+// drawn are the places that belong to the positions of a picture's turn, the first
+// of all positions before the second of all.
+func (p *probe) drawn(at [][]int, places func(o int) []int64) string {
+	var values []int64
+	for _, turn := range at {
+		each := make([][]int64, len(turn))
+		for i, o := range turn {
+			each[i] = places(o)
+		}
+		for k := range each[0] {
+			for i := range each {
+				values = append(values, each[i][k])
+			}
+		}
+	}
+	if len(at) == 1 {
+		return p.whole(values...)
+	}
+	t := graph.NewInt64(p.name("ints"), values...)
+	t.Dims = []int64{int64(len(at)), int64(len(values) / len(at))}
+	p.g.Tensors[t.Name] = t
+	row := p.with("Gather", axis(0), t.Name, p.turn(len(at)))
+	return p.node("Reshape", row, p.whole(-1))
+}
+
+// turn is which of the draws is a picture's.
+func (p *probe) turn(of int) string {
+	if p.s.Turn == "" {
+		return p.whole(0)
+	}
+	if !slices.ContainsFunc(p.g.Inputs, func(in graph.Port) bool { return in.Name == p.s.Turn }) {
+		p.g.Inputs = append(p.g.Inputs, graph.Port{Name: p.s.Turn, Type: graph.F32, Dims: []graph.Dim{{Size: 1}}})
+	}
+	whole := p.with("Cast", []*graph.Attr{{Name: "to", Type: graph.Int, I: int64(graph.I64)}}, p.s.Turn)
+	return p.node("Mod", whole, p.whole(int64(of)))
 }
 
 // outputs are what some channels of the original convolution are at some positions:
 // [parts, outputs of a part, positions].
-func (p *probe) outputs(c *Conv, channels []int, parts int, at []int) string {
-	list := func(v []int) string {
-		out := make([]int64, len(v))
-		for i := range v {
-			out[i] = int64(v[i])
-		}
-		return p.whole(out...)
-	}
+func (p *probe) outputs(c *Conv, channels []int, parts int, at [][]int) string {
 	y := p.node("Reshape", c.node.Outputs[0], p.whole(int64(len(c.outs)), -1))
 	if len(channels) < len(c.outs) {
-		y = p.with("Gather", axis(0), y, list(channels))
+		list := make([]int64, len(channels))
+		for i, c := range channels {
+			list[i] = int64(c)
+		}
+		y = p.with("Gather", axis(0), y, p.whole(list...))
 	}
-	y = p.with("Gather", axis(1), y, list(at))
-	return p.node("Reshape", y, p.whole(int64(parts), int64(len(channels)/parts), int64(len(at))))
+	y = p.with("Gather", axis(1), y, p.drawn(at, itself))
+	return p.node("Reshape", y, p.whole(int64(parts), int64(len(channels)/parts), int64(len(at[0]))))
 }
 
 // weighted makes positions count as much as they should.
-func (p *probe) weighted(c *Conv, columns string, at []int) string {
+func (p *probe) weighted(c *Conv, columns string, at [][]int) string {
 	if len(p.s.Weight) == 0 {
 		return columns
 	}
@@ -206,11 +248,7 @@ func (p *probe) weighted(c *Conv, columns string, at []int) string {
 		}
 		sum = w
 	}
-	var places []int64
-	for _, o := range at {
-		places = append(places, int64(o))
-	}
-	seen := p.with("Gather", axis(2), p.node("Reshape", sum, p.whole(1, 1, -1)), p.whole(places...))
+	seen := p.with("Gather", axis(2), p.node("Reshape", sum, p.whole(1, 1, -1)), p.drawn(at, itself))
 	weight := p.node("Add", p.node("Mul", seen, p.floats([]int64{}, p.s.Gain)), p.floats([]int64{}, 1))
 	return p.node("Mul", columns, weight)
 }
