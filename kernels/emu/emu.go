@@ -113,7 +113,8 @@ func Fail(kind string, n int) {
 // Restore brings a device back that Fail took away.
 func Restore(device int) { C.call_int(need("sightline_emu_restore"), C.int(device)) }
 
-// Lag delays every operation on every stream.
+// Lag delays every operation on every stream, those under way too: Lag(time.Hour) holds
+// all streams until Lag(0). Whoever waits for a stream meanwhile waits as well.
 func Lag(d time.Duration) { C.call_long(need("sightline_emu_lag"), C.int64_t(d.Microseconds())) }
 
 // Order sets in which order threads of a block run between barriers: 0 upward, 1

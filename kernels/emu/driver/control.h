@@ -12,7 +12,8 @@ int64_t sightline_emu_count(const char* name);
 int sightline_emu_fail(const char* kind, int64_t n);
 // Lets a device that was lost be opened again.
 void sightline_emu_restore(int device);
-// Delays every operation on a stream by so many microseconds.
+// Delays every operation on a stream by so many microseconds, those under way too: a
+// long delay holds all streams until a shorter one is set.
 void sightline_emu_lag(int64_t microseconds);
 // Kernels of modules that are loaded later: ptx, cxx, race, or a library's path.
 void sightline_emu_kernels(const char* name);
@@ -34,7 +35,7 @@ int sightline_emu_hit(const char* kind);
 void report(const char* format, ...) __attribute__((format(printf, 1, 2)));
 void say(const char* format, ...) __attribute__((format(printf, 1, 2)));  // about misuse, to stderr
 int64_t setting(const char* name, int64_t otherwise);                     // SIGHTLINE_EMU_name
-int64_t lag();
+void lag();  // waits as long as operations are delayed
 int order();
 int skipped();
 const char* kernels_name();

@@ -1,4 +1,5 @@
 // Settings from the environment, and failures on demand.
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
@@ -41,8 +42,10 @@ bool from_environment() {
   return true;
 }
 
-std::atomic<int64_t>& lagging() {
-  static std::atomic<int64_t> value{setting("LAG", 0)};
+std::mutex delaying;
+std::condition_variable changed;  // of the delay
+int64_t& delay() {                // microseconds
+  static int64_t value = setting("LAG", 0);
   return value;
 }
 
@@ -84,7 +87,19 @@ EXPORT int sightline_emu_hit(const char* kind) {
   return 1;
 }
 
-EXPORT void sightline_emu_lag(int64_t microseconds) { lagging() = microseconds; }
+EXPORT void sightline_emu_lag(int64_t microseconds) {
+  std::lock_guard<std::mutex> guard(delaying);
+  delay() = microseconds;
+  changed.notify_all();
+}
+
+void lag() {
+  auto begin = std::chrono::steady_clock::now();
+  auto left = [&] { return begin + std::chrono::microseconds(delay()) - std::chrono::steady_clock::now(); };
+  std::unique_lock<std::mutex> guard(delaying);
+  while (left().count() > 0) changed.wait_for(guard, left());
+}
+
 EXPORT void sightline_emu_order(int order) { ordering() = order; }
 EXPORT void sightline_emu_skip(int line) { skipping = line; }
 EXPORT void sightline_emu_kernels(const char* name) {
@@ -92,7 +107,6 @@ EXPORT void sightline_emu_kernels(const char* name) {
   kernels_chosen() = name;
 }
 
-int64_t lag() { return lagging(); }
 int order() { return ordering(); }
 int skipped() { return skipping; }
 const char* kernels_name() {

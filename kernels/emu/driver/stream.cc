@@ -25,7 +25,7 @@ void CUstream_st::loop() {
     queue.pop_front();
     guard.unlock();
     for (auto& dependence : w.after) dependence.first->wait(dependence.second);
-    if (int64_t late = lag()) std::this_thread::sleep_for(std::chrono::microseconds(late));
+    lag();
     w.run();
     w = Work();
     guard.lock();
