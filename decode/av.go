@@ -37,7 +37,8 @@ type decoder struct {
 	filter   FilterSkip
 	keysOnly bool
 	devices  []string // to be tried, best first
-	trial    string   // the device that has yet to show a picture
+	device   string   // of the open decoder, "" in software
+	trial    bool     // it has yet to show a picture
 	// home is where the open decoder's pictures stay, nil in host memory.
 	home   atomic.Pointer[surfaces]
 	moving bool // to another device, at the next keyframe
@@ -177,7 +178,7 @@ func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
 	frames, err := d.av.Decode(p.Data, int64(id), d.frames[:0])
 	err = d.fault(err)
 	switch {
-	case d.trial != "" && (err != nil || len(frames) > 0):
+	case d.trial && (err != nil || len(frames) > 0):
 		frames, err = d.judge(p, id, frames, err)
 	case len(frames) > 0:
 		d.watch(p)

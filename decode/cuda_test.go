@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -353,6 +350,7 @@ func TestCUDAFallback(t *testing.T) {
 	high10 := packets(t, testkit.Clip(t, "high10.mp4", append(testsrc(160, 120, 12), "-c:v", "libx264", "-bf", "0", "-pix_fmt", "yuv420p10le")...))
 	high444 := packets(t, testkit.Clip(t, "high444.mp4", append(testsrc(160, 120, 12), "-c:v", "libx265", "-x265-params", "log-level=none", "-pix_fmt", "yuv444p")...))
 	ffv1 := packets(t, testkit.Clip(t, "clip.mkv", append(testsrc(160, 120, 12), "-c:v", "ffv1", "-pix_fmt", "yuv420p")...))
+	av1 := packets(t, testkit.Clip(t, "av1.mp4", append(testsrc(160, 120, 12), "-c:v", "libsvtav1", "-preset", "12")...))
 	turned := append([]ingest.Packet(nil), h264...)
 	for i := range turned {
 		turned[i].Rotation = 90
@@ -362,6 +360,7 @@ func TestCUDAFallback(t *testing.T) {
 		list             []ingest.Packet
 	}{
 		{"codec", emu.Codec, "cuda: does not take this h264", h264},
+		{"codec that FFmpeg itself has no decoder of", emu.Codec, "cuda: ", av1},
 		{"decoder", emu.Decoder, "cuda: does not take this h264", h264},
 		{"first picture", emu.Picture, "cuda: ", h264},
 		{"stream", emu.Stream, "cuda: make a stream: out of memory", h264},
@@ -391,39 +390,5 @@ func TestCUDAFallback(t *testing.T) {
 				t.Errorf("%d pictures, %+v\n%s", n, info, &log)
 			}
 		})
-	}
-}
-
-// TestCUDAWithoutNVDEC runs where the driver's library for decoding is missing. FFmpeg
-// finds it when the process starts, so that the test starts itself.
-func TestCUDAWithoutNVDEC(t *testing.T) {
-	const inside = "SIGHTLINE_WITHOUT_NVDEC"
-	if os.Getenv(inside) == "" {
-		folder := t.TempDir()
-		libs, err := filepath.Glob(filepath.Join(testkit.Root(t), "out", "emu", "lib*.so*"))
-		if err != nil || len(libs) == 0 {
-			t.Fatal("no emulated driver", err)
-		}
-		for _, lib := range libs {
-			if name := filepath.Base(lib); !strings.Contains(name, "nvcuvid") {
-				if err := os.Symlink(lib, filepath.Join(folder, name)); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		self := exec.Command(os.Args[0], "-test.run=^TestCUDAWithoutNVDEC$", "-test.v")
-		self.Env = append(os.Environ(), inside+"=1", "LD_LIBRARY_PATH="+folder)
-		if out, err := self.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestCUDAWithoutNVDEC")) {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	list := packets(t, testkit.Clip(t, "clip.mp4", append(testsrc(160, 120, 12), "-c:v", "libx264", "-bf", "0")...))
-	g := newOnGPU(t, decode.Config{GPU: openGPU(t), Live: true})
-	n := 0
-	g.look = func(f, host *decode.Frame) { n++ }
-	g.play(list)
-	if info := g.info(); n != len(list) || info.Note != "cuda: no libnvcuvid.so.1: install the driver's library for decoding" {
-		t.Errorf("%d pictures, %+v", n, info)
 	}
 }

@@ -57,7 +57,7 @@ func (d *decoder) openDevice(p ingest.Packet, device string) error {
 		home.release()
 		return err
 	}
-	d.trial = device
+	d.device, d.trial = device, true
 	d.home.Store(home)
 	d.opened(p, av)
 	return nil
@@ -74,7 +74,7 @@ func (d *decoder) openSoftware(p ingest.Packet) error {
 	if err != nil {
 		return fmt.Errorf("open %s decoder: %w", p.Codec, err)
 	}
-	d.trial = ""
+	d.device, d.trial = "", false
 	d.home.Store(nil)
 	d.opened(p, av)
 	return nil
@@ -120,16 +120,13 @@ func (d *decoder) giveUpDevices(p ingest.Packet, why string) {
 // judge looks at what a device made of its first packets. Where it fails and
 // software does not, software it is; where both fail, it was the packet.
 func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err error) ([]libav.Frame, error) {
-	device := d.trial
-	switch {
-	case err == nil && d.av.OnDevice():
-		d.trial = ""
-		d.tell(func(i *Info) { i.HWAccel = device })
-		d.watch(p)
-		return frames, nil
-	case err == nil:
-		d.trial = ""
-		d.giveUpDevices(p, refusal(device, p.Codec))
+	device := d.device
+	if err == nil {
+		if d.trial = false; d.av.OnDevice() {
+			d.watch(p)
+		} else {
+			d.giveUpDevices(p, refusal(device, p.Codec))
+		}
 		return frames, nil
 	}
 	for _, f := range frames {
@@ -148,19 +145,19 @@ func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err er
 	return frames, softErr
 }
 
-// watch follows a device that has shown pictures: where it does not take what the
-// stream has become, such as a larger size, FFmpeg goes on in software by itself.
+// watch follows a device: where it does not take what the stream has become, such as
+// a larger size, FFmpeg goes on in software by itself, and may come back.
 func (d *decoder) watch(p ingest.Packet) {
 	info := d.info.Load()
-	if info.HWAccel == "" {
+	if d.device == "" || !d.av.OnDevice() {
+		if info.HWAccel != "" {
+			d.giveUpDevices(p, info.HWAccel+": does not take this "+string(p.Codec)+" any more")
+		}
 		return
 	}
-	if !d.av.OnDevice() {
-		d.giveUpDevices(p, info.HWAccel+": does not take this "+string(p.Codec)+" any more")
-		return
-	}
-	if n, bytes := d.av.Surfaces(); n != info.Surfaces || bytes != info.SurfaceBytes {
-		d.tell(func(i *Info) { i.Surfaces, i.SurfaceBytes = n, bytes })
+	n, bytes := d.av.Surfaces()
+	if info.HWAccel == "" || n != info.Surfaces || bytes != info.SurfaceBytes {
+		d.tell(func(i *Info) { i.HWAccel, i.Note, i.Surfaces, i.SurfaceBytes = d.device, "", n, bytes })
 	}
 }
 
