@@ -114,6 +114,9 @@ func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shap
 		return nil, Step{}, fmt.Errorf("look at the values inside: %w", err)
 	}
 	quantize(copied.Graph, p, spans)
+	if _, err := refit(ctx, m, copied, in, shape, frames, c.LibDirs); err != nil {
+		return nil, Step{}, fmt.Errorf("fit the last convolutions: %w", err)
+	}
 	return copied, Step{
 		Name: "integers", Count: len(p.convs),
 		Detail: fmt.Sprintf("%s compute in 8-bit integers, marked %s", l.name, form),

@@ -55,10 +55,18 @@ func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*gra
 	for _, out := range g.Outputs {
 		delete(values, out.Name)
 	}
-	maps.DeleteFunc(values, func(v string, _ bool) bool { return known[v] == nil || !floats[v] })
+	maps.DeleteFunc(values, func(v string, _ bool) bool {
+		return known[v] == nil || !floats[v] || onlyFloats(g, v, p.convs)
+	})
 	maps.DeleteFunc(p.convs, func(n *graph.Node, _ bool) bool { return !values[n.Inputs[0]] })
 	p.values = slices.Sorted(maps.Keys(values))
 	return p
+}
+
+// onlyFloats tells whether all that use a value are convolutions that stay in
+// floats: in 8 bits it would gain nothing, and they decide about scores.
+func onlyFloats(g *graph.Graph, value string, integers map[*graph.Node]bool) bool {
+	return !slices.ContainsFunc(g.Users(value), func(n *graph.Node) bool { return n.Op != "Conv" || integers[n] })
 }
 
 // behindConvolutions are the nodes from which an output is reached without another

@@ -13,24 +13,18 @@ import (
 // span is the least and the most that a value was.
 type span struct{ low, high float32 }
 
-// ranges runs a network over pictures and returns the spans of some of its inner
-// values. Frames are looked at one by one; ctx ends it between two.
+// ranges runs a network over pictures, twice, and returns the spans of some of its
+// inner values that lose least in 8 bits. Frames are looked at one by one; ctx ends it between two.
 func ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape, values []string, frames []*decode.Frame, libDirs []string) (map[string]span, error) {
-	tapped := *m
-	g := *m.Graph
-	tapped.Graph = &g
-	g.Outputs = nil
-	known := shapes(&g, shape.Width, shape.Height)
+	known := shapes(m.Graph, shape.Width, shape.Height)
 	var taps []onnx.Value
 	for _, name := range values {
-		dims := known[name]
-		if dims == nil {
+		if known[name] == nil {
 			return nil, fmt.Errorf("the size of %s is not known", name)
 		}
-		taps = append(taps, onnx.Value{Name: name, Dims: dims})
-		g.Outputs = append(g.Outputs, graph.Port{Name: name, Type: graph.F32, Dims: fixed(dims)})
+		taps = append(taps, onnx.Value{Name: name, Dims: known[name]})
 	}
-	tap, err := onnx.NewTap(libDirs, tapped.Write(), in, shape, taps)
+	tap, err := tapOf(m, in, shape, taps, libDirs)
 	if err != nil {
 		return nil, err
 	}
@@ -39,26 +33,43 @@ func ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape
 	for i := range spans {
 		spans[i] = span{float32(math.Inf(1)), float32(math.Inf(-1))}
 	}
-	for _, f := range frames {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		seen, err := tap.Look(f)
-		if err != nil {
-			return nil, err
-		}
-		for i, v := range seen {
-			spans[i].widen(v)
-		}
+	err = eachLook(ctx, tap, frames, func(i int, v []float32) { spans[i].widen(v) })
+	if err != nil {
+		return nil, err
 	}
-	out := map[string]span{}
+	counts := make([]histogram, len(values))
 	for i, name := range values {
 		if s := spans[i]; math.IsInf(float64(s.high-s.low), 0) || s.high != s.high || s.low != s.low {
 			return nil, fmt.Errorf("%s is not finite on these pictures", name)
 		}
-		out[name] = spans[i]
+		counts[i] = histogram{span: spans[i], slope: slope(m.Graph, name)}
+	}
+	err = eachLook(ctx, tap, frames, func(i int, v []float32) { counts[i].count(v) })
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]span{}
+	for i, name := range values {
+		out[name] = counts[i].best()
 	}
 	return out, nil
+}
+
+// eachLook visits the values of every picture.
+func eachLook(ctx context.Context, tap *onnx.Tap, frames []*decode.Frame, visit func(value int, v []float32)) error {
+	for _, f := range frames {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		seen, err := tap.Look(f)
+		if err != nil {
+			return err
+		}
+		for i, v := range seen {
+			visit(i, v)
+		}
+	}
+	return nil
 }
 
 func (s *span) widen(values []float32) {

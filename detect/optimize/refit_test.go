@@ -1,0 +1,69 @@
+package optimize
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// A convolution whose input was changed finds weights that give what it gave before.
+func TestFittingUndoesWhatChanged(t *testing.T) {
+	const in, out, places = 4, 3, 500
+	rng := rand.New(rand.NewPCG(3, 3))
+	b := newBuilder(in)
+	b.node("Conv", []string{"x", b.constant([]int64{out, in, 1, 1}, b.values(in*out)), b.constant([]int64{out}, b.values(out))})
+	m := b.ends()
+	c := convOf(m.Graph, m.Graph.Nodes[0])
+	was, bias := c.weights.Float32s(), c.bias(m.Graph)
+	f := newFitting(m.Graph, c)
+	for range 3 {
+		x, y := make([]float32, in*places), make([]float32, out*places)
+		for p := range places {
+			for i := range in {
+				v := float32(rng.NormFloat64())
+				for k := range out {
+					y[k*places+p] += was[k*in+i] * v
+				}
+				x[i*places+p] = v*float32(i+1)*.5 + .25 // what reaches it now
+			}
+			for k := range out {
+				y[k*places+p] += bias[k]
+			}
+		}
+		f.learn(x, y)
+	}
+	if !f.solve(m.Graph) {
+		t.Fatal("not solved")
+	}
+	got := convOf(m.Graph, m.Graph.Nodes[0])
+	for k := range out {
+		shifted := float64(bias[k])
+		for i := range in {
+			want := float64(was[k*in+i]) / (float64(i+1) * .5)
+			shifted -= want * .25
+			if v := float64(got.weights.Float32s()[k*in+i]); math.Abs(v-want) > .02*(1+math.Abs(want)) {
+				t.Errorf("weight %d of %d is %v, want %v", i, k, v, want)
+			}
+		}
+		if v := float64(got.bias(m.Graph)[k]); math.Abs(v-shifted) > .05 {
+			t.Errorf("bias %d is %v, want %v", k, v, shifted)
+		}
+	}
+}
+
+// Only what a leaky activation makes small is cut off, and only where that pays.
+func TestHistogramCutsWhatCountsLess(t *testing.T) {
+	values := make([]float32, 200_000)
+	for i := range values {
+		values[i] = float32(i%1000)/1000 - .5 // even within ±.5
+	}
+	values = append(values, -2)
+	for slope, cut := range map[float64]bool{1: false, .1: true, 0: true} {
+		h := histogram{span: span{-2, .5}, slope: slope}
+		h.count(values)
+		s := h.best()
+		if s.high != .5 || (s.low > -1.9) != cut {
+			t.Errorf("slope %v: span %v", slope, s)
+		}
+	}
+}
