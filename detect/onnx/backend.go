@@ -16,6 +16,8 @@ type backend interface {
 	refusals() []error // why faster engines were passed over, in the order they were tried
 	workers() int      // Batches that run at a time
 	batches() int      // that are made with an input size, before any frame comes
+	// cached tells whether prepare finds the network compiled; not ok: nothing is kept.
+	cached(shape Shape) (cached, ok bool)
 	// prepare compiles the network, whose file is model, for pictures of shape. It blocks.
 	prepare(model []byte, shape Shape) (plan, error)
 	Close()

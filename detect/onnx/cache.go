@@ -27,6 +27,8 @@ func CacheDir() string {
 	return filepath.Join(base, "sightline")
 }
 
+// cache is the folder in force. TensorRT always keeps its engines there, which take
+// minutes; OpenVINO where c names it, and takes what is there in any case.
 func (c Config) cache() string {
 	if c.Cache != "" {
 		return c.Cache
@@ -117,8 +119,14 @@ func CachedEngines(dir string) ([]CachedEngine, error) {
 	return all, nil
 }
 
-// cached describes an engine of TensorRT for one input size.
-func (g *gpu) cached(c candidate, shape Shape) CachedEngine {
+// kept tells whether the engine is in the cache, complete.
+func (e CachedEngine) kept() bool {
+	_, err := os.Stat(filepath.Join(e.Folder, label))
+	return err == nil
+}
+
+// engineFor describes an engine of TensorRT for one input size.
+func (g *gpu) engineFor(c candidate, shape Shape) CachedEngine {
 	device := g.device.Info()
 	e := CachedEngine{
 		Model: g.cfg.Name, Digest: g.spec.Digest, Engine: c.name, Library: g.lib.Version(), GPU: device.Name,
@@ -129,13 +137,23 @@ func (g *gpu) cached(c candidate, shape Shape) CachedEngine {
 	return e
 }
 
-func (g *gpu) engineDir(c candidate, shape Shape) string { return g.cached(c, shape).Folder }
+func (g *gpu) engineDir(c candidate, shape Shape) string { return g.engineFor(c, shape).Folder }
 
 // keep labels what TensorRT has built, unless it was there.
 func (g *gpu) keep(c candidate, shape Shape) error {
-	e := g.cached(c, shape)
-	if _, err := os.Stat(filepath.Join(e.Folder, label)); err == nil {
+	e := g.engineFor(c, shape)
+	if e.kept() {
 		return nil
 	}
 	return e.write()
+}
+
+// cached describes what OpenVINO compiles for one input size.
+func (e *openvinoEngine) cached(spec *Spec, shape Shape) CachedEngine {
+	k := CachedEngine{
+		Model: e.cfg.Name, Digest: spec.Digest, Engine: openVINO, Library: e.release, Precision: e.cfg.Precision,
+		Size: shape.String(), Rows: min(spec.Input.Chunk, e.cfg.MaxBatch), Built: time.Now().UTC(),
+	}
+	k.Folder = k.folder(e.cfg.cache())
+	return k
 }

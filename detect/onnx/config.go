@@ -64,7 +64,7 @@ func (c Config) Validate() error {
 	}
 	oneOf("precision", c.Precision, "auto", "f32", "bf16", "f16", "int8")
 	if c.Input != "aspect" && c.Input != "model" {
-		if _, err := parseShape(c.Input); err != nil {
+		if _, err := ParseShape(c.Input); err != nil {
 			errs = append(errs, fmt.Errorf("input: %w, nor aspect, nor model", err))
 		}
 	}

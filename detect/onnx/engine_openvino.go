@@ -7,6 +7,7 @@ import (
 )
 
 type openvinoEngine struct {
+	cfg     Config
 	lib     *openvino.Library
 	release string
 	streams int
@@ -24,7 +25,7 @@ func newOpenVINO(cfg Config) (engine, error) {
 		lib.Close()
 		return nil, err
 	}
-	e := &openvinoEngine{lib: lib, release: release, streams: cfg.workers()}
+	e := &openvinoEngine{cfg: cfg, lib: lib, release: release, streams: cfg.workers()}
 	if cfg.Precision != "auto" && cfg.Precision != "int8" {
 		e.hint = cfg.Precision
 	}
@@ -35,11 +36,20 @@ func (e *openvinoEngine) version() string { return e.release }
 func (e *openvinoEngine) Close()          { e.lib.Close() }
 
 func (e *openvinoEngine) compile(model []byte, spec *Spec, shape Shape, rows int) (program, error) {
-	c, err := e.lib.Compile(model, openvino.Options{
-		Input: spec.Input.Name, Dims: spec.Input.dims(shape, rows), Streams: e.streams, Precision: e.hint,
-	})
+	o := openvino.Options{Input: spec.Input.Name, Dims: spec.Input.dims(shape, rows), Streams: e.streams, Precision: e.hint}
+	kept := e.cached(spec, shape)
+	if e.cfg.Cache != "" || kept.kept() {
+		o.Cache = kept.Folder
+	}
+	c, err := e.lib.Compile(model, o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Cache != "" && rows == kept.Rows && !kept.kept() { // the last one
+		if err := kept.write(); err != nil {
+			c.Close()
+			return nil, err
+		}
 	}
 	runs, err := c.Precision()
 	if err != nil {

@@ -107,6 +107,15 @@ func (g *gpu) refusals() []error {
 	return slices.Clone(g.refused)
 }
 
+func (g *gpu) cached(shape Shape) (cached, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := g.candidates[0]; c.name == tensorRT {
+		return g.engineFor(c, shape).kept(), true
+	}
+	return false, false
+}
+
 // prepare compiles for the best engine that takes the network. The first size
 // decides: whatever comes later runs on the same.
 func (g *gpu) prepare(model []byte, shape Shape) (plan, error) {

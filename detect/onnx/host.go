@@ -34,6 +34,11 @@ func (h *host) workers() int      { return h.cfg.workers() }
 func (h *host) batches() int      { return 1 }
 func (h *host) Close()            { h.runs.Close() }
 
+func (h *host) cached(shape Shape) (cached, ok bool) {
+	e, ok := h.runs.(*openvinoEngine)
+	return ok && e.cached(h.spec, shape).kept(), ok
+}
+
 // prepare compiles programs for as many rows as gain something in one run.
 func (h *host) prepare(model []byte, shape Shape) (plan, error) {
 	p := &hostPlan{host: h, shape: shape, outputs: h.spec.family.outputs(shape)}

@@ -78,7 +78,7 @@ func (spec *Spec) base(input string) (Shape, error) {
 	if input == "aspect" || input == "model" {
 		return spec.Input.Base, nil
 	}
-	s, err := parseShape(input)
+	s, err := ParseShape(input)
 	switch step := spec.Input.Step; {
 	case err != nil:
 		return Shape{}, err
@@ -204,6 +204,10 @@ func (s *Session) Prepare(shape Shape) error {
 	s.log.Info("input size compiled", "model", s.cfg.Name, "size", shape.String(), "engine", s.runs.engine(), "precision", precision)
 	return nil
 }
+
+// Cached tells whether the network is in the cache, compiled for an input size, so
+// that Prepare takes it from there; ok is false for engines that keep nothing.
+func (s *Session) Cached(shape Shape) (cached, ok bool) { return s.runs.cached(shape) }
 
 // compile makes a stage and tries it on an empty picture.
 func (s *Session) compile(shape Shape) (*stage, error) {

@@ -10,8 +10,8 @@ type Shape struct{ Width, Height int }
 
 func (s Shape) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
 
-// parseShape reads "416x320": width, then height.
-func parseShape(text string) (Shape, error) {
+// ParseShape reads "416x320": width, then height, of 1 to 8192 pixels.
+func ParseShape(text string) (Shape, error) {
 	var s Shape
 	var rest string
 	n, _ := fmt.Sscanf(text+" ", "%dx%d%s", &s.Width, &s.Height, &rest)

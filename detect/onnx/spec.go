@@ -191,12 +191,12 @@ func (in *Input) shape(g *graph, side *sidecar) error {
 // baseOf is the size that an input of open size was made for.
 func baseOf(g *graph, side *sidecar, h hints) (Shape, error) {
 	if side.Input.Size != "" {
-		return parseShape(side.Input.Size)
+		return ParseShape(side.Input.Size)
 	}
 	for _, key := range []string{"size", "imgsz"} { // height, width
 		var sides []int
 		if json.Unmarshal([]byte(g.metadata[key]), &sides) == nil && len(sides) == 2 && min(sides[0], sides[1]) > 0 {
-			return parseShape(Shape{sides[1], sides[0]}.String())
+			return ParseShape(Shape{sides[1], sides[0]}.String())
 		}
 	}
 	for _, k := range kinds() {

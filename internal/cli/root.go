@@ -25,6 +25,7 @@ func commands(sh *shell) []*cobra.Command {
 		newBench(sh),
 		newProbe(sh),
 		newModels(sh),
+		newWarmup(sh),
 		newOptimize(sh),
 		newOptimizeJob(sh),
 		newVerify(sh),

@@ -86,22 +86,25 @@ char *ov_reshape(const ov_library *lib, ov_model *model, const char *input, cons
 void ov_drop_model(const ov_library *lib, ov_model *model) { lib->api.ov_model_free(model); }
 
 // Pinning is off: threads that decode share the cores, and the calling thread is not ours to pin.
-static ov_status compile(const ov_library *lib, const ov_model *model, const char *streams, const char *precision, ov_compiled **out) {
+// No cache is an empty folder's name.
+static ov_status compile(const ov_library *lib, const ov_model *model, const char *streams, const char *precision,
+                         const char *cache, ov_compiled **out) {
   const ov_api *a = &lib->api;
   if (*precision)
-    return a->ov_core_compile_model(lib->core, model, "CPU", 10, out, "PERFORMANCE_HINT", "THROUGHPUT", "NUM_STREAMS", streams,
-                                    "INFERENCE_NUM_THREADS", streams, "ENABLE_CPU_PINNING", "NO", "INFERENCE_PRECISION_HINT",
-                                    precision);
-  return a->ov_core_compile_model(lib->core, model, "CPU", 8, out, "PERFORMANCE_HINT", "THROUGHPUT", "NUM_STREAMS", streams,
-                                  "INFERENCE_NUM_THREADS", streams, "ENABLE_CPU_PINNING", "NO");
+    return a->ov_core_compile_model(lib->core, model, "CPU", 12, out, "PERFORMANCE_HINT", "THROUGHPUT", "NUM_STREAMS", streams,
+                                    "INFERENCE_NUM_THREADS", streams, "ENABLE_CPU_PINNING", "NO", "CACHE_DIR", cache,
+                                    "INFERENCE_PRECISION_HINT", precision);
+  return a->ov_core_compile_model(lib->core, model, "CPU", 10, out, "PERFORMANCE_HINT", "THROUGHPUT", "NUM_STREAMS", streams,
+                                  "INFERENCE_NUM_THREADS", streams, "ENABLE_CPU_PINNING", "NO", "CACHE_DIR", cache);
 }
 
 // The first compilation makes the CPU plug-in, whose constructor gives the calling thread another stack for signals and whose
 // destructor, on whichever thread, unmaps it. The next signal to a thread of Go's would end the process: put its stack back.
-char *ov_compile(const ov_library *lib, const ov_model *model, const char *streams, const char *precision, ov_compiled **out) {
+char *ov_compile(const ov_library *lib, const ov_model *model, const char *streams, const char *precision, const char *cache,
+                 ov_compiled **out) {
   stack_t before;
   int known = sigaltstack(NULL, &before) == 0;
-  char *err = failed(lib, compile(lib, model, streams, precision, out));
+  char *err = failed(lib, compile(lib, model, streams, precision, cache, out));
   if (known)
     sigaltstack(&before, NULL);
   return err;

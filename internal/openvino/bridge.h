@@ -19,7 +19,8 @@ char *ov_read(const ov_library *lib, const void *model, size_t size, ov_model **
 char *ov_reshape(const ov_library *lib, ov_model *model, const char *input, const int64_t *dims, size_t rank);
 void ov_drop_model(const ov_library *lib, ov_model *model);
 
-char *ov_compile(const ov_library *lib, const ov_model *model, const char *streams, const char *precision, ov_compiled **out);
+char *ov_compile(const ov_library *lib, const ov_model *model, const char *streams, const char *precision, const char *cache,
+                 ov_compiled **out);
 char *ov_property(const ov_library *lib, const ov_compiled *compiled, const char *key, char **text);
 void ov_drop_compiled(const ov_library *lib, ov_compiled *compiled);
 

@@ -19,6 +19,7 @@ type Options struct {
 	Dims      []int64 // its shape, every dimension fixed
 	Streams   int     // how many requests may run at a time, each on one thread
 	Precision string  // "f32", "bf16", "f16"; empty: the fastest the CPU has
+	Cache     string  // folder where compiled models are kept and looked for; empty: none
 }
 
 // Compiled is a model compiled for one input shape on the CPU. Its Requests may
@@ -29,8 +30,8 @@ type Compiled struct {
 }
 
 // Compile reads an ONNX model from memory (the model is copied), gives its input
-// a fixed shape and compiles it without any cache on disk. It blocks for as
-// long as that takes: a tenth of a second for small networks.
+// a fixed shape and compiles it, or takes it from o.Cache. It blocks for as long as
+// that takes: a tenth of a second for small networks.
 func (l *Library) Compile(model []byte, o Options) (*Compiled, error) {
 	if len(model) == 0 {
 		return nil, errors.New("compile with OpenVINO: the model is empty")
@@ -50,8 +51,10 @@ func (l *Library) Compile(model []byte, o Options) (*Compiled, error) {
 	defer C.free(unsafe.Pointer(streams))
 	precision := C.CString(o.Precision)
 	defer C.free(unsafe.Pointer(precision))
+	cache := C.CString(o.Cache)
+	defer C.free(unsafe.Pointer(cache))
 	c := &Compiled{lib: l}
-	if err := taken(C.ov_compile(l.c, m, streams, precision, &c.c)); err != nil {
+	if err := taken(C.ov_compile(l.c, m, streams, precision, cache, &c.c)); err != nil {
 		return nil, fmt.Errorf("compile with OpenVINO: %w", err)
 	}
 	return c, nil

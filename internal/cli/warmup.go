@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sightline/detect/onnx"
+	"sightline/kernels/cuda"
+	"sightline/pipelines/spec"
+)
+
+// warmed is one network that warmup compiled for one input size on one device.
+type warmed struct {
+	Model     string   `json:"model"`
+	Device    string   `json:"device"`
+	Engine    string   `json:"engine"`
+	Precision string   `json:"precision"`
+	Size      string   `json:"size"`
+	Rows      int      `json:"rows"`   // the most pictures at a time
+	Cached    string   `json:"cached"` // before: it was there; now: it is kept; never: this engine keeps nothing
+	Seconds   float64  `json:"seconds"`
+	Fallbacks []string `json:"fallbacks,omitempty"` // why no faster engine runs
+}
+
+func newWarmup(sh *shell) *cobra.Command {
+	var sets, pictures []string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "warmup FILE.yaml [LAYER.yaml …]",
+		Short: "Compile a pipeline's networks ahead of time, into the cache",
+		Long: "Warmup compiles the networks of a pipeline for the sizes that its streams will ask for, on the devices that it\n" +
+			"would use, and keeps what the engine can keep: TensorRT's engines, which take minutes, and OpenVINO's. What is\n" +
+			"in the cache already is only loaded. It opens no stream, so tell it the sizes of pictures beyond 16:9 and 4:3.",
+		Example: "  sightline warmup pipeline.yaml\n  sightline warmup pipeline.yaml -s detect.engine=tensorrt --picture 1920x1080 --picture 1080x1920",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, files []string) error {
+			p, err := loadFiles(sh, files, sets)
+			if err == nil {
+				err = sh.useGPU(p.Detect)
+			}
+			if err != nil {
+				return err
+			}
+			sizes, err := pictureSizes(pictures)
+			if err != nil {
+				return &ExitError{exitUsage, err}
+			}
+			all, err := sh.warmup(p, sizes, asJSON)
+			if asJSON {
+				err = errors.Join(err, json.NewEncoder(sh.out).Encode(all))
+			}
+			return err
+		},
+	}
+	overrideFlag(c, &sets)
+	c.Flags().StringArrayVar(&pictures, "picture", []string{"1920x1080", "640x480"}, "size of a stream's pictures: `WIDTHxHEIGHT` (repeatable)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print [{model, device, engine, precision, size, rows, cached, seconds, fallbacks}]")
+	return c
+}
+
+func pictureSizes(texts []string) (all []onnx.Shape, err error) {
+	for _, text := range texts {
+		s, err := onnx.ParseShape(text)
+		if err != nil {
+			return nil, fmt.Errorf("--picture: %w", err)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// warmup compiles every network on every device, and tells of each as it is ready.
+func (sh *shell) warmup(p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (all []warmed, err error) {
+	devices, err := warmDevices(p.Detect)
+	if err != nil {
+		return nil, err
+	}
+	var models []string
+	for _, st := range p.Streams {
+		if st.Detect.Enabled && !slices.Contains(models, st.Detect.Model) {
+			models = append(models, st.Detect.Model)
+		}
+	}
+	for _, device := range devices {
+		for _, model := range models {
+			done, err := sh.warmOn(device, model, p, pictures, quiet)
+			all = append(all, done...)
+			if err != nil {
+				return all, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// warmDevices are the GPUs that a pipeline may use, by their numbers; -1 is the CPU.
+func warmDevices(d spec.Detect) ([]int, error) {
+	if number, ok := strings.CutPrefix(d.Device, "cuda:"); ok {
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, fmt.Errorf("detect.device: %w", err)
+		}
+		return []int{n}, nil
+	}
+	found, err := cuda.Devices()
+	if d.Device == "cpu" || d.Engine == "openvino" || err != nil && d.Engine != "tensorrt" || err == nil && len(found) == 0 {
+		return []int{-1}, nil // what has no GPU is refused where it is demanded
+	}
+	var all []int
+	for _, info := range found {
+		all = append(all, info.Index)
+	}
+	return all, err
+}
+
+// warmOn compiles one network on one device.
+func (sh *shell) warmOn(device int, model string, p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (_ []warmed, err error) {
+	path, err := onnx.Find(model, nil)
+	if err != nil {
+		return nil, err
+	}
+	c := onnx.Defaults()
+	c.Model, c.Engine, c.Precision, c.MaxBatch = path, p.Detect.Engine, p.Detect.Precision, p.Detect.Batch.Max
+	c.Workers, c.Cache = runtime.GOMAXPROCS(0), onnx.CacheDir()
+	input, err := p.Detect.Input.MarshalText()
+	if err != nil {
+		return nil, fmt.Errorf("detect.input: %w", err)
+	}
+	c.Input = string(input)
+	where := "cpu"
+	if device >= 0 {
+		where = fmt.Sprintf("cuda:%d", device)
+		if c.GPU, err = cuda.Open(cuda.Config{Index: device, Logger: sh.log}); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, c.GPU.Close()) }()
+	}
+	s, err := onnx.New(c, sh.log)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	var all []warmed
+	for _, picture := range pictures {
+		size := s.Ideal(picture.Width, picture.Height)
+		if s.Ready(size) {
+			continue
+		}
+		w, err := sh.warmSize(s, size, fmt.Sprintf("%s %s on %s", model, size, where))
+		if err != nil {
+			return all, err
+		}
+		w.Model, w.Device, w.Rows = model, where, c.MaxBatch
+		all = append(all, w)
+		if !quiet {
+			printWarmed(sh, w)
+		}
+	}
+	return all, nil
+}
+
+// warmSize compiles one size, and shows on a terminal how long it takes.
+func (sh *shell) warmSize(s *onnx.Session, size onnx.Shape, what string) (warmed, error) {
+	before, _ := s.Cached(size)
+	bar := sh.progress(0, "compiling "+what)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = bar.Add(1) // it turns; a terminal that is gone is no reason to stop
+			case <-stop:
+				return
+			}
+		}
+	}()
+	start := time.Now()
+	err := s.Prepare(size)
+	close(stop)
+	<-stopped
+	_ = bar.Finish()
+	if err != nil {
+		return warmed{}, err
+	}
+	info := s.Info()
+	w := warmed{Engine: info.Engine, Precision: info.Precision, Size: size.String(), Seconds: time.Since(start).Seconds(), Cached: "never"}
+	if after, ok := s.Cached(size); ok && before {
+		w.Cached = "before"
+	} else if after {
+		w.Cached = "now"
+	}
+	for _, why := range s.Fallbacks() {
+		w.Fallbacks = append(w.Fallbacks, why.Error())
+	}
+	return w, nil
+}
+
+func printWarmed(sh *shell, w warmed) {
+	kept := map[string]string{
+		"before": "was in the cache", "now": "is in the cache now", "never": "this engine keeps nothing: it is compiled at each start",
+	}[w.Cached]
+	fmt.Fprintf(sh.out, "%s %s on %s: %s %s, batches up to %d, %.1f s, %s\n", w.Model, w.Size, w.Device, w.Engine, w.Precision, w.Rows, w.Seconds, kept)
+	for _, why := range w.Fallbacks {
+		fmt.Fprintf(sh.out, "  no faster engine: %s\n", why)
+	}
+}
