@@ -11,21 +11,20 @@ import (
 // networks saw; what it says of recall is one observation, as the boxes of a picture
 // are lost together or not at all, and so of precision. Looks without boxes say
 // nothing. The share of boxes in a window of looks leaves its budget when even the
-// upper end of its Wilson interval, over as many observations, is below: at 99.5 %,
-// so that it is no luck.
+// upper end of its Wilson interval, over as many observations, is below: at 99.5 %, and
+// with leastLost boxes or more lost or made up, so that it is no luck.
 //
 // Two windows are watched. The long one holds the last longWindow looks, one in N
-// inferences, and finds a slow decline. A look of which boxes are lost, more than the
-// budget allows of the last three looks, opens a short one: from then on one in N/10
-// is looked at, afresh, until shortLooks with boxes say that it is well, or that it is
-// not, or shortWindow have not decided: then it is well for now. At five inferences a
-// second and N = 50 a scene change is found within about twenty seconds.
+// inferences, and finds a slow decline. A look that by itself does not keep the budget
+// opens a short one: from then on one in N/10 is looked at, afresh, until shortLooks
+// with boxes say that it is well, or that it is not, or shortWindow have not decided:
+// then it is well for now. At five inferences a second and N = 50 a network that is
+// blind in its scene is found out within twenty seconds in which boxes are to be seen.
 const (
 	longWindow  = 1000
 	shortWindow = 40
 	shortLooks  = 8 // with boxes, before a short window decides anything
-	suspicious  = 3 // looks that a short window is opened after
-	leastLost   = 2 // boxes that suspicion takes
+	leastLost   = 3
 	hurry       = 10
 	wilsonZ     = 2.576
 )
@@ -83,7 +82,9 @@ func (r *ring) keeps(budget float64) bool { return min(r.recall(), r.precision()
 
 // leaves tells whether a share is below the budget for sure.
 func (r *ring) leaves(budget float64, least int) bool {
-	return r.boxes >= least && wilson(r.recall(), r.boxes) < budget || r.found >= least && wilson(r.precision(), r.found) < budget
+	lost, extra := r.sum.Boxes-r.sum.Found, r.sum.Extra
+	return r.boxes >= least && lost >= leastLost && wilson(r.recall(), r.boxes) < budget ||
+		r.found >= least && extra >= leastLost && wilson(r.precision(), r.found) < budget
 }
 
 func share(part, of int) float64 {
@@ -106,12 +107,12 @@ type verdict struct {
 	budget float64
 	every  int // inferences from look to look, in calm
 
-	recent, short, long, since ring
-	alert                      bool // the short window is open
-	fallen                     bool // the original works
-	fellAt                     time.Time
-	falls                      int
-	told                       [2]float64 // recall and precision that it fell back for
+	short, long, since ring
+	alert              bool // the short window is open
+	fallen             bool // the original works
+	fellAt             time.Time
+	falls              int
+	told               [2]float64 // recall and precision that it fell back for
 }
 
 // due tells whether the nth inference, counted from 1, is to be looked at.
@@ -137,14 +138,9 @@ func (v *verdict) look(m optimize.Match, at time.Time) (turn bool) {
 		}
 		decided := max(v.short.boxes, v.short.found) >= shortLooks && v.short.keeps(v.budget)
 		v.alert = !decided && len(v.short.looks) < shortWindow
-	default:
-		v.recent.add(m, suspicious)
-		lost := v.recent.sum.Boxes - v.recent.sum.Found + v.recent.sum.Extra
-		if lost >= leastLost && !v.recent.keeps(v.budget) {
-			v.alert = true
-			v.short.reset()
-			v.recent.reset()
-		}
+	case min(share(m.Found, m.Boxes), share(m.Found, m.Found+m.Extra)) < v.budget:
+		v.alert = true
+		v.short.reset()
 	}
 	if v.long.leaves(v.budget, longWindow/10) {
 		return v.fall(&v.long, at)
@@ -177,7 +173,6 @@ func (v *verdict) back(m optimize.Match, at time.Time) bool {
 		return false
 	}
 	v.fallen = false
-	v.recent.reset()
 	v.short.reset()
 	v.long.reset()
 	return true
