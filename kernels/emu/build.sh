@@ -8,6 +8,10 @@ if [ ! -e "$root/.deps/cuda/include/cuda.h" ]; then
   echo "kernels/emu: no cuda.h in .deps/cuda/include: run \`make setup-test\`" >&2
   exit 1
 fi
+if ! echo '#include <ffnvcodec/dynlink_cuviddec.h>' | g++ -include cuda.h -I"$root/.deps/cuda/include" -E -x c++ - >/dev/null 2>&1; then
+  echo "kernels/emu: no ffnvcodec headers (Debian: libffmpeg-nvenc-dev): run \`make setup-test\`" >&2
+  exit 1
+fi
 export PATH="$root/.deps/go/bin:$PATH"
 mkdir -p "$root/out/emu"
 exec 9>"$root/out/emu/.lock"

@@ -23,7 +23,6 @@ struct Surface {
 
 struct Decoder {
   CUVIDDECODECREATEINFO info;
-  CUcontext context;
   std::mutex lock;
   std::vector<int> orders;  // of the pictures, by index
   std::vector<Surface> surfaces;
@@ -101,7 +100,6 @@ EXPORT CUresult cuvidCreateDecoder(CUvideodecoder* handle, CUVIDDECODECREATEINFO
   if (sightline_emu_hit("decoder")) return CUDA_ERROR_OUT_OF_MEMORY;
   Decoder* d = new Decoder;
   d->info = *info;
-  d->context = c;
   d->orders.assign(info->ulNumDecodeSurfaces, -1);
   d->surfaces.resize(info->ulNumOutputSurfaces ? info->ulNumOutputSurfaces : 1);
   sightline_emu_add("decoders", 1);
