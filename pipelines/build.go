@@ -140,6 +140,16 @@ func (p *Pipeline) newStream(st *spec.Stream, o Options) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	s, err := p.newStreamOn(g, st, o)
+	if errors.Is(err, errNoProvider) {
+		p.log.Warn("the GPU is there and not used: networks run on the CPU", slog.String("stream", st.Name), slog.Any("reason", err))
+		return p.newStreamOn(nil, st, o)
+	}
+	return s, err
+}
+
+// newStreamOn builds a stream for a GPU, or for the CPU where there is none.
+func (p *Pipeline) newStreamOn(g *gpu, st *spec.Stream, o Options) (_ *stream, err error) {
 	s := &stream{
 		name: st.Name, live: st.Kind.Live(), lossless: isLossless(st), analyze: st.Detect.Enabled, log: p.log.With(slog.String("stream", st.Name)),
 		hold: st.Decode.Damage != "pass", gate: p.gate, gpu: g, shed: p.shedder(st, g), ledger: newLedger(), status: &state{}, watch: newWatchers(),

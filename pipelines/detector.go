@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -181,6 +182,10 @@ func (p *Pipeline) detector(model string, g *gpu, o Options) (*detector, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", g, err)
 	}
+	if g != nil && c.Engine == "auto" && c.Device == "auto" && e.session.Info().Engine == "onnxruntime" {
+		e.session.Close()
+		return nil, fmt.Errorf("%s: %w: %w", g, errNoProvider, errors.Join(e.session.Fallbacks()...))
+	}
 	d.spec, d.rows = e.session.Spec(), e.session.Workers()*2*c.MaxBatch
 	d.now.Store(e)
 	p.detectors[key] = d
@@ -197,6 +202,10 @@ func (p *Pipeline) engineMemory() int64 {
 	}
 	return int64(p.spec.Detect.Memory) / 2 / int64(max(1, len(models)))
 }
+
+// errNoProvider says that nobody asked for the GPU and that it would not compute the
+// network: then the CPU's fastest engine is better, with pictures in its own memory.
+var errNoProvider = errors.New("no engine computes on it")
 
 // detectorKey tells networks apart: streams of one share batches.
 type detectorKey struct {

@@ -81,7 +81,7 @@ func (s *stream) infer(f *decode.Frame) {
 	}
 	err := errClosed
 	for errors.Is(err, errClosed) { // its network moves just now
-		if !s.follow() && !s.awaitNetwork() {
+		if isLost(f) || !s.follow() && !s.awaitNetwork() {
 			s.ledger.skip(gpuLost)
 			s.release()
 			return
@@ -96,11 +96,14 @@ func (s *stream) infer(f *decode.Frame) {
 	s.shadow.wait()
 }
 
+// isLost tells whether a frame's pixels went with the GPU they were on.
+func isLost(f *decode.Frame) bool { return f.Memory == decode.CUDA && f.GPU.Err() != nil }
+
 // write puts a frame into a row of the network in use.
 func (s *stream) write(f *decode.Frame) error {
 	shape := s.shapes.get(f.Width, f.Height)
 	picture := f
-	if s.shoot != nil {
+	if s.shoot != nil || !s.batcher.onGPU {
 		if host := s.hostCopy(f); host != nil {
 			picture = host
 		}
@@ -109,6 +112,9 @@ func (s *stream) write(f *decode.Frame) error {
 	r := s.row(f)
 	s.shoot.show(r, picture)
 	s.shadow.show(r, f)
+	if !s.batcher.onGPU {
+		f = picture
+	}
 	err := s.batcher.put(r, f, shape)
 	s.gate.leave(w)
 	if err != nil {

@@ -37,7 +37,7 @@ func TestWhichBinaryRuns(t *testing.T) {
 		{name: "ONNX Runtime on a device", device: "cuda:0", engine: "onnxruntime", report: one, becomes: true},
 		{name: "it is that binary", device: "cuda:0", engine: "auto", report: one, built: true},
 		{name: "no driver", device: "auto", engine: "auto", probe: driver.ErrNone, log: "level=DEBUG"},
-		{name: "no driver, and demanded", device: "cuda:0", engine: "auto", probe: driver.ErrNone, err: "no NVIDIA driver (libcuda.so.1)"},
+		{name: "no driver, and demanded", device: "cuda:0", engine: "auto", probe: driver.ErrNone, err: "no NVIDIA driver (libcuda.so.1) is installed"},
 		{name: "no device, and demanded", device: "cuda:1", engine: "auto", probe: driver.ErrNoDevice, err: "finds no device"},
 		{name: "no such device", device: "cuda:1", engine: "auto", report: one, err: "this machine has 1 device, counted from cuda:0"},
 		{name: "a driver that fails", device: "auto", engine: "auto", probe: failing, log: "SYSTEM_DRIVER_MISMATCH"},

@@ -11,12 +11,13 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrNone says that no driver is installed, and ErrNoDevice that the driver has nothing
 // to drive.
 var (
-	ErrNone     = errors.New("no NVIDIA driver (libcuda.so.1)")
+	ErrNone     = errors.New("no NVIDIA driver (libcuda.so.1) is installed")
 	ErrNoDevice = errors.New("the NVIDIA driver finds no device")
 )
 
@@ -49,7 +50,10 @@ func Probe() (Report, error) {
 	}
 	switch {
 	case rc < 0:
-		return out, fmt.Errorf("%w: %s", ErrNone, C.GoString(&found.text[0]))
+		if text := C.GoString(&found.text[0]); !strings.Contains(text, "No such file") {
+			return out, fmt.Errorf("%w: %s", ErrNone, text)
+		}
+		return out, ErrNone
 	case found.code == noDevice, rc == 0 && found.count == 0:
 		return out, ErrNoDevice
 	case rc > 0:
