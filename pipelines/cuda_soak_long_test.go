@@ -1,0 +1,7 @@
+//go:build cuda && soak
+
+package pipelines
+
+import "time"
+
+const soakCUDA = time.Hour
