@@ -5,7 +5,9 @@ package cuda
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -351,4 +353,54 @@ func TestCUDALeaks(t *testing.T) {
 	if err := s.Synchronize(); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed stream: %v", err)
 	}
+}
+
+// TestCUDASideBySide has many goroutines share the device: what one frees another
+// gets, and none sees another's bytes.
+func TestCUDASideBySide(t *testing.T) {
+	d := open(t, Config{})
+	lag(50 * time.Microsecond)
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		s := newStream(t, d)
+		wg.Go(func() {
+			got := make([]byte, 5000)
+			for round := range 30 {
+				value := byte(worker*30 + round)
+				if err := fillAndFetch(d, s, value, got); err != nil {
+					t.Errorf("worker %d: %v", worker, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if used := d.Used(); len(used) != 1 || used["cache"] == 0 {
+		t.Errorf("%v", used)
+	}
+}
+
+func fillAndFetch(d Device, s Stream, value byte, got []byte) error {
+	m, err := d.Alloc("test", len(got))
+	if err != nil {
+		return err
+	}
+	defer m.Free()
+	if err := s.Fill(m.Address(), value, len(got)); err != nil {
+		return err
+	}
+	e, err := s.Record()
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if err := e.Wait(); err != nil {
+		return err
+	}
+	if err := s.Download(got, m.Address()); err != nil {
+		return err
+	}
+	if bytes.Count(got, []byte{value}) != len(got) {
+		return fmt.Errorf("another's bytes, not %d", value)
+	}
+	return nil
 }
