@@ -24,9 +24,10 @@ type Launch struct {
 	Args        []uint64
 }
 
-// over is the grid of a kernel that covers width × height places, 32 × 8 a block.
+// over is the grid of a kernel that covers width × height places by blocks of 32 × 8
+// threads, each of which has two places in a row: what the row needs is worked out once.
 func over(kernel string, width, height int, args []uint64) Launch {
-	return Launch{kernel, [3]uint32{blocks(width, 32), blocks(height, 8), 1}, [3]uint32{32, 8, 1}, args}
+	return Launch{kernel, [3]uint32{blocks(width, 64), blocks(height, 8), 1}, [3]uint32{32, 8, 1}, args}
 }
 
 func blocks(n, size int) uint32 { return uint32((n + size - 1) / size) }
@@ -47,8 +48,8 @@ func (p *Picture) args() []uint64 {
 
 // LaunchPreprocess fills a row of a batch with a picture, as Preprocess.Run does
 // with the bits of NewReference, padding included: slot.Size() bytes of device
-// memory at row, which must be aligned to a value. One thread a slot pixel, blocks
-// of 32 × 8.
+// memory at row, which must be aligned to a value. One thread for two slot pixels of
+// a row, blocks of 32 × 8.
 func LaunchPreprocess(slot Slot, picture *Picture, row uint64) (Launch, Letterbox, error) {
 	slot = slot.normal()
 	if err := slot.validate(); err != nil {
@@ -63,7 +64,7 @@ func LaunchPreprocess(slot Slot, picture *Picture, row uint64) (Launch, Letterbo
 }
 
 // LaunchThumbnail writes what Picture.Thumbnail does: width × height bytes of device
-// memory at out. One thread a byte, blocks of 32 × 8.
+// memory at out. One thread for two bytes, blocks of 32 × 8.
 func LaunchThumbnail(p *Picture, width, height int, out uint64) (Launch, error) {
 	if err := p.checkThumbnail(width, height); err != nil {
 		return Launch{}, err
@@ -76,7 +77,7 @@ func LaunchThumbnail(p *Picture, width, height int, out uint64) (Launch, error) 
 }
 
 // LaunchCut writes what Picture.Cut does: c.Size() bytes of device memory at out, to
-// be copied to the host at once. One thread for 2 × 2 pixels, blocks of 32 × 8.
+// be copied to the host at once. One thread for 4 × 2 pixels, blocks of 32 × 8.
 func LaunchCut(p *Picture, c Crop, out uint64) (Launch, error) {
 	if err := c.check(p); err != nil {
 		return Launch{}, err

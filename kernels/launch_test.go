@@ -32,7 +32,7 @@ func everyLaunch(t *testing.T) map[string]Launch {
 	}
 	c := Candidates{Rows: 5, Classes: 80, Room: 300}
 	return map[string]Launch{
-		"3 5 1": fill, "1 3 1": thumbnail, "2 1 1": cut,
+		"2 5 1": fill, "1 3 1": thumbnail, "1 1 1": cut,
 		"2 1 5 heads":   c.LaunchNanoDet(HeadOutput{Columns: 20, Rows: 20, Stride: 8}, 8),
 		"33 1 5 v8":     c.LaunchYOLOv8(0, 8400),
 		"99 1 5 v5":     c.LaunchYOLOv5(0, 25200),

@@ -47,7 +47,7 @@ func (p *Picture) validate() error {
 	if p.Width < 1 || p.Height < 1 || p.Width > maxSide || p.Height > maxSide {
 		return fmt.Errorf("picture size %d×%d is not within 1×1 and %d×%d", p.Width, p.Height, maxSide, maxSide)
 	}
-	half := (p.Width + 1) / 2
+	half, high := (p.Width+1)/2, []int{p.Height, (p.Height + 1) / 2, (p.Height + 1) / 2}
 	rows := []int{p.Width, half, half}
 	switch p.Format {
 	case I420:
@@ -59,6 +59,9 @@ func (p *Picture) validate() error {
 	for i, row := range rows {
 		if p.Planes[i] == nil || p.Strides[i] < row || p.Strides[i] > math.MaxInt32 || p.Strides[i]%p.sample() != 0 {
 			return fmt.Errorf("plane %d is missing, or its stride %d does not hold rows of %d", i, p.Strides[i], row)
+		}
+		if p.Strides[i]*high[i] > math.MaxUint32 {
+			return fmt.Errorf("plane %d has %d rows of %d bytes, which is more than 4 GiB", i, high[i], p.Strides[i])
 		}
 	}
 	return nil

@@ -26,21 +26,31 @@ VA_FN float va_chroma(float x, int cosited) { return cosited ? x * 0.5f : va_fma
 
 VA_FN float va_lerp(float a, float b, float w) { return va_fma(w, b - a, a); }
 
-// A sample as a level of 0..255: bytes, and 16 bits of which the upper 8 are whole levels.
-VA_FN float va_read(const unsigned char* row, int at) { return (float)row[at]; }
-VA_FN float va_read(const unsigned short* row, int at) { return (float)row[at] * 0.00390625f; }
+// Two neighboring rows of a plane, as offsets in bytes, which fit 32 bits.
+struct VaRows {
+  unsigned a, b;
+  float weight;  // of b
+};
 
-template <class T>
-VA_FN float va_bilinear(const unsigned char* p, long long pitch, int step, VaTap x, VaTap y) {
-  const T* r = (const T*)(p + (long long)y.a * (int)pitch);
-  const T* s = (const T*)(p + (long long)y.b * (int)pitch);
-  float above = va_lerp(va_read(r, x.a * step), va_read(r, x.b * step), x.weight);
-  float below = va_lerp(va_read(s, x.a * step), va_read(s, x.b * step), x.weight);
-  return va_lerp(above, below, y.weight);
+VA_FN VaRows va_rows(VaTap y, long long pitch) {
+  VaRows r = {(unsigned)y.a * (unsigned)pitch, (unsigned)y.b * (unsigned)pitch, y.weight};
+  return r;
 }
 
-VA_FN float va_sample(const unsigned char* p, long long pitch, int step, int deep, VaTap x, VaTap y) {
-  return deep ? va_bilinear<unsigned short>(p, pitch, step, x, y) : va_bilinear<unsigned char>(p, pitch, step, x, y);
+// A sample as a level of 0..255: a byte, or 16 bits of which the upper 8 are whole levels.
+template <class T>
+VA_FN float va_read(const unsigned char* plane, unsigned at) {
+  float v = va_whole(*(const T*)(plane + at));
+  return sizeof(T) == 1 ? v : v * 0.00390625f;
+}
+
+// step is the distance between samples.
+template <class T>
+VA_FN float va_bilinear(const unsigned char* p, VaTap x, int step, VaRows y) {
+  unsigned a = (unsigned)(x.a * step) * (unsigned)sizeof(T), b = (unsigned)(x.b * step) * (unsigned)sizeof(T);
+  float above = va_lerp(va_read<T>(p, y.a + a), va_read<T>(p, y.a + b), x.weight);
+  float below = va_lerp(va_read<T>(p, y.b + a), va_read<T>(p, y.b + b), x.weight);
+  return va_lerp(above, below, y.weight);
 }
 
 // Coefficients from YUV to RGB in 0..255 (ITU-T H.273, equations 1 to 3).
@@ -73,13 +83,24 @@ VA_FN void va_store(void* out, int at, int type, float v) {
   else ((unsigned char*)out)[at] = (unsigned char)(v + 0.5f);
 }
 
-// The color of the picture at x, y.
-VA_FN void va_rgb(const va_picture& p, const VaColor& k, float x, float y, float* rgb) {
+// The rows of all planes that one row of a slot is made from.
+struct VaLines {
+  VaRows y, u, v;
+};
+
+VA_FN VaLines va_lines(const va_picture& p, float y) {
+  VaTap chroma = va_tap(va_chroma(y, 0), (p.height + 1) / 2);
+  VaLines l = {va_rows(va_tap(y, p.height), p.y_pitch), va_rows(chroma, p.u_pitch), va_rows(chroma, p.v_pitch)};
+  return l;
+}
+
+// The color of the picture at x in these rows.
+template <class T>
+VA_FN void va_rgb(const va_picture& p, const VaColor& k, float x, const VaLines& at, float* rgb) {
   VaTap cx = va_tap(va_chroma(x, p.chroma_left), (p.width + 1) / 2);
-  VaTap cy = va_tap(va_chroma(y, 0), (p.height + 1) / 2);
-  float l = va_sample(p.y, p.y_pitch, 1, p.deep, va_tap(x, p.width), va_tap(y, p.height));
-  float u = va_sample(p.u, p.u_pitch, p.step, p.deep, cx, cy) - 128.f;
-  float v = va_sample(p.v, p.v_pitch, p.step, p.deep, cx, cy) - 128.f;
+  float l = va_bilinear<T>(p.y, va_tap(x, p.width), 1, at.y);
+  float u = va_bilinear<T>(p.u, cx, p.step, at.u) - 128.f;
+  float v = va_bilinear<T>(p.v, cx, p.step, at.v) - 128.f;
   l = (l - k.black) * k.luma;
   rgb[0] = va_level(va_fma(k.rv, v, l));
   rgb[1] = va_level(va_fma(k.gv, v, va_fma(k.gu, u, l)));
@@ -91,16 +112,23 @@ VA_FN void va_rgb(const va_picture& p, const VaColor& k, float x, float y, float
 VA_FN void va_fill(const va_picture& p, const va_slot& s, void* out) {
   const VaColor k = va_color(p.bt709, p.full_range, p.deep);
   const int plane = s.width * s.height;
-  for (int y = VA_Y; y < s.height; y += VA_Y_STEP)
+  for (int y = VA_Y; y < s.height; y += VA_Y_STEP) {
+    const bool inside = y >= s.y && y < s.y + s.h;
+    const VaLines lines = va_lines(p, va_source(y - s.y, s.ratio_y));
     for (int x = VA_X; x < s.width; x += VA_X_STEP) {
-      int ox = x - s.x, oy = y - s.y, i = y * s.width + x;
       float rgb[3] = {(float)s.pad, (float)s.pad, (float)s.pad};
-      if (ox >= 0 && oy >= 0 && ox < s.w && oy < s.h) va_rgb(p, k, va_source(ox, s.ratio_x), va_source(oy, s.ratio_y), rgb);
+      if (inside && x >= s.x && x < s.x + s.w) {
+        float at = va_source(x - s.x, s.ratio_x);
+        if (p.deep) va_rgb<unsigned short>(p, k, at, lines, rgb);
+        else va_rgb<unsigned char>(p, k, at, lines, rgb);
+      }
+      int i = y * s.width + x;
       for (int c = 0; c < 3; c++) {
         float v = ((s.rgb ? rgb[c] : rgb[2 - c]) - s.mean[c]) * s.scale[c];
         va_store(out, s.channels_first ? c * plane + i : i * 3 + c, s.type, v);
       }
     }
+  }
 }
 
 // A struct from its words: kernel parameters are 8 bytes wide, all of them.
@@ -136,11 +164,14 @@ VA_KERNEL va_preprocess(const unsigned char* y, const unsigned char* u, const un
 VA_KERNEL va_thumbnail(const unsigned char* y, long long pitch, long long width, long long height, long long deep,
                        unsigned char* out, long long out_width, long long out_height) {
   const float ratio_x = (float)width / (float)out_width, ratio_y = (float)height / (float)out_height;
-  for (int oy = VA_Y; oy < (int)out_height; oy += VA_Y_STEP)
+  for (int oy = VA_Y; oy < (int)out_height; oy += VA_Y_STEP) {
+    const VaRows rows = va_rows(va_tap(va_source(oy, ratio_y), (int)height), pitch);
     for (int ox = VA_X; ox < (int)out_width; ox += VA_X_STEP) {
-      VaTap tx = va_tap(va_source(ox, ratio_x), (int)width), ty = va_tap(va_source(oy, ratio_y), (int)height);
-      out[oy * (int)out_width + ox] = (unsigned char)(va_level(va_sample(y, pitch, 1, (int)deep, tx, ty)) + 0.5f);
+      VaTap x = va_tap(va_source(ox, ratio_x), (int)width);
+      float v = deep ? va_bilinear<unsigned short>(y, x, 1, rows) : va_bilinear<unsigned char>(y, x, 1, rows);
+      out[oy * (int)out_width + ox] = (unsigned char)(va_level(v) + 0.5f);
     }
+  }
 }
 
 // A sample as a byte; 16 bits are rounded.

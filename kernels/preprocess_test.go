@@ -268,6 +268,7 @@ func TestRunRefuses(t *testing.T) {
 		"no plane":      func(p *Picture) { p.Planes[2] = nil },
 		"narrow stride": func(p *Picture) { p.Strides[1] = 4 },
 		"bottom up":     func(p *Picture) { p.Strides[0] = -16 },
+		"beyond 4 GiB":  func(p *Picture) { p.Strides[0] = math.MaxInt32 },
 		"half a sample": func(p *Picture) { p.Format, p.Strides = P010, [3]int{19, 20} },
 	} {
 		im := newImage(rng, I420, 9, 9, 0)
