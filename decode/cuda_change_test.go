@@ -134,3 +134,45 @@ func TestCUDAWithoutNVDEC(t *testing.T) {
 		t.Errorf("%d pictures, %+v", n, info)
 	}
 }
+
+// TestCUDAElsewhere has other goroutines read and give back the frames of a lagging
+// device while decoding goes on: nothing is missing, and every picture stays what it
+// is for as long as it is held.
+func TestCUDAElsewhere(t *testing.T) {
+	gpu := openGPU(t)
+	emu.Lag(200 * time.Microsecond)
+	list := packets(t, testkit.Clip(t, "clip.mp4", append(testsrc(160, 120, 100), "-c:v", "libx264", "-bf", "2", "-g", "100", "-sc_threshold", "0")...))
+	g := newOnGPU(t, decode.Config{GPU: gpu})
+	frames, seen := make(chan *decode.Frame, 20), make(chan int)
+	for range 3 {
+		go func() {
+			n := 0
+			for f := range frames {
+				host, err := decode.Download(f)
+				if err != nil {
+					t.Error(err)
+				} else if n++; !emulated(host, 2*int(f.Index-1), 0, 0) {
+					t.Errorf("picture %d is another one", f.Index)
+				}
+				f.Release()
+			}
+			seen <- n
+		}()
+	}
+	emit := func(f *decode.Frame) error { frames <- f; return nil }
+	for i, p := range list {
+		if err := g.d.Decode(p, emit); err != nil {
+			t.Errorf("packet %d: %v", i, err)
+		}
+	}
+	if err := g.d.Flush(emit); err != nil {
+		t.Error(err)
+	}
+	close(frames)
+	if n := <-seen + <-seen + <-seen; n != len(list) {
+		t.Errorf("%d of %d pictures", n, len(list))
+	}
+	if info := g.info(); info.Out != 0 || info.Refused != 0 {
+		t.Errorf("%+v", info)
+	}
+}
