@@ -27,6 +27,9 @@ import (
 // TestMain looks for goroutines left behind. The client of a broker that was never
 // there may still be about to notice that it is closed.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == jobArgument {
+		os.Exit(runJob(os.Args[2]))
+	}
 	libav.LimitArenas(2) // as the program does
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/segmentio/kafka-go.(*connPool).discover"))
 }

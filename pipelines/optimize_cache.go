@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -49,14 +50,14 @@ const (
 	picturesFile = "pictures"
 	jobFile      = "job.json"
 	workFolder   = "work"
-	networkFile  = "network.onnx"
 	resultFile   = "result.json"
 	lockFile     = "lock"
 )
 
 // Made is what came of a network that was made in the background.
 type Made struct {
-	Digest    string  `json:"digest,omitempty"`  // SHA-256 of the network
+	File      string  `json:"file,omitempty"`    // of the network, within its folder
+	Digest    string  `json:"digest,omitempty"`  // SHA-256 of it
 	Refused   string  `json:"refused,omitempty"` // why there is none: it did not keep its budget
 	Recall    float64 `json:"recall,omitempty"`  // of the original's boxes on the pictures held back
 	Precision float64 `json:"precision,omitempty"`
@@ -72,7 +73,7 @@ func kept(folder string) (m Made) {
 	if m.Digest == "" {
 		return Made{Refused: m.Refused}
 	}
-	if sum, err := fileDigest(filepath.Join(folder, networkFile)); err != nil || sum != m.Digest {
+	if sum, err := fileDigest(filepath.Join(folder, filepath.Base(m.File))); err != nil || sum != m.Digest {
 		return Made{}
 	}
 	return m
@@ -161,4 +162,66 @@ func engineVersion(name string, libDirs []string) string {
 		}
 	}
 	return name
+}
+
+// Cached is what a stream's folder of optimized networks has.
+type Cached struct {
+	Stream string `json:"stream"`
+	MakeStatus
+}
+
+// CachedNetworks says what there is for the streams of a file that asks for smaller
+// networks: the newest that was begun for each. It opens no network, and may be asked
+// while the pipeline runs.
+func CachedNetworks(sp *spec.Pipeline) (out []Cached) {
+	for i := range sp.Streams {
+		st := &sp.Streams[i]
+		if st.Detect.Optimize == nil || !st.Detect.Enabled {
+			continue
+		}
+		c := Cached{Stream: st.Name, MakeStatus: MakeStatus{State: makeCollecting, Wanted: st.Detect.Optimize.Pictures}}
+		root, err := cacheFolder(st.Detect.Optimize)
+		if err != nil {
+			c.State, c.Reason = makeFailed, err.Error()
+			out = append(out, c)
+			continue
+		}
+		for _, folder := range begun(root, st) {
+			c.Folder = folder
+			if have := kept(folder); have.Digest != "" {
+				c.State, c.Made = makeReady, &have
+			} else if have.Refused != "" {
+				c.State, c.Reason = makeRefused, have.Refused
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// begun are the folders of networks for a stream, oldest first.
+func begun(root string, st *spec.Stream) []string {
+	type folder struct {
+		path string
+		at   int64
+	}
+	var found []folder
+	entries, _ := os.ReadDir(root) // none yet: nothing was begun
+	for _, e := range entries {
+		path := filepath.Join(root, e.Name())
+		var r recipe
+		text, err := os.ReadFile(filepath.Join(path, recipeFile))
+		if err != nil || json.Unmarshal(text, &r) != nil || r.Mode != st.Detect.Optimize.Mode || !slices.Contains(r.Binds, st.Bind()) {
+			continue
+		}
+		if info, err := e.Info(); err == nil {
+			found = append(found, folder{path, info.ModTime().UnixNano()})
+		}
+	}
+	slices.SortFunc(found, func(a, b folder) int { return cmp.Compare(a.at, b.at) })
+	out := make([]string, len(found))
+	for i, f := range found {
+		out[i] = f.path
+	}
+	return out
 }

@@ -33,7 +33,7 @@ func (m *maker) compile(ctx context.Context) (Made, error) {
 		return Made{}, errors.New("nothing here makes networks in the background")
 	}
 	j := job{
-		Model: m.model, Mode: m.recipe.Mode, Classes: m.recipe.Classes, Engine: m.engine, LibDirs: m.o.LibDirs, Fit: m.recipe.Fit,
+		Model: m.model, Out: m.name(), Mode: m.recipe.Mode, Classes: m.recipe.Classes, Engine: m.engine, LibDirs: m.o.LibDirs, Fit: m.recipe.Fit,
 		Integers: m.recipe.Mode == optimize.SceneMode, Least: m.recipe.Least, Agreement: m.recipe.Budget,
 	}
 	if j.Mode == optimize.SceneMode {

@@ -18,6 +18,7 @@ import (
 // a lack of memory ends alone.
 type job struct {
 	Model     string   `json:"model"`
+	Out       string   `json:"out"` // within the folder
 	Mode      string   `json:"mode"`
 	Classes   []string `json:"classes,omitempty"`
 	Engine    string   `json:"engine"`
@@ -57,7 +58,7 @@ func RunJob(ctx context.Context, folder string, out io.Writer, log *slog.Logger)
 	defer optimize.Release(frames)
 	lines, last, step := json.NewEncoder(out), time.Time{}, ""
 	c := optimize.Config{
-		Model: j.Model, Out: filepath.Join(folder, networkFile), Mode: j.Mode, Classes: j.Classes, Engines: []string{j.Engine},
+		Model: j.Model, Out: filepath.Join(folder, filepath.Base(j.Out)), Mode: j.Mode, Classes: j.Classes, Engines: []string{j.Engine},
 		LibDirs: j.LibDirs, Fit: j.Fit, Integers: j.Integers, Least: j.Least, Agreement: j.Agreement, Stream: j.Stream, Bind: j.Bind,
 		Work: filepath.Join(folder, workFolder),
 		Progress: func(name string, done, of int) {
@@ -74,7 +75,7 @@ func RunJob(ctx context.Context, folder string, out io.Writer, log *slog.Logger)
 	case err != nil:
 		return err
 	}
-	m := Made{Digest: r.Digest, Recall: 1, Precision: 1}
+	m := Made{File: filepath.Base(j.Out), Digest: r.Digest, Recall: 1, Precision: 1}
 	for _, e := range r.Engines {
 		m.Recall, m.Precision = min(m.Recall, e.Agreement.Recall), min(m.Precision, e.Agreement.Precision)
 		m.Speedup = e.Race.Speedup

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,7 +99,7 @@ func (p *Pipeline) making(st *spec.Stream, path string, g *gpu, o Options, log *
 	if m.status.State != makeReady {
 		return net, w, nil
 	}
-	made, err := p.sibling(st, filepath.Join(m.folder, networkFile), net.detector.spec.Labels, g, o, log)
+	made, err := p.sibling(st, filepath.Join(m.folder, m.name()), net.detector.spec.Labels, g, o, log)
 	if err != nil { // of a file that was whole: the engine changed, say
 		m.set(func(s *MakeStatus) { s.State, s.Reason = makeFailed, err.Error() })
 		log.Warn("the network that was made before cannot be used", slog.Any("error", err))
@@ -135,6 +136,11 @@ func (p *Pipeline) maker(st *spec.Stream, path string, net network, o Options) (
 	}
 	p.makers[key] = m
 	return m, nil
+}
+
+// name is the file of the network, and so what events call it.
+func (m *maker) name() string {
+	return strings.TrimSuffix(filepath.Base(m.model), ".onnx") + "-" + m.recipe.Mode + ".onnx"
 }
 
 func (m *maker) set(change func(*MakeStatus)) {
@@ -280,7 +286,7 @@ func (m *maker) hand(ctx context.Context, made Made) error {
 		if t.shadow.stream.lossless || ctx.Err() != nil {
 			continue // not lost: a stream goes on with the original
 		}
-		n, err := m.p.sibling(t.st, filepath.Join(m.folder, networkFile), t.shadow.original.detector.spec.Labels, t.gpu, m.o, m.log)
+		n, err := m.p.sibling(t.st, filepath.Join(m.folder, m.name()), t.shadow.original.detector.spec.Labels, t.gpu, m.o, m.log)
 		if err != nil {
 			return fmt.Errorf("load the optimized network: %w", err)
 		}

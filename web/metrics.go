@@ -14,7 +14,7 @@ import (
 // metrics serves what Prometheus scrapes: read from the pipeline when asked.
 func (s *Server) metrics() http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(s.pipeline), newSnapshotCollector(s.pipeline), newEventCollector(s.pipeline), newDeviceCollector(s.pipeline))
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(s.pipeline), newSnapshotCollector(s.pipeline), newEventCollector(s.pipeline), newOptimizeCollector(s.pipeline), newDeviceCollector(s.pipeline))
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 
@@ -49,7 +49,7 @@ func newCollector(p Pipeline) *collector {
 		skipped:       desc("skipped_total", "Pictures decoded and not inferred.", "stream", "reason"),
 		inFlight:      desc("in_flight", "Pictures on their way through inference: decoded = inferred + skipped + these.", "stream"),
 		online:        desc("stream_online", "1 while the stream delivers.", "stream"),
-		degraded:      desc("stream_degraded", "1 while something is wrong with what the stream delivers: damaged, frozen, black, covered, blurred, moved.", "stream", "reason"),
+		degraded:      desc("stream_degraded", "1 while something is wrong with what the stream delivers: damaged, frozen, black, covered, blurred, moved, disagreement.", "stream", "reason"),
 		queue:         desc("packet_queue", "Packets waiting for the decoder.", "stream"),
 		queueBytes:    desc("packet_queue_bytes", "Memory of the packets waiting for the decoder.", "stream"),
 		keep:          desc("decode_keep_ratio", "Share of each group of pictures decoded; below 1 under overload.", "stream"),

@@ -13,6 +13,7 @@ import (
 	"sightline/detect/onnx"
 	"sightline/internal/libav"
 	"sightline/kernels"
+	"sightline/pipelines"
 )
 
 // finding is one line of doctor's report.
@@ -41,7 +42,7 @@ func newDoctor(sh *shell) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				spools = examineSpools(p)
+				spools = append(examineSpools(p), examineOptimized(pipelines.CachedNetworks(p))...)
 			}
 			found := append(examine(sh), spools...)
 			if asJSON {

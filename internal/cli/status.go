@@ -159,6 +159,7 @@ func printStream(w io.Writer, s pipelines.StreamStatus) {
 	if len(s.Degraded) > 0 {
 		fmt.Fprintf(w, "  not well: %s\n", strings.Join(s.Degraded, ", "))
 	}
+	printOptimized(w, s.Optimized)
 	l := s.Ledger
 	fmt.Fprintf(w, "  received %d, decoded %d, waiting %d, not decoded: %s\n", l.Received, l.Decoded, l.InDecoder, counts(l.Undecoded))
 	fmt.Fprintf(w, "  decoding took %.1f s of processor time; damage cost %.1f s of the stream\n", s.DecodeSeconds, s.LostSeconds)
