@@ -20,7 +20,7 @@ PURE := go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | grep '^[^ 
 CUDA := C_INCLUDE_PATH=$(CURDIR)/.deps/cuda/include LIBRARY_PATH=$(CURDIR)/out/cuda
 
 # Packages with tests of the GPU path.
-CUDA_TESTS := grep -rl --include='*_test.go' '^func TestCUDA' kernels decode detect internal pipelines | xargs -n1 dirname | sort -u | sed 's|^|./|'
+CUDA_TESTS := grep -rlE --include='*_test.go' '^func Test(CUDA|GPU)' kernels decode detect internal pipelines | xargs -n1 dirname | sort -u | sed 's|^|./|'
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,7 @@ fuzz: setup-test ## every fuzz target for FUZZTIME (10s) each, one after the oth
 
 soak: setup-test ## the long tests: hours of reconnects, churn and broker failures
 	go test -tags soak -run Soak -timeout 12h ./...
+	kernels/emu/run.sh go test -tags soak,cuda -run CUDASoak -timeout 12h ./pipelines
 
 clean: ## remove what was built; .deps stays
 	rm -rf sightline sightline-cuda out
