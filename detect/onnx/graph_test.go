@@ -221,7 +221,7 @@ func TestRefused(t *testing.T) {
 		"input.mean has 2 values, not one or three":                                 {good, two + "input: {mean: [1, 2]}\n"},
 		"input.std has a zero":                                                      {good, two + "input: {std: [0]}\n"},
 		"input.pad 300 is not within 0 and 255":                                     {good, two + "input: {pad: 300}\n"},
-		`input.fit "left" is neither center nor topleft`:                            {good, two + "input: {fit: left}\n"},
+		`input.fit "left" is neither center nor topleft nor stretch`:                {good, two + "input: {fit: left}\n"},
 		"input.size 320x320 in its description, but the network takes 640x640 only": {good, two + "input: {size: 320x320}\n"},
 		"unsupported outputs probs f32[?, 1000]; supported are, in 32-bit floats":   {(&graph{inputs: image, outputs: []port{f32("probs", 0, 1000)}}).file(), ""},
 		"unsupported outputs output0 f16[?, 6, 8400]":                               {(&graph{inputs: image, outputs: []port{{"output0", elemFloat16, v8Out[0].dims}}}).file(), two},

@@ -15,8 +15,11 @@ func (spec *Spec) Metadata() map[string]string {
 	if in.Order == kernels.BGR {
 		order = "bgr"
 	}
-	if in.Fit == kernels.LetterboxTopLeft {
+	switch in.Fit {
+	case kernels.LetterboxTopLeft:
 		fit = "topleft"
+	case kernels.Stretch:
+		fit = "stretch"
 	}
 	return map[string]string{
 		"family": spec.Family, "names": jsonText(spec.Labels), "color": order, "mean": jsonText(in.Mean), "std": jsonText(in.Std),

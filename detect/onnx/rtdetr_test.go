@@ -50,6 +50,20 @@ func TestRecognizeRTDETR(t *testing.T) {
 	}
 }
 
+// What a file says of itself is enough to read it as it was, stretched pictures included.
+func TestRTDETRDescribesItself(t *testing.T) {
+	g := &graph{inputs: []port{f32("images", 0, 3, 640, 640)}, outputs: []port{f32("output0", 0, 300, 6)}}
+	first, err := ReadSpec(write(t, g.file(), "labels: [person, car]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.metadata = first.Metadata()
+	again, err := ReadSpec(write(t, g.file(), ""))
+	if err != nil || again.Input != first.Input || again.family != first.family {
+		t.Errorf("%+v, %v, want %+v", again, err, first)
+	}
+}
+
 // What says nothing of its classes must look like RT-DETR inside; a network that ends
 // in its own suppression ([N, 300, 6]: corners, score, class) does not fit its labels.
 func TestRTDETRIsNotGuessed(t *testing.T) {

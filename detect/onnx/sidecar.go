@@ -21,7 +21,7 @@ type sidecar struct {
 		Order string    `yaml:"order"` // bgr or rgb
 		Mean  []float64 `yaml:"mean"`  // three, or one for all, in input order: value = (sample − mean) / std
 		Std   []float64 `yaml:"std"`
-		Fit   string    `yaml:"fit"` // center or topleft: where a letterboxed picture lies
+		Fit   string    `yaml:"fit"` // center or topleft, where a letterboxed picture lies, or stretch
 		Pad   *int      `yaml:"pad"` // sample around it
 	} `yaml:"input"`
 }

@@ -16,7 +16,7 @@ import (
 type Spec struct {
 	Path      string
 	Digest    string // of the file: SHA-256 in hex
-	Family    string // nanodet, yolov5, yolov8, yolox
+	Family    string // nanodet, rtdetr, yolov5, yolov8, yolox
 	Labels    []string
 	Producer  string // the program that wrote the file
 	Input     Input
@@ -233,8 +233,10 @@ func (in *Input) colors(g *graph, side *sidecar, d inputDefaults) error {
 		in.Fit = kernels.LetterboxCenter
 	case "topleft":
 		in.Fit = kernels.LetterboxTopLeft
+	case "stretch":
+		in.Fit = kernels.Stretch
 	default:
-		return fmt.Errorf("input.fit %q is neither center nor topleft", fit)
+		return fmt.Errorf("input.fit %q is neither center nor topleft nor stretch", fit)
 	}
 	for _, v := range []struct {
 		name string
