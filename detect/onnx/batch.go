@@ -32,6 +32,7 @@ type row struct {
 	writer        *Writer
 	letterbox     kernels.Letterbox
 	width, height int
+	computed      bool // since it was written
 }
 
 func newBatch(s *Session, st *stage) (*Batch, error) {
@@ -75,7 +76,7 @@ func (s *Session) Open(shape Shape, rows int) (*Batch, error) {
 func (b *Batch) Close() {
 	b.slots.settle()
 	for i := range b.rows {
-		b.rows[i].writer = nil
+		b.rows[i] = row{}
 	}
 	s := b.session
 	s.mu.Lock()
@@ -95,16 +96,15 @@ func (b *Batch) Rows() int { return b.limit }
 // GPU also those in that GPU's; there Write does not wait for the picture to be
 // converted, and the batch retains the frame until it is. The caller may release
 // it afterwards. A row may be written again before Run.
-func (b *Batch) Write(row int, w *Writer, f *decode.Frame) error {
-	if row < 0 || row >= b.limit {
-		return fmt.Errorf("write a frame: row %d of %d", row, b.limit)
+func (b *Batch) Write(at int, w *Writer, f *decode.Frame) error {
+	if at < 0 || at >= b.limit {
+		return fmt.Errorf("write a frame: row %d of %d", at, b.limit)
 	}
-	letterbox, err := b.slots.write(row, w, f)
+	letterbox, err := b.slots.write(at, w, f)
 	if err != nil {
 		return fmt.Errorf("write a frame: %w", err)
 	}
-	r := &b.rows[row]
-	r.writer, r.letterbox, r.width, r.height = w, letterbox, f.Width, f.Height
+	b.rows[at] = row{writer: w, letterbox: letterbox, width: f.Width, height: f.Height}
 	return nil
 }
 
@@ -143,7 +143,11 @@ func (b *Batch) Run(rows int) error {
 			return fmt.Errorf("run a batch of %d: row %d was not written", rows, i)
 		}
 	}
-	if err := b.slots.run(b.rows[:rows]); err != nil {
+	err := b.slots.run(b.rows[:rows])
+	for i := range rows {
+		b.rows[i].computed = err == nil
+	}
+	if err != nil {
 		return fmt.Errorf("run a batch of %d: %w", rows, err)
 	}
 	return nil
@@ -153,8 +157,8 @@ func (b *Batch) Run(rows int) error {
 // frame, not clipped, best first, of the writer's classes and at or above its
 // threshold, overlapping ones suppressed. The slice is the caller's.
 func (b *Batch) Detections(row int) ([]detect.Detection, error) {
-	if row < 0 || row >= b.limit || b.rows[row].writer == nil {
-		return nil, fmt.Errorf("read detections: row %d was not written", row)
+	if row < 0 || row >= b.limit || !b.rows[row].computed {
+		return nil, fmt.Errorf("read detections: row %d was not computed", row)
 	}
 	r := &b.rows[row]
 	kept, err := b.slots.boxes(row, r.writer)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sightline/internal/ort"
 )
 
 // CacheDir is the folder of compiled networks where nothing else is configured:
@@ -44,7 +46,7 @@ type CachedEngine struct {
 	Model     string    `json:"model"`
 	Digest    string    `json:"digest"` // of the model's file
 	Engine    string    `json:"engine"`
-	Library   string    `json:"library"`           // version of ONNX Runtime or OpenVINO
+	Library   string    `json:"library"`           // version of OpenVINO, or of ONNX Runtime and TensorRT
 	GPU       string    `json:"gpu,omitempty"`     // its name
 	Compute   string    `json:"compute,omitempty"` // compute capability
 	Driver    string    `json:"driver,omitempty"`
@@ -58,10 +60,11 @@ type CachedEngine struct {
 const label = "engine.json"
 
 // folder is where the engine lies below dir: the digest of its key, behind a name
-// for people. The time it was built at and the model's name are no part of the key.
+// for people. The model's name, the driver, to which engines are the same, and the time
+// are no part of the key.
 func (e CachedEngine) folder(dir string) string {
 	name := strings.Join([]string{e.Engine, e.Digest[:12], e.Size}, "-")
-	e.Model, e.Built = "", time.Time{}
+	e.Model, e.Driver, e.Built = "", "", time.Time{}
 	key, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // of strings and numbers
@@ -129,7 +132,8 @@ func (e CachedEngine) kept() bool {
 func (g *gpu) engineFor(c candidate, shape Shape) CachedEngine {
 	device := g.device.Info()
 	e := CachedEngine{
-		Model: g.cfg.Name, Digest: g.spec.Digest, Engine: c.name, Library: g.lib.Version(), GPU: device.Name,
+		Model: g.cfg.Name, Digest: g.spec.Digest, Engine: c.name, GPU: device.Name,
+		Library: fmt.Sprintf("%s with TensorRT %d", g.lib.Version(), ort.TensorRT()),
 		Compute: fmt.Sprintf("%d.%d", device.Compute[0], device.Compute[1]), Driver: device.Driver,
 		Precision: c.precision(g.cfg, g.spec, device.Compute), Size: shape.String(), Rows: g.cfg.MaxBatch, Built: time.Now().UTC(),
 	}

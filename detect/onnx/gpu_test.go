@@ -426,16 +426,15 @@ func TestCUDALost(t *testing.T) {
 	}
 	<-d.Lost()
 	for name, call := range map[string]func() error{
-		"write": func() error { return b.Write(1, w, picture) },
-		"run":   func() error { return b.Run(1) },
-		"read":  func() error { _, err := b.Detections(0); return err },
+		"write":   func() error { return b.Write(1, w, picture) },
+		"prepare": func() error { return s.Prepare(Shape{32, 32}) },
 	} {
-		if err := call(); err != nil && !errors.Is(err, cuda.ErrLost) && !strings.Contains(err.Error(), "was not written") {
+		if err := call(); !errors.Is(err, cuda.ErrLost) {
 			t.Errorf("%s after the loss: %v", name, err)
 		}
 	}
-	if err := s.Prepare(Shape{32, 32}); !errors.Is(err, cuda.ErrLost) {
-		t.Errorf("prepare after the loss: %v", err)
+	if _, err := b.Detections(0); err == nil {
+		t.Error("read detections of a run that was lost")
 	}
 	b.Close()
 	w.Close()
@@ -452,6 +451,55 @@ func TestCUDALost(t *testing.T) {
 	cfg.GPU = device(t)
 	if err := try(cfg, picture); err != nil {
 		t.Errorf("on the device opened anew: %v", err)
+	}
+}
+
+// TestCUDASteady: after its first pictures a session takes nothing more of the device,
+// and what it has is told under its name.
+func TestCUDASteady(t *testing.T) {
+	pictures := frames(t)[:2]
+	d := device(t)
+	cfg := onGPU(t, "coco-nano", copied{d}, 2)
+	cfg.Model = write(t, tiny(), "labels: [person, car]")
+	s := open(t, cfg)
+	w := newWriter(t, s, WriterConfig{Threshold: 0.3})
+	look(t, s, w, pictures...)
+	used, before := d.Used(), emu.Counts().Live()
+	for range 10 {
+		look(t, s, w, pictures...)
+	}
+	if after := emu.Counts().Live(); after != before || !reflect.DeepEqual(d.Used(), used) {
+		t.Errorf("grew from %+v to %+v, %v to %v", before, after, used, d.Used())
+	}
+	size := s.Ideal(768, 576)
+	input := int64(2 * 2 * s.Spec().Input.slot(size).Size()) // rows of two batches
+	if own := used["network model "+size.String()]; own < input {
+		t.Errorf("%v does not tell of the inputs' %d bytes", used, input)
+	}
+}
+
+// TestCUDABudget: what a budget does not allow is refused by name, and nothing is left.
+func TestCUDABudget(t *testing.T) {
+	before := emu.Counts().Live()
+	d, err := cuda.Open(cuda.Config{Budget: 1 << 20, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := onGPU(t, "coco-nano", d, 8)
+	s, err := New(cfg, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Prepare(Shape{416, 320})
+	if !errors.Is(err, cuda.ErrBudget) || !strings.Contains(err.Error(), "coco-nano 416x320") {
+		t.Errorf("prepare over the budget: %v", err)
+	}
+	s.Close()
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := emu.Counts().Live(); after != before {
+		t.Errorf("left on the device: %+v, before %+v", after, before)
 	}
 }
 

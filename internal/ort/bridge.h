@@ -37,6 +37,8 @@ void ort_memory_free(const ort_library *lib, OrtMemoryInfo *memory);
 // The names of the providers that were built in, joined by spaces.
 char *ort_providers(const ort_library *lib, char **names);
 char *ort_append(const ort_library *lib, OrtSessionOptions *options, const ort_provider *provider);
+// The version of the TensorRT that a provider has loaded, as one number; 0 without one.
+int ort_tensorrt(void);
 char *ort_try(const ort_library *lib, const ort_provider *provider);
 // The providers that a session's nodes were given to, a name a node, joined by spaces; empty where
 // the library cannot tell.

@@ -82,6 +82,11 @@ func (l *Library) Providers() ([]string, error) {
 	return strings.Fields(C.GoString(names)), nil
 }
 
+// TensorRT is the version of the TensorRT that its provider has loaded, such as
+// 101000 for 10.10.0: an engine that one version builds serves no other. It is 0
+// before the provider was tried.
+func TensorRT() int { return int(C.ort_tensorrt()) }
+
 // Assigned counts the nodes of the network that each provider took when the
 // session was made. It is nil where the library is older than 1.24 and cannot tell.
 func (s *Session) Assigned() (map[string]int, error) {

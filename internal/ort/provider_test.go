@@ -30,6 +30,9 @@ func TestProviders(t *testing.T) {
 		if err := lib.Try(p); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("tried: %v, want an error with %q", err, want)
 		}
+		if v := TensorRT(); v != 0 {
+			t.Errorf("TensorRT %d, and none was loaded", v)
+		}
 	}
 }
 

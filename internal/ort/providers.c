@@ -1,5 +1,6 @@
 #include "bridge.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 
 // UpdateCUDAProviderOptionsWithValue and its like, the youngest of what ort_append calls.
@@ -109,4 +110,19 @@ char *ort_synchronize(const ort_library *lib, OrtIoBinding *binding, int outputs
   if (lib->table < TABLE_OF_SYNCHRONIZE)
     return strdup("this ONNX Runtime is too old to be told to wait");
   return ort_taken(api, outputs ? api->SynchronizeBoundOutputs(binding) : api->SynchronizeBoundInputs(binding));
+}
+
+int ort_tensorrt(void) {
+  for (int major = 8; major < 20; major++) {
+    char name[32];
+    snprintf(name, sizeof name, "libnvinfer.so.%d", major);
+    void *lib = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+    if (!lib)
+      continue;
+    int (*version)(void) = (int (*)(void))dlsym(lib, "getInferLibVersion");
+    int n = version ? version() : 0;
+    dlclose(lib);
+    return n;
+  }
+  return 0;
 }

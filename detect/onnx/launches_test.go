@@ -1,0 +1,123 @@
+//go:build cuda
+
+package onnx
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"sightline/kernels"
+)
+
+// TestCUDAFamilies decodes made-up outputs of three pictures on the GPU as on the CPU,
+// to the bit, in every form that a family's outputs come in.
+func TestCUDAFamilies(t *testing.T) {
+	shape := Shape{96, 64}
+	queries := rtdetr{classes: 5, queries: 40, scores: "out", boxes: "out"}
+	pair := queries
+	pair.scores, pair.boxes, pair.logits = "logits", "boxes", true
+	for name, f := range map[string]family{
+		"nanodet": nanodet{classes: 5, bins: 8, strides: []int{8, 16, 32}, scores: []string{"a", "b", "c"}, boxes: []string{"d", "e", "f"}},
+		"joined":  nanodet{classes: 5, bins: 11, strides: []int{8, 16, 32}, joined: "out"},
+		"plus":    nanodet{classes: 5, bins: 8, strides: []int{8, 16, 32, 64}, joined: "out"},
+		"heads":   nanodet{classes: 5, bins: 8, strides: []int{8, 16}, heads: []string{"a", "b"}},
+		"yolov8":  yolo{name: "out", classes: 5, perCell: 1, kind: v8},
+		"yolov5":  yolo{name: "out", classes: 5, perCell: 3, kind: v5},
+		"yolox":   yolo{name: "out", classes: 5, perCell: 1, kind: x},
+		"rtdetr":  queries, "rtdetr, a pair": pair,
+	} {
+		t.Run(name, func(t *testing.T) {
+			const rows = 3
+			rng := rand.New(rand.NewPCG(uint64(len(name)), 1))
+			var values [rows][][]float32
+			for _, o := range f.outputs(shape) {
+				for r := range values {
+					v := make([]float32, o.size())
+					for i := range v {
+						v[i] = rng.Float32()
+					}
+					values[r] = append(values[r], v)
+				}
+			}
+			wanted := [rows][]bool{nil, {true, false, true, true, true}, {false, false, false, false, true}}
+			groups := []int32{0, 1, 1, 3, 4}
+			got := decodeOnGPU(t, f, shape, values[:], wanted[:], groups)
+			total := 0
+			for r := range values {
+				found, err := f.decode(values[r], shape, wanted[r], 0.5, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, err := kernels.NMS(found, maxOverlap, groups, maxBoxes)
+				if err != nil || !slices.Equal(got[r], want) {
+					t.Errorf("row %d: %d boxes, want %d: %v", r, len(got[r]), len(want), err)
+				}
+				total += len(want)
+			}
+			if total == 0 {
+				t.Error("nothing was found anywhere")
+			}
+		})
+	}
+}
+
+// decodeOnGPU decodes and suppresses rows of outputs, with a threshold of a half.
+func decodeOnGPU(t *testing.T, f family, shape Shape, rows [][][]float32, wanted [][]bool, groups []int32) [][]kernels.Box {
+	t.Helper()
+	own := newShare(device(t), "test")
+	stream, err := own.stream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := own.free(); err != nil {
+			t.Error(err)
+		}
+	}()
+	put := func(data []byte) uint64 {
+		m, err := own.alloc(len(data))
+		if err == nil {
+			err = stream.Upload(m.Address(), data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Address()
+	}
+	var addresses []uint64
+	for i := range rows[0] {
+		var all []float32
+		for _, r := range rows {
+			all = append(all, r[i]...)
+		}
+		addresses = append(addresses, put(bytesOf(all)))
+	}
+	size, n := kernels.WantSize(len(groups)), len(rows)
+	wants := make([]byte, n*size)
+	for i := range rows {
+		kernels.PutWant(wants[i*size:(i+1)*size], len(groups), wanted[i], 0.5)
+	}
+	results := make([]byte, n*kernels.ResultSize(maxBoxes))
+	c := kernels.Candidates{
+		Rows: n, Classes: len(groups), Room: f.anchors(shape), Wants: put(wants), Counts: put(make([]byte, 4*n)),
+		Boxes: put(make([]byte, n*f.anchors(shape)*kernels.BoxSize)),
+	}
+	s := kernels.Suppression{Overlap: maxOverlap, Groups: put(bytesOf(groups)), NumGroups: len(groups), Limit: maxBoxes, Results: put(results)}
+	for _, l := range append(f.launches(addresses, shape, c), c.LaunchNMS(s)) {
+		if err := stream.Launch(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(stream.Download(results, s.Results), stream.Synchronize()); err != nil {
+		t.Fatal(err)
+	}
+	all := make([][]kernels.Box, n)
+	for i := range all {
+		if all[i], err = kernels.ReadResult(results[i*len(results)/n:(i+1)*len(results)/n], nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
