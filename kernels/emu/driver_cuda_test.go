@@ -125,6 +125,26 @@ func TestCUDAGuard(t *testing.T) {
 	}
 }
 
+// GPUs read and write values at multiples of their size, which the processor here does
+// not ask for.
+func TestCUDAMisaligned(t *testing.T) {
+	emu.Report()
+	r := newRig(t, "ptx")
+	defer r.close()
+	y := r.put(make([]byte, 64))
+	p := &kernels.Picture{Format: kernels.I420, Width: 8, Height: 8, Strides: [3]int{8, 4, 4}, Planes: [3]unsafe.Pointer{pointer(y), pointer(y), pointer(y)}}
+	slot := kernels.Slot{Width: 8, Height: 8, Type: kernels.F32, Layout: kernels.NCHW, Order: kernels.RGB, Fit: kernels.Stretch}
+	l, _, err := kernels.LaunchPreprocess(slot, p, r.room(slot.Size()+2)+2)
+	r.must(err)
+	r.run(l)
+	if err := r.finish(); err == nil || !strings.Contains(err.Error(), "MisalignedAddress") {
+		t.Errorf("a row that begins within a value: %v", err)
+	}
+	if report := emu.Report(); !strings.Contains(report, "kernel va_preprocess, block 0,0,0, thread 0,0,0: misaligned address 0x") {
+		t.Errorf("report %q", report)
+	}
+}
+
 // What a page does not catch, because allocations begin at multiples of 256, the
 // watching kernels do, and who frees the memory.
 func TestCUDAExactEnd(t *testing.T) {

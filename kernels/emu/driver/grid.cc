@@ -45,6 +45,17 @@ Runner::~Runner() {
   munmap(shared, MAX_SHARED + 4096);
 }
 
+// Ends the kernel that runs on this thread, with its context.
+[[noreturn]] void fail(const char* how, const void* address, CUresult error) {
+  Runner* r = runner.get();
+  const emu_thread& t = r->threads[r->current];
+  report("kernel %s, block %u,%u,%u, thread %u,%u,%u: %s address %p", r->launch->kernel->name, t.block.x, t.block.y, t.block.z,
+         t.thread.x, t.thread.y, t.thread.z, how, address);
+  siglongjmp(r->escape, error);
+}
+
+void misaligned(emu_thread*, uint64_t address, unsigned) { fail("misaligned", (void*)address, CUDA_ERROR_MISALIGNED_ADDRESS); }
+
 void enter_thread() {
   Runner* r = runner.get();
   r->launch->kernel->run(&r->threads[r->current], r->launch->args.data());
@@ -95,7 +106,7 @@ void Runner::block(emu_dim at) {
   unsigned char* mine = (unsigned char*)shared + MAX_SHARED - bytes;
   memset(mine, 0xFF, bytes);
   for (unsigned i = 0; i < n; i++)
-    threads[i] = {{i % b.x, i / b.x % b.y, i / b.x / b.y}, at, b, launch->blocks, i, 0, 0, mine, barrier, race_access};
+    threads[i] = {{i % b.x, i / b.x % b.y, i / b.x / b.y}, at, b, launch->blocks, i, 0, 0, mine, barrier, race_access, misaligned};
   if (launch->barriers) return take_turns(n);
   for (unsigned q = 0; q < n; q++) {
     current = turn(q, n);
@@ -109,12 +120,7 @@ struct sigaction before[2];
 void fault(int signal, siginfo_t* info, void* context) {
   Runner* r = runner.get();
   struct sigaction& old = before[signal == SIGBUS];
-  if (r && r->launch) {
-    const emu_thread& t = r->threads[r->current];
-    report("kernel %s, block %u,%u,%u, thread %u,%u,%u: illegal address %p", r->launch->kernel->name, t.block.x, t.block.y,
-           t.block.z, t.thread.x, t.thread.y, t.thread.z, info->si_addr);
-    siglongjmp(r->escape, 1);
-  }
+  if (r && r->launch) fail("illegal", info->si_addr, CUDA_ERROR_ILLEGAL_ADDRESS);
   if (old.sa_flags & SA_SIGINFO) return old.sa_sigaction(signal, info, context);
   if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN) return old.sa_handler(signal);
   ::signal(signal, SIG_DFL);  // happens again, and ends the program
@@ -146,9 +152,9 @@ CUresult run_grid(const Launch& launch) {
   Runner* r = runner.get();
   race_begin(launch);
   r->launch = &launch;
-  if (sigsetjmp(r->escape, 1)) {
+  if (int error = sigsetjmp(r->escape, 1)) {
     r->launch = nullptr;
-    return CUDA_ERROR_ILLEGAL_ADDRESS;
+    return (CUresult)error;
   }
   for (unsigned z = 0; z < launch.blocks.z; z++)
     for (unsigned y = 0; y < launch.blocks.y; y++)

@@ -18,6 +18,7 @@ struct emu_thread {
   unsigned char* shared;                   // the block's shared memory
   void (*barrier)(emu_thread*, int site);  // returns when every live thread of the block has come
   void (*access)(emu_thread*, uint64_t address, unsigned bytes, unsigned kind);  // called by instrumented kernels
+  void (*misaligned)(emu_thread*, uint64_t address, unsigned bytes);  // ends the kernel: does not return
 };
 
 // A kernel. Every argument is 8 bytes wide.

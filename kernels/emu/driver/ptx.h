@@ -34,8 +34,10 @@ inline void set(R& r, T value) {
 
 inline float number(uint32_t bits) { return get<float>(bits); }
 
-inline void watch([[maybe_unused]] emu_thread* t, [[maybe_unused]] uint64_t address, [[maybe_unused]] unsigned bytes,
-                  [[maybe_unused]] unsigned kind) {
+// What every access to global and shared memory begins with. GPUs reach values only at
+// multiples of their size.
+inline void watch(emu_thread* t, uint64_t address, unsigned bytes, [[maybe_unused]] unsigned kind) {
+  if (address & (bytes - 1)) t->misaligned(t, address, bytes);
 #if defined(EMU_INSTRUMENT)
   t->access(t, address, bytes, kind);
 #endif
