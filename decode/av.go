@@ -18,6 +18,7 @@ type avDecoder interface {
 	Concealed() int64
 	OnDevice() bool
 	Surfaces() (count int, bytes int64)
+	Held() int
 	FrameThreads() bool
 	SetSkipFilter(libav.SkipFilter)
 	Name() string

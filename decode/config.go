@@ -16,7 +16,7 @@ type Config struct {
 	SkipLoopFilter bool         // begin with FilterSkipAll instead of FilterSkipNone
 	HWAccel        string       // a device to decode on: none or "", auto, vaapi, qsv or cuda
 	GPU            cuda.Device  // where pictures that cuda decodes stay; nil: they come to host memory, as all others do. It outlives the frames
-	Held           int          // frames that may be out on GPU while the decoder goes on; 0: MaxHeld
+	Held           int          // frames that may be out on GPU while the decoder goes on, fewer where the codec refers to many; 0: MaxHeld
 	Logger         *slog.Logger // nil logs nothing
 	Frames         *Live        // counts the frames handed out; nil counts none
 }
@@ -27,8 +27,8 @@ func Defaults() Config { return Config{Threads: 1} }
 // maxThreads keeps the pictures in flight below what a window remembers.
 const maxThreads = 32
 
-// mostHeld keeps the surfaces of a decoder, those its codec refers to included, within
-// what every NVDEC takes.
+// mostHeld is how many pictures every NVDEC decodes into, those that the codec refers
+// to included: what those leave is less.
 const mostHeld = 32
 
 // Validate tells what is wrong with c.

@@ -176,3 +176,23 @@ func TestCUDAElsewhere(t *testing.T) {
 		t.Errorf("%+v", info)
 	}
 }
+
+// TestCUDAManyReferences asks for more surfaces than there can be beside those that
+// the stream refers to: it stays on the device, with fewer.
+func TestCUDAManyReferences(t *testing.T) {
+	list := packets(t, testkit.Clip(t, "clip.mp4", append(testsrc(160, 120, 60), "-c:v", "libx264", "-refs", "16", "-bf", "3", "-g", "60", "-sc_threshold", "0")...))
+	g := newOnGPU(t, decode.Config{GPU: openGPU(t), Live: true, Held: 20})
+	var held []*decode.Frame
+	emit := func(f *decode.Frame) error { held = append(held, f); return nil }
+	for i, p := range list {
+		if err := g.d.Decode(p, emit); err != nil {
+			t.Fatalf("packet %d: %v", i, err)
+		}
+	}
+	if info := g.info(); info.HWAccel != "cuda" || info.Surfaces > 32 || info.Out < 4 || info.Out > 12 || info.Refused == 0 {
+		t.Errorf("%+v", info)
+	}
+	for _, f := range held {
+		f.Release()
+	}
+}

@@ -156,6 +156,9 @@ func (d *decoder) watch(p ingest.Packet) {
 		return
 	}
 	n, bytes := d.av.Surfaces()
+	if h := d.home.Load(); h != nil {
+		h.most = int64(d.av.Held())
+	}
 	if info.HWAccel == "" || n != info.Surfaces || bytes != info.SurfaceBytes {
 		d.tell(func(i *Info) { i.HWAccel, i.Note, i.Surfaces, i.SurfaceBytes = d.device, "", n, bytes })
 	}

@@ -72,7 +72,10 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 // device. What is drained can go: nothing is decoded into its place yet. Where no
 // picture may be missing, there will be a copy.
 func (d *decoder) crowded(info libav.FrameInfo) bool {
-	if !info.Device || !d.config.Live || d.draining || d.home.Load().held.Load() < int64(d.config.Held) {
+	if !info.Device || !d.config.Live || d.draining {
+		return false
+	}
+	if h := d.home.Load(); h.held.Load() < h.most {
 		return false
 	}
 	d.tell(func(i *Info) { i.Refused++ })

@@ -27,6 +27,23 @@ int sl_cuda_takes(enum AVPixelFormat format) {
 	return format == AV_PIX_FMT_YUV420P || format == AV_PIX_FMT_YUVJ420P || format == AV_PIX_FMT_YUV420P10 || format == AV_PIX_FMT_YUV420P12;
 }
 
+// NVDEC decodes into no more pictures than these. FFmpeg adds some at last to what
+// its parameters say.
+enum { SL_NVDEC_PICTURES = 32, SL_ADDED_PICTURES = 3, SL_LEAST_HELD = 2 };
+
+// Streams that refer to many pictures, or do not say to how few, leave fewer to hold.
+void sl_cuda_fit(sl_decoder *d, AVCodecContext *ctx) {
+	AVBufferRef *parameters = NULL;
+	ctx->extra_hw_frames = d->wanted;
+	if (avcodec_get_hw_frames_parameters(ctx, ctx->hw_device_ctx, AV_PIX_FMT_CUDA, &parameters) >= 0) {
+		int over = ((AVHWFramesContext *)parameters->data)->initial_pool_size + SL_ADDED_PICTURES - SL_NVDEC_PICTURES;
+		if (over > 0) ctx->extra_hw_frames = FFMAX(d->wanted - over, SL_LEAST_HELD);
+		av_buffer_unref(&parameters);
+	}
+}
+
+int sl_decoder_held(sl_decoder *d) { return d->ctx->extra_hw_frames; }
+
 int sl_decoder_surfaces(sl_decoder *d, int64_t *bytes) {
 	*bytes = 0;
 	if (!d->keep || !d->ctx->hw_frames_ctx) return 0;

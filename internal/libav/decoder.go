@@ -66,7 +66,7 @@ func (m *Memory) Bytes() int64 {
 // decoder and its frames; what FFmpeg does with a picture is in Stream's order.
 type CUDA struct {
 	Context, Stream unsafe.Pointer // a CUcontext and a CUstream of it
-	Held            int            // how many pictures may be held while decoding goes on
+	Held            int            // how many pictures are to be held while decoding goes on; see Decoder.Held
 }
 
 // Decoder decodes one stream.
@@ -136,6 +136,11 @@ func (d *Decoder) Surfaces() (count int, bytes int64) {
 	count = int(C.sl_decoder_surfaces(d.p, &n))
 	return count, int64(n)
 }
+
+// Held is how many pictures that stay on a device may be held while decoding goes on:
+// as many as were asked for, unless the stream refers to so many that they are
+// fewer. It is known when the first picture is.
+func (d *Decoder) Held() int { return int(C.sl_decoder_held(d.p)) }
 
 // HasNVDEC tells whether the library that CUDA devices decode with is installed
 // (libnvcuvid.so.1). FFmpeg itself does not say why it does without.

@@ -16,7 +16,7 @@ typedef struct {
 	const char *name, *pixel_format;
 	const char *hwaccel; // FFmpeg's name of a device type, "" for none
 	// With a CUcontext and a CUstream of it, cuda leaves the pictures on the device;
-	// so many of them may be held while decoding goes on.
+	// so many of them are to be held while decoding goes on.
 	void *cuda_context, *cuda_stream;
 	int cuda_held;
 	const uint8_t *extra;
@@ -56,6 +56,8 @@ int sl_decoder_frame_threads(sl_decoder *d);
 int sl_decoder_on_device(sl_decoder *d);
 // How many pictures stay on the device, those handed out among them, and their bytes.
 int sl_decoder_surfaces(sl_decoder *d, int64_t *bytes);
+// How many of them may be held while decoding goes on.
+int sl_decoder_held(sl_decoder *d);
 // Whether the driver's library for decoding is there.
 int sl_cuda_decodes(void);
 

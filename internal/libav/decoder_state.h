@@ -34,6 +34,7 @@ struct sl_decoder {
 
 	enum AVPixelFormat device_format; // AV_PIX_FMT_NONE without a device
 	int on_device, keep; // the last picture was; pictures stay there
+	int wanted;          // pictures to be held there
 };
 
 // Gives FFmpeg memory for a picture, out of a pool of the decoder's own.
@@ -45,6 +46,9 @@ int sl_device_open(sl_decoder *d, const AVCodec *codec, const sl_decoder_options
 int sl_device_download(sl_decoder *d, AVFrame **frame);
 // Makes FFmpeg's view of a context of CUDA's and a stream of it; both stay the caller's.
 int sl_cuda_open(AVBufferRef **out, void *context, void *stream);
+// Provides for pictures to be held, before decoding begins; to be called where FFmpeg
+// asks for the format.
+void sl_cuda_fit(sl_decoder *d, AVCodecContext *ctx);
 // Whether pictures of a software format can be decoded into formats that stay on the device.
 int sl_cuda_takes(enum AVPixelFormat format);
 

@@ -9,7 +9,10 @@ static enum AVPixelFormat sl_pick_format(AVCodecContext *ctx, const enum AVPixel
 	sl_decoder *d = ctx->opaque;
 	enum AVPixelFormat last = AV_PIX_FMT_NONE;
 	for (; *offered != AV_PIX_FMT_NONE; offered++) {
-		if (*offered == d->device_format && (!d->keep || sl_cuda_takes(ctx->sw_pix_fmt))) return *offered;
+		if (*offered == d->device_format && (!d->keep || sl_cuda_takes(ctx->sw_pix_fmt))) {
+			if (d->keep) sl_cuda_fit(d, ctx);
+			return *offered;
+		}
 		if (!(av_pix_fmt_desc_get(*offered)->flags & AV_PIX_FMT_FLAG_HWACCEL)) last = *offered;
 	}
 	return last;
@@ -18,7 +21,7 @@ static enum AVPixelFormat sl_pick_format(AVCodecContext *ctx, const enum AVPixel
 // Lets consumers hold pictures where the device decodes into, without a copy.
 static void sl_device_keep(sl_decoder *d, int held) {
 	d->keep = 1;
-	d->ctx->extra_hw_frames = held;
+	d->wanted = held;
 #ifdef AV_HWACCEL_FLAG_UNSAFE_OUTPUT // FFmpeg 6.1 on; before, it never copied
 	d->ctx->hwaccel_flags |= AV_HWACCEL_FLAG_UNSAFE_OUTPUT;
 #endif
