@@ -31,7 +31,9 @@ func compare(ctx context.Context, c Config, way trial, candidate string, frames 
 	defer own.Close()
 	was := own
 	if own.Shape() != is.Shape() {
-		cfg.Input = is.Shape().String()
+		if cfg.Input = is.Shape().String(); c.Smaller {
+			cfg.Input = "aspect" // what is lost by a smaller input counts too
+		}
 		if was, err = NewLooker(cfg, frames[0], log); err != nil {
 			return EngineReport{}, err
 		}
@@ -53,6 +55,9 @@ func compare(ctx context.Context, c Config, way trial, candidate string, frames 
 		looked(i + 1)
 	}
 	r.Agreement = agreement(before, after, c.Least)
+	if r.examples, err = examples(frames, before, after, c.Least); err != nil {
+		return r, err
+	}
 	if r.Race, err = NewRace(own, is, frames, rounds); err != nil || way.engine == plainEngine {
 		r.OverPlain = r.Race.Speedup
 		return r, err

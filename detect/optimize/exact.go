@@ -17,18 +17,27 @@ type Step struct {
 	Name   string `json:"name"`
 	Detail string `json:"detail"` // in words, for people
 	Count  int    `json:"count"`  // how many places it changed
+	After  *Stage `json:"after,omitempty"`
 }
 
 // Exact simplifies a network without changing what it computes, but for rounding:
 // constants, scales, offsets and paddings go into the convolutions beside them, the
 // tail that only rearranges numbers is left to the kernels, and of the classes only
 // those wanted stay (nil: all). It returns what it did, and what it left alone.
-func Exact(m *graph.Model, classes []string) ([]Step, error) {
+func Exact(m *graph.Model, classes []string) (steps []Step, err error) {
+	err = exact(m, classes, func(s Step) error {
+		steps = append(steps, s)
+		return nil
+	})
+	return steps, err
+}
+
+// exact hands on each step when the network is as it left it.
+func exact(m *graph.Model, classes []string, done func(Step) error) (err error) {
 	g := m.Graph
-	var steps []Step
 	add := func(name string, n int, detail string) {
-		if n > 0 {
-			steps = append(steps, Step{Name: name, Count: n, Detail: detail})
+		if n > 0 && err == nil {
+			err = done(Step{Name: name, Count: n, Detail: detail})
 		}
 	}
 	add("constants", constants(g), "constant nodes became weights")
@@ -37,14 +46,14 @@ func Exact(m *graph.Model, classes []string) ([]Step, error) {
 	add("affine", affine(g), "normalizations, scales and offsets went into the convolutions beside them")
 	add("tail", tail(m), "sigmoid, reshape and transpose at the outputs were left to the kernels")
 	if classes != nil {
-		kept, had, err := sliceClasses(m, classes)
-		if err != nil {
-			return nil, err
+		kept, had, lacks := sliceClasses(m, classes)
+		if lacks != nil {
+			return lacks
 		}
 		add("classes", had-kept, fmt.Sprintf("%d of %d classes stay", kept, had))
 	}
 	add("unused", g.Sweep(), "nodes that no output needs were removed")
-	return steps, nil
+	return err
 }
 
 // constants turns Constant nodes into tensors.

@@ -82,7 +82,12 @@ func judge(ctx context.Context, c Config, r *Report, candidate string, frames []
 			return fmt.Errorf("compare on %s: %w", trials[i].engine, err)
 		}
 		r.Engines = append(r.Engines, e)
-		if r.Reason = e.fault(r.Mode, c.Agreement); r.Reason != "" {
+		r.Reason = e.fault(r.Mode, c.Agreement)
+		r.tried(e)
+		if i == 0 {
+			r.Examples = e.examples
+		}
+		if r.Reason != "" {
 			return fmt.Errorf("%w: %s", ErrBudget, r.Reason)
 		}
 		if c.Mode == ExactMode && i == len(c.Engines)-1 && !r.rounded() {
@@ -97,4 +102,18 @@ func judge(ctx context.Context, c Config, r *Report, candidate string, frames []
 	}
 	r.Passed = true
 	return nil
+}
+
+// tried notes what a network that was judged came to on an engine.
+func (r *Report) tried(e EngineReport) {
+	p := Point{Recall: e.Agreement.Recall, Precision: e.Agreement.Precision, Speedup: e.Race.Speedup, Reason: r.Reason}
+	p.Name = e.Engine + " " + e.Precision
+	if n := len(r.Steps); n > 0 {
+		last := &r.Steps[n-1]
+		p.Name += ": " + last.Name + ", " + last.Detail
+		if last.After == nil {
+			last.After = &Stage{Size: r.After, Speedup: e.Race.Speedup, Agreement: e.Agreement}
+		}
+	}
+	r.Points = append(r.Points, p)
 }

@@ -2,6 +2,7 @@ package optimize
 
 import (
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
@@ -21,6 +22,9 @@ func (r *Report) Page(w io.Writer) error {
 		"kb":      func(n int) string { return fmt.Sprintf("%d kB", n/1000) },
 		"share":   func(l LayerChange) float64 { return 100 * float64(l.MACs[1]) / float64(max(1, r.heaviest())) },
 		"was":     func(l LayerChange) float64 { return 100 * float64(l.MACs[0]) / float64(max(1, r.heaviest())) },
+		"curve":   r.curve,
+		"sides":   sides,
+		"steps":   r.steps,
 	}).Parse(pageText)
 	if err != nil {
 		return err
@@ -38,4 +42,51 @@ func (r *Report) heaviest() (most int64) {
 		most = max(most, l.MACs[0], l.MACs[1])
 	}
 	return most
+}
+
+// stepRow is a step with what was before it.
+type stepRow struct {
+	Step
+	Before Stage
+}
+
+func (r *Report) steps() []stepRow {
+	was := Stage{Size: r.Before, Speedup: 1, Agreement: Agreement{Recall: 1, Precision: 1}}
+	var rows []stepRow
+	for _, s := range r.Steps {
+		rows = append(rows, stepRow{s, was})
+		if s.After != nil {
+			was = *s.After
+		}
+	}
+	return rows
+}
+
+// side is one of the two drawings of a picture.
+type side struct {
+	Title         string
+	Width, Height int
+	Picture       template.URL
+	Boxes         []drawn
+}
+
+// drawn is a box in pixels of the drawing.
+type drawn struct {
+	X, Y, W, H float64
+	Label      string
+	Alone      bool
+}
+
+func sides(e Example) []side {
+	picture := template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(e.jpeg)) // our own bytes
+	out := []side{{Title: "original"}, {Title: "optimized"}}
+	for i, marks := range [][]Mark{e.Original, e.Made} {
+		out[i].Width, out[i].Height, out[i].Picture = e.width, e.height, picture
+		w, h := float64(e.width), float64(e.height)
+		for _, m := range marks {
+			label := fmt.Sprintf("%s %.2f", m.Class, m.Score)
+			out[i].Boxes = append(out[i].Boxes, drawn{m.Box.X * w, m.Box.Y * h, m.Box.W * w, m.Box.H * h, label, m.Alone})
+		}
+	}
+	return out
 }

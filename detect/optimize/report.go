@@ -21,17 +21,22 @@ type Report struct {
 	After        Size           `json:"after"`
 	Layers       []LayerChange  `json:"layers"`
 	Engines      []EngineReport `json:"engines"`
-	AP50         [2]float64     `json:"ap50,omitzero"`   // before and after, where there was ground truth
-	Tried        []string       `json:"tried,omitempty"` // what did not keep the budget before
+	AP50         [2]float64     `json:"ap50,omitzero"`    // before and after, where there was ground truth
+	Tried        []string       `json:"tried,omitempty"`  // what did not keep the budget before
+	Points       []Point        `json:"points,omitempty"` // all that were tried, the one that passed last
+	Agreement    float64        `json:"agreement"`        // that was asked for
+	Examples     []Example      `json:"examples,omitempty"`
 	Passed       bool           `json:"passed"`
 	Reason       string         `json:"reason,omitempty"` // why it did not
 }
 
-// LayerChange is one convolution before and after.
-type LayerChange struct {
-	Name     string   `json:"name"`
-	Channels [2]int   `json:"channels"`
-	MACs     [2]int64 `json:"macs"`
+// Point is one network that was tried.
+type Point struct {
+	Name      string  `json:"name"`
+	Recall    float64 `json:"recall"`
+	Precision float64 `json:"precision"`
+	Speedup   float64 `json:"speedup,omitempty"` // over the original on the same engine; 0: not timed
+	Reason    string  `json:"reason,omitempty"`  // why it was refused; "": it was not
 }
 
 // EngineReport is how the two networks compare on one engine.
@@ -44,6 +49,8 @@ type EngineReport struct {
 	// OverPlain is how many times as fast it is as the original on ONNX Runtime in
 	// 32-bit floats; 0 where that is not here.
 	OverPlain float64 `json:"over_onnxruntime_f32,omitempty"`
+
+	examples []Example
 }
 
 // fault says why the engine's boxes are not as they should be: the same but for
@@ -69,16 +76,4 @@ func (e EngineReport) fault(mode string, agreement float64) string {
 // comparison, or none can: integers step otherwise where sums are rounded otherwise.
 func (r *Report) rounded() bool {
 	return slices.ContainsFunc(r.Engines, func(e EngineReport) bool { return e.Precision == "f32" || e.Precision == "int8" })
-}
-
-// changes pairs the convolutions of two networks by their order: none is removed.
-func changes(before, after []Layer) []LayerChange {
-	out := make([]LayerChange, 0, len(before))
-	for i, b := range before {
-		if i == len(after) {
-			break
-		}
-		out = append(out, LayerChange{Name: b.Name, Channels: [2]int{b.Channels, after[i].Channels}, MACs: [2]int64{b.MACs, after[i].MACs}})
-	}
-	return out
 }

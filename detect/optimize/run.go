@@ -77,15 +77,16 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	}
 	in := spec.Input
 	r := &Report{
-		Source: c.Model, SourceDigest: spec.Digest, Mode: c.Mode, Classes: c.Classes, Least: c.Least,
+		Source: c.Model, SourceDigest: spec.Digest, Mode: c.Mode, Classes: c.Classes, Least: c.Least, Agreement: c.Agreement,
 		Calibration: digest(frames), Before: SizeOf(m, in.Base.Width, in.Base.Height),
 	}
-	before := Layers(m, in.Base.Width, in.Base.Height)
+	before, names := Layers(m, in.Base.Width, in.Base.Height), lineageOf(m.Graph)
 	meta := spec.Metadata() // which may have come from a file beside it
 	for _, key := range slices.Sorted(maps.Keys(meta)) {
 		m.SetMeta(key, meta[key])
 	}
-	if r.Steps, err = Exact(m, c.Classes); err != nil {
+	s := stages{ctx: ctx, c: c, frames: frames, log: log}
+	if r.Steps, err = s.exact(m, in.Base); err != nil {
 		return nil, fmt.Errorf("simplify %s: %w", c.Model, err)
 	}
 	shape := in.Base
@@ -96,8 +97,12 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 		shape = in.Fitted(frames[0].Width, frames[0].Height)
 		m.SetMeta("size", fmt.Sprintf("[%d, %d]", shape.Height, shape.Width))
 		r.Steps = append(r.Steps, Step{Name: "fit", Count: 1, Detail: "the input is " + shape.String() + ", as the pictures are"})
+		if err := s.took(r.Steps, m, shape); err != nil {
+			return nil, err
+		}
 	}
-	r.After, r.Layers = SizeOf(m, shape.Width, shape.Height), changes(before, Layers(m, shape.Width, shape.Height))
+	r.Layers = names.pair(before, m.Graph)
+	r.weigh(m, shape.Width, shape.Height)
 	if c.Mode == ExactMode {
 		r.Pictures = len(frames)
 		lower(c, r, m, shape)
@@ -145,8 +150,7 @@ func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.I
 			return lacks
 		}
 		r.Steps, r.Engines = append(slices.Clone(steps), step), nil
-		size := SizeOf(made, shape.Width, shape.Height)
-		r.After.Nodes, r.After.Parameters, r.After.Bytes = size.Nodes, size.Parameters, size.Bytes
+		r.weigh(made, shape.Width, shape.Height)
 		if err = finish(ctx, c, r, made, check, log); !errors.Is(err, ErrBudget) {
 			return err
 		}

@@ -176,8 +176,8 @@ func axis(v int64) *graph.Attr { return &graph.Attr{Name: "axis", Type: graph.In
 // lower arranges a network in floats for the one engine that it is made for, as the
 // last step before it is judged; the report's After is of the network before.
 func lower(c Config, r *Report, m *graph.Model, shape onnx.Shape) {
-	if !slices.Equal(c.Engines, []string{plainEngine}) {
-		return // others have ways of their own
+	if !lowers(c) {
+		return
 	}
 	n, saved := winograd(m, shapes(m.Graph, shape.Width, shape.Height))
 	if n == 0 {
@@ -190,3 +190,7 @@ func lower(c Config, r *Report, m *graph.Model, shape onnx.Shape) {
 	r.After = size
 	r.Steps = append(r.Steps, Step{Name: "winograd", Count: n, Detail: "convolutions of 3×3 make four rows with half of the multiplications (Winograd's minimal filtering), for ONNX Runtime"})
 }
+
+// lowers tells whether the network is for an engine that gains from it: others have
+// ways of their own.
+func lowers(c Config) bool { return slices.Equal(c.Engines, []string{plainEngine}) }
