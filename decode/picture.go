@@ -69,8 +69,8 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 }
 
 // crowded tells whether a picture stays behind because too many are out on the
-// device. What is drained can go: nothing is decoded into its place yet. Where no
-// picture may be missing, there will be a copy.
+// device. Of what is drained, and where no picture may be missing, there will be a
+// copy instead.
 func (d *decoder) crowded(info libav.FrameInfo) bool {
 	if !info.Device || !d.config.Live || d.draining {
 		return false

@@ -11,9 +11,9 @@ import (
 )
 
 // MaxHeld is how many frames of one decoder may be out on a device while it goes on,
-// where Config.Held does not say it:
-// they are the surfaces that it decodes into, which are few. A live decoder does not
-// hand out another one (Info.Refused counts them); others hand out a copy.
+// where Config.Held says nothing: they are the surfaces that it decodes into, which
+// are few. A live decoder does not hand out another one (Info.Refused counts them);
+// others hand out a copy.
 const MaxHeld = 8
 
 // surfaces are what one of FFmpeg's decoders has on a device. The stream closes
