@@ -121,6 +121,7 @@ func TestOptimizeRefuses(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("\x08\x08\x3a\x05nodes"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	yard := writeFile(t, "version: 1\nname: site\nstreams: { yard: { url: 'rtsp://10.0.0.3/main' }, lobby: { url: 'whip://' } }\nweb: {}\n")
 	if err := os.WriteFile(filepath.Join(dir, "described.yaml"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,13 @@ func TestOptimizeRefuses(t *testing.T) {
 	}{
 		{[]string{"optimize", "coco-nano", "--video", video}, exitUsage, "needs -o FILE"},
 		{[]string{"optimize", "coco-nano", "-o", out}, exitUsage, "needs --video"},
-		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--mode", "scene"}, exitUsage, "not available in this version"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--mode", "fast"}, exitUsage, "none of exact, general, scene"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--mode", "scene"}, exitUsage, "for one stream alone"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--stream", "gate"}, exitUsage, "go together"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--int8"}, exitUsage, "belong to --mode scene"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--config", yard, "--stream", "gate"}, exitNothing, "no stream \"gate\""},
+		{[]string{"optimize", "coco-nano", "-o", out, "--config", yard, "--stream", "lobby"}, exitNothing, "published to"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--config", yard, "--stream", "yard", "--gt", broken}, exitUsage, "give it with --video"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--classes", ""}, exitUsage, "--classes wants a name"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--ap50", "NaN"}, exitUsage, "--ap50 wants points"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--classes", "car"}, exitUsage, "not among --classes"},
