@@ -52,6 +52,12 @@ int order_of(const Decoder& d, const CUVIDPICPARAMS& p) {
   }
 }
 
+// Why nothing can be done: no context is current on this thread, or it is lost.
+CUresult refused() {
+  unsigned flags;
+  return cuCtxGetFlags(&flags);
+}
+
 // What a mapped surface shall show, drawn when its stream comes to it.
 struct Drawing {
   unsigned char* to;
@@ -66,9 +72,7 @@ void draw(void* user) {
 }  // namespace
 
 EXPORT CUresult cuvidGetDecoderCaps(CUVIDDECODECAPS* caps) {
-  CUcontext c = nullptr;
-  cuCtxGetCurrent(&c);
-  if (!c) return CUDA_ERROR_INVALID_CONTEXT;
+  if (CUresult r = refused()) return r;
   caps->bIsSupported = !sightline_emu_hit("codec") && caps->eChromaFormat == cudaVideoChromaFormat_420 &&
                        (int)caps->nBitDepthMinus8 + 8 <= depth(caps->eCodecType);
   caps->nNumNVDECs = 1;
@@ -92,9 +96,7 @@ EXPORT CUresult cuvidDestroyDecoder(CUvideodecoder handle) {
 }
 
 EXPORT CUresult cuvidCreateDecoder(CUvideodecoder* handle, CUVIDDECODECREATEINFO* info) {
-  CUcontext c = nullptr;
-  cuCtxGetCurrent(&c);
-  if (!c) return CUDA_ERROR_INVALID_CONTEXT;
+  if (CUresult r = refused()) return r;
   if (!depth(info->CodecType) || !info->ulNumDecodeSurfaces || info->ulNumDecodeSurfaces > 32 || info->ulNumOutputSurfaces > 64)
     return CUDA_ERROR_INVALID_VALUE;
   if (sightline_emu_hit("decoder")) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -115,6 +117,7 @@ EXPORT CUresult cuvidCreateDecoder(CUvideodecoder* handle, CUVIDDECODECREATEINFO
 
 EXPORT CUresult cuvidDecodePicture(CUvideodecoder handle, CUVIDPICPARAMS* p) {
   Decoder* d = (Decoder*)handle;
+  if (CUresult r = refused()) return r;
   std::lock_guard<std::mutex> guard(d->lock);
   if (!p->nBitstreamDataLen || !p->pBitstreamData || p->CurrPicIdx < 0 || p->CurrPicIdx >= (int)d->orders.size())
     return CUDA_ERROR_INVALID_VALUE;
