@@ -53,8 +53,7 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 	learn, check := halves(frames)
 	r.Pictures = len(check)
 	s := &specialist{ctx: ctx, c: c, r: r, in: in, shape: shape, log: log, learn: some(learn, mostLearned), check: check}
-	s.work = newWorkdir(c.Work, r.SourceDigest, r.Calibration, shape.String(), fmt.Sprint(c.Classes, c.Fit, c.Least, c.Engines, c.Integers), recipe)
-	whole := Layers(m, shape.Width, shape.Height)
+	s.work = newWorkdir(c.Work, r.SourceDigest, r.Calibration, shape.String(), fmt.Sprint(c.Classes, c.Least), recipe)
 	if err := s.quiet(m); err != nil {
 		return fmt.Errorf("look for outputs that never fire: %w", err)
 	}
@@ -62,11 +61,15 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 	if len(s.net.Groups) == 0 {
 		return errors.New("no channels of this network may go: " + s.net.Describe())
 	}
-	measured, err := s.measure()
+	groups := make([]int, len(s.net.Groups))
+	for i := range groups {
+		groups[i] = i
+	}
+	measured, err := s.measure(groups)
 	if err != nil {
 		return fmt.Errorf("measure what channels are needed for: %w", err)
 	}
-	return s.search(s.net.Plan(measured, block), measured, whole)
+	return s.search(measured)
 }
 
 // recipe changes when what is kept for a later run would be made otherwise.

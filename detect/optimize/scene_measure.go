@@ -20,9 +20,10 @@ func (s *specialist) sampling(positions int) prune.Sampling {
 	return prune.Sampling{Positions: positions, Turn: onnx.TurnInput, Weight: s.focus, Gain: gain}
 }
 
-// measure orders the channels of each group and measures, on pictures that the order
-// was not learned from, what it costs to lose the first of them.
-func (s *specialist) measure() ([]prune.Measured, error) {
+// measure orders the channels of some groups and measures, on pictures that the order
+// was not learned from, what it costs to lose the first of them. Of the other groups
+// nothing is known.
+func (s *specialist) measure(groups []int) ([]prune.Measured, error) {
 	var fit, try []*decode.Frame
 	for i, f := range s.learn {
 		if i%4 == 1 && len(try) < mostTried {
@@ -37,14 +38,15 @@ func (s *specialist) measure() ([]prune.Measured, error) {
 	}
 	measured := make([]prune.Measured, len(s.net.Groups))
 	var open []int
-	for i, g := range s.net.Groups {
+	for _, i := range groups {
+		g := s.net.Groups[i]
 		switch {
 		case s.work.load(fmt.Sprintf("group-%d.json", i), &measured[i]) && measured[i].Fits(g):
 		case len(marksOf(g)) > 0 && s.narrow(g):
 			open = append(open, i)
 		}
 	}
-	done := len(s.net.Groups) - len(open)
+	done := len(groups) - len(open)
 	for len(open) > 0 {
 		now := s.together(open)
 		inverses, err := s.inverses(open[:now], fit)
@@ -52,7 +54,7 @@ func (s *specialist) measure() ([]prune.Measured, error) {
 			return nil, err
 		}
 		for _, i := range open[:now] {
-			s.progress("measuring what channels are needed for", done, len(s.net.Groups))
+			s.progress("measuring what channels are needed for", done, len(groups))
 			if measured[i], err = s.group(s.net.Groups[i], inverses, base); err != nil {
 				return nil, err
 			}
@@ -61,7 +63,7 @@ func (s *specialist) measure() ([]prune.Measured, error) {
 		}
 		open = open[now:]
 	}
-	s.progress("measuring what channels are needed for", done, len(s.net.Groups))
+	s.progress("measuring what channels are needed for", done, len(groups))
 	return measured, nil
 }
 

@@ -1,0 +1,200 @@
+package optimize
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sightline/decode"
+	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/prune"
+	"sightline/internal/testkit"
+)
+
+// sceneConfig is of the default network and six of its classes.
+func sceneConfig(t *testing.T) Config {
+	return Config{
+		Model: testkit.Dep(t, "models/coco-nano.onnx"), Out: filepath.Join(t.TempDir(), "scene.onnx"), Mode: SceneMode, Fit: true,
+		Classes: []string{"person", "bicycle", "car", "motorcycle", "bus", "truck"}, Engines: []string{plainEngine},
+		Least: 0.4, Agreement: 0.95, Stream: "gate", Bind: "abc",
+		LibDirs: []string{filepath.Dir(testkit.Dep(t, "onnxruntime/lib/libonnxruntime.so")), filepath.Dir(testkit.Dep(t, "openvino/lib/libopenvino_c.so"))},
+	}
+}
+
+func sceneFrames(t *testing.T, every, limit int) []*decode.Frame {
+	frames, err := Frames(t.Context(), testkit.Dep(t, "media/vtest.avi"), every, limit, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Release(frames) })
+	return frames
+}
+
+// specialistFor is what scene would begin with.
+func specialistFor(t *testing.T, c Config, frames []*decode.Frame) *specialist {
+	spec, err := onnx.ReadSpec(c.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(c.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := graph.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range spec.Metadata() {
+		m.SetMeta(key, value)
+	}
+	shape := spec.Input.Fitted(frames[0].Width, frames[0].Height)
+	m.SetMeta("size", "[320, 416]")
+	if _, err := Exact(m, c.Classes); err != nil {
+		t.Fatal(err)
+	}
+	learn, check := halves(frames)
+	s := &specialist{ctx: t.Context(), c: c, r: &Report{Mode: c.Mode}, in: spec.Input, shape: shape, log: slog.New(slog.DiscardHandler), learn: learn, check: check}
+	s.work = newWorkdir(c.Work, "test")
+	if err := s.quiet(m); err != nil {
+		t.Fatal(err)
+	}
+	s.trace()
+	return s
+}
+
+// groupOf is the group that a convolution makes.
+func groupOf(t *testing.T, n *prune.Net, name string) int {
+	at := slices.IndexFunc(n.Groups, func(g prune.Group) bool { return g.Name == name })
+	if at < 0 {
+		t.Fatalf("no group %s: %s", name, n.Describe())
+	}
+	return at
+}
+
+// Two groups of a real network are taken through all steps: what is written agrees
+// as it was asked to, has less to compute, lost the heads that never fire, and is
+// bound to its stream. What was kept in between is found again, and a budget that
+// nothing could keep is refused.
+func TestScene(t *testing.T) {
+	c := sceneConfig(t)
+	c.Work = t.TempDir()
+	frames := sceneFrames(t, 25, 16)
+	s := specialistFor(t, c, frames)
+	groups := []int{groupOf(t, s.net, "conv_15"), groupOf(t, s.net, "conv_17")}
+	measured, err := s.measure(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range groups {
+		if l := measured[i].Losses; len(l) != 3 || l[0].Loss <= 0 || l[2].Loss <= l[0].Loss || l[2].Loss > .2 {
+			t.Errorf("%s: %+v", s.net.Groups[i].Name, l)
+		}
+	}
+	steps := s.net.Plan(measured, block)
+	last := len(steps) - 1
+	q := &series{specialist: s, plan: steps, measured: measured}
+	if q.jury, err = s.newJury(s.check, plainEngine, "", c.Least-Tolerance); err != nil {
+		t.Fatal(err)
+	}
+	made, err := q.make(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := func() Agreement { // the same without weights that make up for it
+		left, err := s.net.Apply(s.net.Without(measured, steps[last].Counts), nil, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := *s.m
+		m.Graph = left
+		found, err := q.jury.ask(&m, s.shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return agreement(q.jury.original, found, c.Least)
+	}()
+	if !made.passes() || min(plain.Recall, plain.Precision) >= min(made.agree.Recall, made.agree.Precision) {
+		t.Errorf("%d boxes: fitted %+v, not fitted %+v", made.agree.Boxes, made.agree, plain)
+	}
+	made.tell()
+	if err := finish(t.Context(), c, s.r, made.model, s.check, s.log); err != nil {
+		t.Fatal(err)
+	}
+	p, err := ReadProvenance(c.Out)
+	if err != nil || p.Stream != "gate" || p.Bind != "abc" || !slices.Contains(p.Steps, "heads") || !slices.Contains(p.Steps, "channels") {
+		t.Errorf("%+v, %v", p, err)
+	}
+	spec, err := onnx.ReadSpec(c.Out)
+	if err != nil || spec.Family != "nanodet" {
+		t.Errorf("%+v, %v", spec, err)
+	}
+	s.learn = nil // nothing is learned again
+	again, err := s.measure(groups)
+	if err != nil || !slices.Equal(again[groups[0]].Order, measured[groups[0]].Order) {
+		t.Errorf("what was kept is not found: %v", err)
+	}
+	if kept, err := q.refitted(last, nil); err != nil || string((&graph.Model{Graph: kept}).Write()) != string((&graph.Model{Graph: made.model.Graph}).Write()) {
+		t.Errorf("the network that was kept is another one: %v", err)
+	}
+	q.c.Agreement = 1.01
+	s.r.Engines = nil
+	if err := finish(t.Context(), q.c, s.r, made.model, s.check, s.log); !errors.Is(err, ErrBudget) {
+		t.Errorf("a budget that cannot be kept: %v", err)
+	}
+}
+
+// Pictures too few to learn from, and networks of operators too old, are refused.
+func TestSceneRefuses(t *testing.T) {
+	b := newBuilder(2)
+	b.conv()
+	m := b.ends()
+	log := slog.New(slog.DiscardHandler)
+	err := scene(t.Context(), Config{}, &Report{}, m, onnx.Input{}, onnx.Shape{}, make([]*decode.Frame, 3), log)
+	if err == nil || !strings.Contains(err.Error(), "too few") {
+		t.Error(err)
+	}
+	m.Opsets[0].Version = 9
+	err = scene(t.Context(), Config{}, &Report{}, m, onnx.Input{}, onnx.Shape{}, make([]*decode.Frame, 30), log)
+	if err == nil || !strings.Contains(err.Error(), "version 9") {
+		t.Error(err)
+	}
+}
+
+// Whatever a file holds, channels are followed or left alone; without some of them
+// the network is still one that can be read.
+func FuzzPrune(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(network(rand.New(rand.NewPCG(seed, 1))).Write(), uint64(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, seed uint64) {
+		m, err := graph.Read(data)
+		if err != nil || len(m.Graph.Nodes) > 200 {
+			return
+		}
+		n := prune.Trace(m.Graph, shapes(m.Graph, 64, 64))
+		rng := rand.New(rand.NewPCG(seed, 2))
+		without := prune.Set{}
+		for _, g := range n.Groups {
+			for _, k := range rng.Perm(len(g.Classes))[1:] {
+				without[g.Classes[k]] = rng.IntN(2) == 0
+			}
+		}
+		left, err := n.Apply(without, nil, seed%2 == 0)
+		if err != nil {
+			return
+		}
+		if _, err := graph.Read((&graph.Model{Graph: left}).Write()); err != nil {
+			t.Fatal(err)
+		}
+		n.Waves(without)
+		if n.MACs(without) > n.MACs(nil) {
+			t.Fatal("it has more to compute without channels")
+		}
+	})
+}
