@@ -29,7 +29,7 @@ type Preprocess struct {
 func NewPreprocess(slot Slot) (*Preprocess, error) { return newPreprocess(slot, bestLevel()) }
 
 // NewReference is NewPreprocess by the definition, the bits of which a GPU gives as
-// well: ten times slower than the vectorized code, which stays within a level of it.
+// well: some thirty times slower than the vectorized code, which stays within a level.
 func NewReference(slot Slot) (*Preprocess, error) { return newPreprocess(slot, 0) }
 
 func newPreprocess(slot Slot, l level) (*Preprocess, error) {

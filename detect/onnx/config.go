@@ -25,7 +25,7 @@ type Config struct {
 	MaxBatch  int      // rows a Batch may have
 	Workers   int      // Batches that run at a time, each on one thread; 0: one for each CPU. On a GPU it is one
 	LibDirs   []string // where engine libraries are looked for first
-	Reference bool     // fill inputs on the CPU with the GPU's own definition, to the bit, ten times slower
+	Reference bool     // fill inputs on the CPU with the GPU's own definition, to the bit, some thirty times slower
 
 	GPU    cuda.Device // to compute on, with frames in its memory or the host's; nil: the CPU. It outlives the session
 	Memory int64       // bytes of it that ONNX Runtime may take for itself, besides what is allocated through GPU; 0: any
