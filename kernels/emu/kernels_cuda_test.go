@@ -4,11 +4,15 @@ package emu_test
 
 import (
 	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"sightline/kernels/emu"
+	"sightline/kernels/emu/translate"
 	"sightline/kernels/ptx"
 )
 
@@ -101,5 +105,49 @@ func TestCUDABarriers(t *testing.T) {
 		if !named.MatchString(report) {
 			t.Errorf("%s without the barrier in line %d of vision.ptx: no race is told of: %s", kernel, line, report)
 		}
+	}
+}
+
+// mutant builds a library of one kernel in which one thing is replaced, and lets it
+// pass for the kernel that ships.
+func mutant(t *testing.T, kernel, old, new string) string {
+	t.Helper()
+	whole, err := translate.Translate(ptx.Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(ptx.Text, ".visible ")
+	body := regexp.MustCompile(`(?s)\.visible \.entry ` + kernel + `\(.*?\n}\n`).FindString(ptx.Text)
+	if !strings.Contains(body, old) {
+		t.Fatalf("%s has no %s", kernel, old)
+	}
+	code, err := translate.Translate(head + strings.Replace(body, old, new, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := regexp.MustCompile(`emu_source = \d+`)
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "mutant.cc"), filepath.Join(dir, "mutant.so")
+	if err := os.WriteFile(from, []byte(source.ReplaceAllString(code, source.FindString(whole))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("g++", "-std=c++17", "-fPIC", "-w", "-O1", "-ffp-contract=off", "-shared", "-Idriver", "-o", to, from).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return to
+}
+
+// TestCUDAMutant gives a kernel a mistake, taking the width for the height: it meets
+// the guard page.
+func TestCUDAMutant(t *testing.T) {
+	emu.Report()
+	r := newRig(t, mutant(t, "va_thumbnail", "[va_thumbnail_param_7]", "[va_thumbnail_param_6]"))
+	defer r.close()
+	r.thumbnail(r.room(64*4), 64, 4)
+	if err := r.finish(); err == nil {
+		t.Error("nothing is wrong with it")
+	}
+	if report := emu.Report(); !regexp.MustCompile(`kernel va_thumbnail, block 0,0,0, thread 0,0,0: illegal address 0x`).MatchString(report) {
+		t.Errorf("report %q", report)
 	}
 }
