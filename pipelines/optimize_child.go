@@ -32,8 +32,12 @@ func (m *maker) compile(ctx context.Context) (Made, error) {
 	if len(m.o.Compiler) == 0 {
 		return Made{}, errors.New("nothing here makes networks in the background")
 	}
+	engine := m.engine
+	if engine != "openvino" { // GPUs' engines prove no more than the processor's
+		engine = "onnxruntime"
+	}
 	j := job{
-		Model: m.model, Out: m.name(), Mode: m.recipe.Mode, Classes: m.recipe.Classes, Engine: m.engine, LibDirs: m.o.LibDirs, Fit: m.recipe.Fit,
+		Model: m.model, Out: m.name(), Mode: m.recipe.Mode, Classes: m.recipe.Classes, Engine: engine, LibDirs: m.o.LibDirs, Fit: m.recipe.Fit,
 		Integers: m.recipe.Mode == optimize.SceneMode, Least: m.recipe.Least, Agreement: m.recipe.Budget,
 	}
 	if j.Mode == optimize.SceneMode {

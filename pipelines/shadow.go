@@ -201,7 +201,7 @@ func (w *shadow) busy() bool {
 	}
 	select {
 	case <-w.pending.settled:
-		w.pending = nil
+		w.pending = nil // not lost: it was judged
 		return false
 	default:
 		return true
