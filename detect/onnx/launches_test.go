@@ -5,6 +5,8 @@ package onnx
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -60,6 +62,71 @@ func TestCUDAFamilies(t *testing.T) {
 				t.Error("nothing was found anywhere")
 			}
 		})
+	}
+}
+
+// TestCUDADirect takes the way of a provider of the GPU, which no emulation has: its
+// runs get addresses of the device, do not wait, and have a graph each. Here ONNX
+// Runtime's CPU provider stands in, to which those addresses are the host's.
+func TestCUDADirect(t *testing.T) {
+	emulated(t)
+	pictures := frames(t)
+	d := device(t)
+	cfg := onGPU(t, "coco-nano", d, 6)
+	want := alone(t, onCPU(cfg), pictures)
+	s, err := New(cfg, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	g := s.runs.(*gpu)
+	g.memory.Close()
+	if g.memory, err = g.lib.NewMemory("Cpu", 0); err != nil {
+		t.Fatal(err)
+	}
+	model, err := os.ReadFile(cfg.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := g.plan(candidate{onnxRuntime}, model, s.Ideal(768, 576), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close()
+	p := made.(*gpuPlan)
+	p.direct, p.graphed = true, true
+	both := [2]slots{}
+	for i := range both {
+		if both[i], err = p.slots(); err != nil {
+			t.Fatal(err)
+		}
+		defer both[i].Close()
+		if err := both[i].warm(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(p.buckets); n != 4 || g.graphs != 2*n {
+		t.Errorf("%d graphs for two batches of the sizes %v", g.graphs, p.buckets)
+	}
+	w := newWriter(t, s, WriterConfig{Threshold: 0.1})
+	for n := 1; n <= 5; n += 2 {
+		b := &Batch{session: s, slots: both[n/2%2], rows: make([]row, 6), limit: 6}
+		for i := range n {
+			if err := b.Write(i, w, pictures[i%len(pictures)]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.slots.(*gpuSlots).fill.Synchronize(); err != nil { // the stand-in knows no streams
+			t.Fatal(err)
+		}
+		if err := b.Run(n); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			if got, err := b.Detections(i); err != nil || !reflect.DeepEqual(got, want[i%len(pictures)]) {
+				t.Errorf("row %d of %d: %d boxes, %v", i, n, len(got), err)
+			}
+		}
 	}
 }
 
