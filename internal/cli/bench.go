@@ -39,7 +39,9 @@ func newBench(sh *shell) *cobra.Command {
 			if device != "" {
 				l.sets = append(l.sets, "detect.device="+device, "decode.hwaccel=auto")
 			}
-			sp, err := spec.Parse("bench.yaml", l.pipeline(), l.sets, sh.env)
+			one := l
+			one.streams = max(1, l.streams)
+			sp, err := spec.Parse("bench.yaml", one.pipeline(), l.sets, sh.env)
 			if err == nil {
 				err = sh.useGPU(sp.Detect)
 			}

@@ -38,7 +38,7 @@ func newStatus(sh *shell) *cobra.Command {
 	}
 	c.Flags().StringVar(&server, "server", "http://127.0.0.1:8080", "`URL` of the instance's page")
 	c.Flags().StringVar(&user, "user", "", "`NAME` to log in with")
-	c.Flags().BoolVar(&asJSON, "json", false, "print {streams, sinks} as JSON")
+	c.Flags().BoolVar(&asJSON, "json", false, "print {streams, sinks, devices} as JSON")
 	return c
 }
 
@@ -77,11 +77,15 @@ func printStatus(ctx context.Context, sh *shell, q query, args []string, asJSON 
 	var all struct {
 		Streams []pipelines.StreamStatus `json:"streams"`
 		Sinks   []pipelines.SinkStatus   `json:"sinks"`
+		Devices []pipelines.DeviceStatus `json:"devices"`
 	}
 	if err := q.get(ctx, "/api/v1/streams", &all.Streams); err != nil {
 		return err
 	}
 	if err := q.get(ctx, "/api/v1/sinks", &all.Sinks); err != nil {
+		return err
+	}
+	if err := q.get(ctx, "/api/v1/devices", &all.Devices); err != nil {
 		return err
 	}
 	if len(args) > 0 {
@@ -99,7 +103,18 @@ func printStatus(ctx context.Context, sh *shell, q query, args []string, asJSON 
 	for _, s := range all.Sinks {
 		printSink(sh.out, s)
 	}
+	for _, d := range all.Devices {
+		printDevice(sh.out, d)
+	}
 	return nil
+}
+
+func printDevice(w io.Writer, d pipelines.DeviceStatus) {
+	fmt.Fprintf(w, "%s (%s): %s since %s, %s, %d of %d MiB free; lost %d times\n", d.Device, d.Name, d.State,
+		d.Since.Format(time.RFC3339), count(d.Streams, "stream"), d.Free>>20, d.Total>>20, d.Losses)
+	if d.Error != "" {
+		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(d.Error, "\n", "; "))
+	}
 }
 
 func printSink(w io.Writer, s pipelines.SinkStatus) {
