@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,10 @@ func newBench(sh *shell) *cobra.Command {
 				return &ExitError{exitUsage, errors.New("--only is saturated or cameras")}
 			}
 			if device != "" {
-				l.sets = append(l.sets, "detect.device="+device, "decode.hwaccel=auto")
+				l.sets = append(l.sets, "detect.device="+device)
+			}
+			if strings.HasPrefix(device, "cuda:") {
+				l.sets = append(l.sets, "decode.hwaccel=cuda")
 			}
 			one := l
 			one.streams = max(1, l.streams)
@@ -142,8 +146,11 @@ func printBench(w io.Writer, l load, r benchResult) {
 	if s := r.Saturated; s != nil {
 		fmt.Fprintf(w, "%s, %s on %s %s\n", filepath.Base(l.clip), s.Model.Name, s.Model.Engine, s.Model.Precision)
 		fmt.Fprintf(w, "saturated  %d streams: %.1f inferences a second (%.2f to %.2f a stream), %.2f cores\n", s.Streams, s.Inferences, s.LeastFPS, s.MostFPS, s.Cores)
-		fmt.Fprintf(w, "           CPU an inference: %.1f ms = decode %.1f + preprocess %.2f + infer %.1f + rest %.2f; bottleneck: %s\n",
-			s.CPUMs, s.StageMs["decode"], s.StageMs["preprocess"], s.StageMs["infer"], s.StageMs["rest"], r.Bottleneck)
+		form := "           CPU an inference: %.1f ms = decode %.1f + preprocess %.2f + infer %.1f + rest %.2f; bottleneck: %s\n"
+		if s.Device != "" {
+			form = "           CPU an inference: %.1f ms, of it decode %.1f, preprocess %.2f; on " + s.Device + " %.1f ms, shared by its batch; rest of CPU %.2f; bottleneck: %s\n"
+		}
+		fmt.Fprintf(w, form, s.CPUMs, s.StageMs["decode"], s.StageMs["preprocess"], s.StageMs["infer"], s.StageMs["rest"], r.Bottleneck)
 	}
 	if c := r.Cameras; c != nil {
 		verdict := "keep"

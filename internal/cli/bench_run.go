@@ -48,6 +48,7 @@ type loadResult struct {
 	StageMs    map[string]float64 `json:"stage_ms_per_inference"`
 	PSSMiB     float64            `json:"pss_mib"`
 	Model      detect.Model       `json:"model"`
+	Device     string             `json:"device,omitempty"` // the GPU that inferred; its time is that of stage infer, and no CPU's
 	Dropped    map[string]uint64  `json:"dropped"`
 	Lost       uint64             `json:"events_lost"`
 }
@@ -172,7 +173,7 @@ func (l load) measure(ctx context.Context, p *pipelines.Pipeline, seen *benchEve
 		},
 		Dropped: difference(merge(after.Undecoded, after.Skipped), merge(before.Undecoded, before.Skipped)), Lost: after.Lost,
 	}
-	r.StageMs["rest"] = max(0, r.CPUMs-r.StageMs["decode"]-r.StageMs["preprocess"]-r.StageMs["infer"])
+	r.rest(p.Devices())
 	if len(perStream) == l.streams {
 		r.LeastFPS = float64(slices.Min(perStream)) / seconds
 	}
@@ -183,6 +184,18 @@ func (l load) measure(ctx context.Context, p *pipelines.Pipeline, seen *benchEve
 		r.AckP95Ms = ms(p.Latency().Quantile(0.95))
 	}
 	return r, nil
+}
+
+// rest is the processor's time beyond the stages that it works at: on a GPU inference
+// is none of them.
+func (r *loadResult) rest(devices []pipelines.DeviceStatus) {
+	rest := r.CPUMs - r.StageMs["decode"] - r.StageMs["preprocess"]
+	if len(devices) > 0 && devices[0].Streams > 0 {
+		r.Device = devices[0].Device
+	} else {
+		rest -= r.StageMs["infer"]
+	}
+	r.StageMs["rest"] = max(0, rest)
 }
 
 // pipeline is the run's pipeline file.
