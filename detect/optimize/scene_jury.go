@@ -59,6 +59,36 @@ func (j *jury) ask(m *graph.Model, shape onnx.Shape) ([][]detect.Detection, erro
 	return j.see(path, shape)
 }
 
+// try holds a network against the original, and times it shortly: the gate takes
+// more care.
+func (j *jury) try(m *graph.Model, shape onnx.Shape) (agree Agreement, speedup float64, err error) {
+	const raced = 8 // pictures
+	path, err := temporary(m.Write())
+	if err != nil {
+		return agree, 0, err
+	}
+	defer os.Remove(path)
+	found, err := j.see(path, shape)
+	if err != nil {
+		return agree, 0, err
+	}
+	cfg := j.cfg
+	cfg.Model, cfg.Input = path, shape.String()
+	is, err := NewLooker(cfg, j.frames[0], j.s.log)
+	if err != nil {
+		return agree, 0, err
+	}
+	defer is.Close()
+	cfg.Model, cfg.Input = j.s.c.Model, "model"
+	was, err := NewLooker(cfg, j.frames[0], j.s.log)
+	if err != nil {
+		return agree, 0, err
+	}
+	defer was.Close()
+	race, err := NewRace(was, is, some(j.frames, raced), 1)
+	return agreement(j.original, found, j.s.c.Least), race.Speedup, err
+}
+
 // temporary writes a network to a file of its own, for engines that open files.
 func temporary(data []byte) (path string, err error) {
 	f, err := os.CreateTemp("", "optimize-*.onnx")

@@ -117,7 +117,6 @@ func (q *series) halve(low float64) (best *candidate, err error) {
 			best, high = c, (low+high)/2
 			continue
 		}
-		q.r.Tried = append(q.r.Tried, fmt.Sprintf("%s: recall %.4f, precision %.4f", c.name(), c.agree.Recall, c.agree.Precision))
 		low = (low + high) / 2
 	}
 	q.progress(what, rounds, rounds)
@@ -150,7 +149,6 @@ func (q *series) smaller(best *candidate) (*candidate, error) {
 			return nil, err
 		}
 		if !c.passes() {
-			q.r.Tried = append(q.r.Tried, fmt.Sprintf("%s: recall %.4f, precision %.4f", c.name(), c.agree.Recall, c.agree.Precision))
 			continue
 		}
 		best = c
@@ -186,12 +184,16 @@ func (q *series) make(at int) (*candidate, error) {
 		}
 		c.model, c.steps = made, append(c.steps, step)
 	}
-	found, err := q.jury.ask(c.model, q.shape)
-	if err != nil {
+	var speedup float64
+	if c.agree, speedup, err = q.jury.try(c.model, q.shape); err != nil {
 		return nil, err
 	}
-	c.agree = agreement(q.jury.original, found, q.c.Least)
-	q.log.Debug("a smaller network was tried", "which", c.name(), "recall", c.agree.Recall, "precision", c.agree.Precision)
+	p := Point{Name: c.name(), Recall: c.agree.Recall, Precision: c.agree.Precision, Speedup: speedup}
+	if !c.passes() {
+		p.Reason = fmt.Sprintf("recall %.4f, precision %.4f", p.Recall, p.Precision)
+		q.r.Tried = append(q.r.Tried, p.Name+": "+p.Reason)
+	}
+	q.r.Points = append(q.r.Points, p)
 	return c, nil
 }
 

@@ -46,6 +46,9 @@ func (n *Net) Apply(without Set, weights map[string]Weights, sized bool) (*graph
 			own(g, node, t.input, cut(g.Tensors[node.Inputs[t.input]], t.axis, stay))
 		}
 	}
+	for _, w := range n.windows {
+		w.move(g, at[w.node], without)
+	}
 	for _, node := range n.Graph.Nodes {
 		if node.Op == "Split" && n.lists[node.Outputs[0]] != nil && n.lists[node.Inputs[0]] != nil {
 			n.resplit(g, at[node], without, sized)
@@ -129,4 +132,14 @@ func (n *Net) resplit(g *graph.Graph, node *graph.Node, without Set, sized bool)
 	}
 	node.Attrs = slices.DeleteFunc(node.Attrs, func(a *graph.Attr) bool { return a.Name == "num_outputs" })
 	own(g, node, 1, graph.NewInt64("", sizes...))
+}
+
+// move tells a Slice where its channels are now.
+func (w window) move(g *graph.Graph, node *graph.Node, without Set) {
+	for i, place := range []int{w.from, w.to} {
+		input := i + 1
+		values := g.Tensors[node.Inputs[input]].Int64s()
+		values[w.at] = int64(len(kept(w.list[:place], without)))
+		own(g, node, input, graph.NewInt64("", values...))
+	}
 }

@@ -39,7 +39,7 @@ func (n *Net) follow(node *graph.Node) {
 	case op == "Resize" || op == "Upsample" || op == "Pad":
 		ok = from != nil && n.sameChannels(node) && !n.sized(node) && n.pass(node)
 	case op == "Slice":
-		ok = from != nil && n.spatial(node) && n.pass(node)
+		ok = from != nil && n.followSlice(node)
 	case slices.Contains(carriers, op):
 		ok = from != nil && len(node.Inputs) == 1 && n.pass(node)
 	}
@@ -82,10 +82,61 @@ func (n *Net) sized(node *graph.Node) bool {
 	return node.Op == "Resize" && node.Input(3) != "" || node.Attr("axes") != nil
 }
 
-// spatial tells whether a Slice leaves the first two axes alone.
-func (n *Net) spatial(node *graph.Node) bool {
-	axes := n.Graph.Tensors[node.Input(3)].Int64s()
-	return len(axes) > 0 && !slices.ContainsFunc(axes, func(a int64) bool { return a != 2 && a != 3 && a != -1 && a != -2 })
+// window is a Slice that takes a run of channels.
+type window struct {
+	node     *graph.Node
+	at       int // among its axes
+	from, to int
+	list     []int // classes of what it is cut from
+}
+
+// followSlice takes rows and columns, and a run of channels.
+func (n *Net) followSlice(node *graph.Node) bool {
+	var numbers [4][]int64 // starts, ends, axes, steps
+	for i := range numbers {
+		t := n.Graph.Tensors[node.Input(i+1)]
+		if t != nil && t.Type != graph.I64 || t == nil && i < 3 {
+			return false
+		}
+		if numbers[i] = t.Int64s(); i < 3 && len(numbers[i]) != len(numbers[0]) {
+			return false
+		}
+	}
+	list := n.lists[node.Inputs[0]]
+	out := list
+	for k, axis := range numbers[2] {
+		switch axis {
+		case 2, 3, -1, -2:
+			continue
+		case 1, -3:
+		default:
+			return false
+		}
+		if len(numbers[3]) > k && numbers[3][k] != 1 || len(out) != len(list) {
+			return false
+		}
+		place := func(v int64) int {
+			if v < 0 {
+				v += int64(len(list))
+			}
+			return int(min(max(v, 0), int64(len(list))))
+		}
+		w := window{node: node, at: k, from: place(numbers[0][k]), to: place(numbers[1][k]), list: slices.Clone(list)}
+		if w.to <= w.from {
+			return false
+		}
+		out = list[w.from:w.to]
+		if len(out) < len(list) {
+			n.windows = append(n.windows, w)
+		}
+	}
+	dims := n.known[node.Outputs[0]]
+	if len(out) < len(list) && dims == nil || dims != nil && (len(dims) != 4 || dims[1] != int64(len(out))) {
+		n.windows = slices.DeleteFunc(n.windows, func(w window) bool { return w.node == node })
+		return false
+	}
+	n.lists[node.Outputs[0]] = slices.Clone(out)
+	return true
 }
 
 func (n *Net) followConcat(node *graph.Node) bool {

@@ -26,12 +26,13 @@ type Net struct {
 	// Pinned names the convolutions whose outputs all stay, and why.
 	Pinned []string
 
-	convs  []*Conv
-	lists  map[string][]int // of a value, the class of each channel; nil: not followed
-	known  map[string][]int64
-	trims  []trim
-	parent []int // union-find over channels
-	pinned map[int]string
+	convs   []*Conv
+	lists   map[string][]int // of a value, the class of each channel; nil: not followed
+	known   map[string][]int64
+	trims   []trim
+	windows []window
+	parent  []int // union-find over channels
+	pinned  map[int]string
 }
 
 // Group is channels that are alike to all who make or use them, one class for each:
@@ -140,6 +141,9 @@ func (n *Net) settle() {
 	}
 	for _, t := range n.trims {
 		n.resolve(t.list)
+	}
+	for _, w := range n.windows {
+		n.resolve(w.list)
 	}
 }
 

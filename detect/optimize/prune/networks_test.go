@@ -103,7 +103,7 @@ func mixed(seed uint64) (*builder, *graph.Model) {
 			}
 			return v
 		}
-		switch k := b.rng.IntN(16); k {
+		switch k := b.rng.IntN(17); k {
 		case 0:
 			x = plain("LeakyRelu")
 		case 1:
@@ -132,6 +132,9 @@ func mixed(seed uint64) (*builder, *graph.Model) {
 			x = b.node("Pad", []int64{1, d[1], d[2] + 1, d[3] + 2}, nil, x, b.whole(0, 0, 1, 0, 0, 0, 0, 2))
 		case 13:
 			x = b.node("Slice", []int64{1, d[1], d[2], d[3] - 1}, nil, x, b.whole(0), b.whole(-1), b.whole(3))
+		case 14:
+			from := int64(1 + b.rng.IntN(7))
+			x = b.node("Slice", []int64{1, d[1] - 8, d[2] - 1, d[3]}, nil, x, b.whole(1, from), b.whole(1<<40, from-8), b.whole(2, 1))
 		default:
 			x = b.conv(x, 32, 1+2*int64(b.rng.IntN(2)), 1, 1)
 		}
