@@ -279,11 +279,11 @@ func keepPicture(album *optimize.Album, f *decode.Frame) error {
 }
 
 // hand gives the streams their network, loaded and compiled for their pictures. One at
-// pace fastest begins with it at the next start: it must not depend on the clock when
-// its network changes.
+// pace fastest begins with it at the next start, as it must not depend on the clock when
+// its network changes; so does one on a GPU, whose networks are settled from the start.
 func (m *maker) hand(ctx context.Context, made Made) error {
 	for _, t := range m.members {
-		if t.shadow.stream.lossless || ctx.Err() != nil {
+		if t.shadow.stream.lossless || t.gpu != nil || ctx.Err() != nil {
 			continue // not lost: a stream goes on with the original
 		}
 		n, err := m.p.sibling(t.st, filepath.Join(m.folder, m.name()), t.shadow.original.detector.spec.Labels, t.gpu, m.o, m.log)
