@@ -90,7 +90,7 @@ func (g *gpu) cudaOptions(graphs bool) map[string]string {
 		"enable_cuda_graph":      digit(graphs),
 	}
 	if g.cfg.Memory > 0 {
-		o["gpu_mem_limit"] = strconv.FormatInt(g.cfg.Memory, 10)
+		o["gpu_mem_limit"] = g.limit()
 	}
 	return o
 }
@@ -117,9 +117,18 @@ func (g *gpu) tensorRTOptions(c candidate, shape Shape, graphs bool) map[string]
 		"trt_cuda_graph_enable":   digit(graphs),
 	}
 	if g.cfg.Memory > 0 {
-		o["trt_max_workspace_size"] = strconv.FormatInt(g.cfg.Memory, 10)
+		o["trt_max_workspace_size"] = g.limit()
 	}
 	return o
+}
+
+// limit is the memory of one input size's session, each of which has its own.
+func (g *gpu) limit() string {
+	sizes := maxShapes
+	if g.spec.Input.Fixed || g.cfg.Input != "aspect" {
+		sizes = 1
+	}
+	return strconv.FormatInt(g.cfg.Memory/int64(sizes), 10)
 }
 
 func digit(on bool) string {

@@ -66,13 +66,13 @@ func TestProviderOptions(t *testing.T) {
 	}{
 		{"cuda", cudaEngine, false, func(*Config, *Spec) {},
 			"arena_extend_strategy=kSameAsRequested cudnn_conv_algo_search=HEURISTIC device_id=1 enable_cuda_graph=0 use_tf32=1"},
-		{"cuda exact", cudaEngine, true, func(c *Config, _ *Spec) { c.Precision, c.Memory = "f32", 1<<30 },
+		{"cuda exact", cudaEngine, true, func(c *Config, _ *Spec) { c.Precision, c.Memory = "f32", 4<<30 },
 			"arena_extend_strategy=kSameAsRequested cudnn_conv_algo_search=HEURISTIC device_id=1 enable_cuda_graph=1 gpu_mem_limit=1073741824 use_tf32=0"},
 		{"tensorrt", tensorRT, false, func(*Config, *Spec) {},
 			"device_id=1 trt_bf16_enable=0 trt_cuda_graph_enable=0 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=1 " +
 				"trt_int8_enable=0 trt_profile_max_shapes=images:4x3x64x96 trt_profile_min_shapes=images:1x3x64x96 " +
 				"trt_profile_opt_shapes=images:4x3x64x96 trt_timing_cache_enable=1 trt_timing_cache_path=CACHE"},
-		{"tensorrt int8", tensorRT, true, func(c *Config, s *Spec) { c.Precision, c.Memory, s.Quantized = "int8", 1<<30, true },
+		{"tensorrt int8", tensorRT, true, func(c *Config, s *Spec) { c.Precision, c.Memory, c.Input, s.Quantized = "int8", 1<<30, "96x64", true },
 			"device_id=1 trt_bf16_enable=0 trt_cuda_graph_enable=1 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=1 " +
 				"trt_int8_enable=1 trt_max_workspace_size=1073741824 trt_profile_max_shapes=images:4x3x64x96 " +
 				"trt_profile_min_shapes=images:1x3x64x96 trt_profile_opt_shapes=images:4x3x64x96 trt_timing_cache_enable=1 trt_timing_cache_path=CACHE"},
