@@ -57,6 +57,9 @@ func (s *specialist) search(measured []prune.Measured) error {
 			lower(s.c, s.r, best.model, best.q.shape)
 		}
 		err := finish(s.ctx, s.c, s.r, best.model, s.check, s.log)
+		if err == nil {
+			s.work.Forget("network-")
+		}
 		if err == nil || !errors.Is(err, ErrBudget) || best.at == 0 {
 			return err
 		}

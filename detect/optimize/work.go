@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // workdir keeps named blobs for a run that goes on where another one ended, in a
@@ -65,6 +66,23 @@ func (w workdir) Load(name string) []byte {
 		return nil
 	}
 	return data[sha256.Size:]
+}
+
+// Forget removes the blobs whose names begin so: they take room, and are of no use
+// once what they were made for is there.
+func (w workdir) Forget(prefix string) {
+	if w == "" {
+		return
+	}
+	names, err := os.ReadDir(string(w))
+	if err != nil {
+		return // nothing was kept
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n.Name(), prefix) {
+			os.Remove(filepath.Join(string(w), n.Name()))
+		}
+	}
 }
 
 // load reads a blob of JSON; false where there is none, or it is of another kind.

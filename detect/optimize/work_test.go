@@ -41,7 +41,16 @@ func TestWorkdir(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
+	for _, name := range []string{"network-1", "network-2", "group-1"} {
+		if err := w.Save(name, []byte(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.Forget("network-"); w.Load("network-1") != nil || w.Load("network-2") != nil || w.Load("group-1") == nil {
+		t.Error("too much or too little was forgotten")
+	}
 	none := newWorkdir("")
+	none.Forget("a")
 	if err := none.Save("a", []byte("x")); err != nil || none.Load("a") != nil {
 		t.Errorf("without a folder: %v", err)
 	}
