@@ -43,13 +43,7 @@ func newBench(sh *shell) *cobra.Command {
 			if strings.HasPrefix(device, "cuda:") {
 				l.sets = append(l.sets, "decode.hwaccel=cuda")
 			}
-			one := l
-			one.streams = max(1, l.streams)
-			sp, err := spec.Parse("bench.yaml", one.pipeline(), l.sets, sh.env)
-			if err == nil {
-				err = sh.useGPU(sp.Detect)
-			}
-			if err != nil {
+			if err := l.place(sh); err != nil {
 				return err
 			}
 			r, err := bench(cmd.Context(), sh, l, only)
@@ -76,6 +70,16 @@ func newBench(sh *shell) *cobra.Command {
 	f.BoolVar(&asJSON, "json", false, "print the measurements as JSON")
 	overrideFlag(c, &l.sets)
 	return c
+}
+
+// place goes on in the binary that can use a GPU, where one is to be used.
+func (l load) place(sh *shell) error {
+	l.streams = max(1, l.streams)
+	sp, err := spec.Parse("bench.yaml", l.pipeline(), l.sets, sh.env)
+	if err != nil {
+		return err
+	}
+	return sh.useGPU(sp.Detect)
 }
 
 // benchResult is what bench found out.
