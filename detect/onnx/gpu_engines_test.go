@@ -66,7 +66,7 @@ func TestProviderOptions(t *testing.T) {
 	}{
 		{"cuda", cudaEngine, false, func(*Config, *Spec) {},
 			"arena_extend_strategy=kSameAsRequested cudnn_conv_algo_search=HEURISTIC device_id=1 enable_cuda_graph=0 use_tf32=1"},
-		{"cuda exact", cudaEngine, true, func(c *Config, _ *Spec) { c.Precision, c.Memory = "f32", 4<<30 },
+		{"cuda exact", cudaEngine, true, func(c *Config, s *Spec) { c.Precision, c.Memory, s.Input.Fixed = "f32", 4<<30, false },
 			"arena_extend_strategy=kSameAsRequested cudnn_conv_algo_search=HEURISTIC device_id=1 enable_cuda_graph=1 gpu_mem_limit=1073741824 use_tf32=0"},
 		{"tensorrt", tensorRT, false, func(*Config, *Spec) {},
 			"device_id=1 trt_bf16_enable=0 trt_cuda_graph_enable=0 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=1 " +
