@@ -255,6 +255,9 @@ func TestUnknownClassIsNamed(t *testing.T) {
 // it has some, and turns it into integers.
 func FuzzExact(f *testing.F) {
 	f.Add(nano().Write())
+	b := newBuilder(32)
+	b.node("Conv", []string{"x", b.constant([]int64{32, 32, 3, 3}, b.values(32*32*9))}, ints("pads", 1, 1, 1, 1))
+	f.Add(b.ends().Write())
 	for seed := range uint64(4) {
 		f.Add(network(rand.New(rand.NewPCG(seed, 1))).Write())
 	}
@@ -273,6 +276,12 @@ func FuzzExact(f *testing.F) {
 		}
 		if _, err := graph.Read(m.Write()); err != nil {
 			t.Errorf("what came out cannot be read: %v", err)
+		}
+		if filtered, err := graph.Read(m.Write()); err == nil {
+			winograd(filtered, shapes(filtered.Graph, 512, 512))
+			if _, err := graph.Read(filtered.Write()); err != nil {
+				t.Errorf("what came out filtered cannot be read: %v", err)
+			}
 		}
 		p := planFor(m.Graph, Everywhere, shapes(m.Graph, 64, 64), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
 		spans := map[string]span{}

@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -54,6 +55,58 @@ func TestGateRefusesAnotherNetwork(t *testing.T) {
 	}
 	if _, err := os.Stat(out); err != nil {
 		t.Error(err)
+	}
+}
+
+// What ranks boxes as the original does, and so keeps its AP50, but scores them lower
+// is refused: at the threshold that one works with they are gone.
+func TestGateRefusesLowerScores(t *testing.T) {
+	model, video := testkit.Dep(t, "models/coco-nano.onnx"), testkit.Dep(t, "media/vtest.avi")
+	testkit.Dep(t, "onnxruntime/lib")
+	log := slog.New(slog.DiscardHandler)
+	frames, err := Frames(t.Context(), video, 200, 2, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer Release(frames)
+	data, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := graph.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"bias_30", "bias_32", "bias_34"} { // of the last convolutions
+		bias := m.Graph.Tensors[name].Float32s()
+		for class := range 80 {
+			bias[class]--
+		}
+		m.Graph.Tensors[name] = graph.NewFloat32(name, []int64{int64(len(bias))}, bias)
+	}
+	asked := false
+	c := Config{
+		Model: model, Out: filepath.Join(t.TempDir(), "out.onnx"), Mode: GeneralMode, Engines: []string{"onnxruntime"}, Least: .4, Agreement: .97,
+		Check: func(context.Context, string, *Report) error { // of AP50, which is content
+			asked = true
+			return nil
+		},
+	}
+	r := &Report{Mode: GeneralMode}
+	err = finish(t.Context(), c, r, m, frames, log)
+	if !errors.Is(err, ErrBudget) || asked || r.Passed || r.Engines[0].Agreement.Recall > .9 || r.Engines[0].Agreement.Precision < .97 {
+		t.Errorf("got %v, AP50 was asked for: %t: %+v", err, asked, r.Engines)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(c.Out)); len(left) != 0 {
+		t.Errorf("written: %v", left)
+	}
+	e := r.Examples
+	if len(e) != 2 || e[0].Differ == 0 || len(e[0].jpeg) < 1000 || len(e[0].Original) <= len(e[0].Made) {
+		t.Errorf("examples %+v", e)
+	}
+	var page strings.Builder
+	if err := r.Page(&page); err != nil || !strings.Contains(page.String(), `class="alone"`) || !strings.Contains(page.String(), "data:image/jpeg;base64,/9j/") {
+		t.Errorf("page: %v, %d bytes", err, page.Len())
 	}
 }
 

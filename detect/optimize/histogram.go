@@ -16,7 +16,6 @@ func slope(g *graph.Graph, value string) float64 {
 	most := 0.0
 	for _, n := range g.Users(value) {
 		switch n.Op {
-		case "Relu":
 		case "LeakyRelu":
 			most = max(most, float64(n.Float("alpha", .01)))
 		default:
@@ -27,6 +26,31 @@ func slope(g *graph.Graph, value string) float64 {
 		return 1
 	}
 	return most
+}
+
+// within is the part of a span that those who use a value let through.
+func (s span) within(g *graph.Graph, value string) span {
+	low, high := s.high, s.low
+	for _, n := range g.Users(value) {
+		from, to := s.low, s.high
+		switch n.Op {
+		case "Relu":
+			from = max(from, 0)
+		case "Clip":
+			least, most := g.Tensors[n.Input(1)].Float32s(), g.Tensors[n.Input(2)].Float32s()
+			if len(least) == 1 {
+				from = max(from, least[0])
+			}
+			if len(most) == 1 {
+				to = min(to, most[0])
+			}
+		}
+		low, high = min(low, from), max(high, to)
+	}
+	if g.IsOutput(value) || low >= high {
+		return s
+	}
+	return span{low, high}
 }
 
 func (h *histogram) count(values []float32) {

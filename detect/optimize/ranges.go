@@ -42,7 +42,7 @@ func ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape
 		if s := spans[i]; math.IsInf(float64(s.high-s.low), 0) || s.high != s.high || s.low != s.low {
 			return nil, fmt.Errorf("%s is not finite on these pictures", name)
 		}
-		counts[i] = histogram{span: spans[i], slope: slope(m.Graph, name)}
+		counts[i] = histogram{span: spans[i].within(m.Graph, name), slope: slope(m.Graph, name)}
 	}
 	err = eachLook(ctx, tap, frames, func(i int, v []float32) { counts[i].count(v) })
 	if err != nil {

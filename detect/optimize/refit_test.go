@@ -67,3 +67,27 @@ func TestHistogramCutsWhatCountsLess(t *testing.T) {
 		}
 	}
 }
+
+// A span is no wider than what is let through by all that use a value.
+func TestSpanWithinWhatIsLetThrough(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(b *builder)
+		want span
+	}{
+		"relu": {func(b *builder) { b.node("Relu", []string{"x"}) }, span{0, 9}},
+		"clip": {func(b *builder) {
+			b.node("Clip", []string{"x", b.constant(nil, []float32{0}), b.constant(nil, []float32{6})})
+		}, span{0, 6}},
+		"two": {func(b *builder) {
+			b.node("Relu", []string{"x"})
+			b.node("Sigmoid", []string{"x"})
+		}, span{-3, 9}},
+		"nothing": {func(b *builder) { b.node("Clip", []string{"x", b.constant(nil, []float32{20})}) }, span{-3, 9}},
+	} {
+		b := newBuilder(1)
+		c.make(b)
+		if got := (span{-3, 9}).within(b.ends().Graph, "x"); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

@@ -46,13 +46,22 @@ func TestOptimize(t *testing.T) {
 	})
 	t.Run("SameBytes", func(t *testing.T) {
 		again := filepath.Join(dir, "again.onnx")
-		answered(t, &optimize.Report{}, append(args, "-o", again, "--target", "onnxruntime", "--json")...)
+		answered(t, &optimize.Report{}, append(args, "-o", again, "--json")...)
 		a, _ := os.ReadFile(out)
 		if b, err := os.ReadFile(again); err != nil || string(a) != string(b) {
 			t.Errorf("another file: %v", err)
 		}
 	})
 	t.Run("PlainONNXRuntime", func(t *testing.T) { plainlyTheSame(t, out) })
+	t.Run("ForONNXRuntime", func(t *testing.T) { // which gets convolutions that multiply less
+		var r optimize.Report
+		fast := filepath.Join(dir, "fast.onnx")
+		answered(t, &r, append(args, "-o", fast, "--target", "onnxruntime", "--json")...)
+		if last := r.Steps[len(r.Steps)-1]; last.Name != "winograd" || !r.Engines[0].Agreement.Exactly() || r.After.MACs > r.Before.MACs*6/10 {
+			t.Errorf("%+v", r)
+		}
+		plainlyTheSame(t, fast)
+	})
 	t.Run("Usable", func(t *testing.T) {
 		got := sightline("run", video, "-s", "detect.model="+out, "-s", "detect.classes=[person]", "-s", "streams.vtest.pace=fastest", "-s", "detect.fps=1")
 		if got.code != exitDone || strings.Count(got.out, `"sightline.object.started"`) < 5 {
