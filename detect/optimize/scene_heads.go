@@ -3,6 +3,7 @@ package optimize
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -56,7 +57,7 @@ func scoresOf(m *graph.Model, g *graph.Graph, head string) string {
 // focusOn adds, for each head, where it sees something, and a little around it.
 func focusOn(m *graph.Model, g *graph.Graph) (values []string) {
 	names, _ := heads(m)
-	g.Tensors = cloned(g.Tensors)
+	g.Tensors = maps.Clone(g.Tensors)
 	for _, head := range names {
 		best := scoresOf(m, g, head)
 		if best == "" {
@@ -104,7 +105,7 @@ func (s *specialist) quiet(m *graph.Model) error {
 		return nil
 	}
 	g.Outputs = stay
-	g.Nodes, g.Tensors = slices.Clone(g.Nodes), cloned(g.Tensors)
+	g.Nodes, g.Tensors = slices.Clone(g.Nodes), maps.Clone(g.Tensors)
 	count := g.Sweep()
 	copied.Metadata = slices.Clone(m.Metadata)
 	if copied.Meta("strides") != "" {
@@ -121,7 +122,7 @@ func (s *specialist) quiet(m *graph.Model) error {
 // bestScores are each head's best on the pictures; nil where that is not known.
 func (s *specialist) bestScores(names []string) ([]float32, error) {
 	g := *s.m.Graph
-	g.Nodes, g.Tensors, g.Outputs = slices.Clone(g.Nodes), cloned(g.Tensors), nil
+	g.Nodes, g.Tensors, g.Outputs = slices.Clone(g.Nodes), maps.Clone(g.Tensors), nil
 	var values []string
 	for _, head := range names {
 		v := scoresOf(s.m, &g, head)
@@ -151,12 +152,4 @@ func (s *specialist) bestScores(names []string) ([]float32, error) {
 		s.progress("looking for outputs that never fire", i+1, len(s.learn))
 	})
 	return best, err
-}
-
-func cloned[K comparable, V any](m map[K]V) map[K]V {
-	out := make(map[K]V, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
 }

@@ -84,7 +84,7 @@ func groupOf(t *testing.T, n *prune.Net, name string) int {
 func TestScene(t *testing.T) {
 	c := sceneConfig(t)
 	c.Work = t.TempDir()
-	frames := sceneFrames(t, 25, 16)
+	frames := sceneFrames(t, 30, 12)
 	s := specialistFor(t, c, frames)
 	groups := []int{groupOf(t, s.net, "conv_15"), groupOf(t, s.net, "conv_17")}
 	measured, err := s.measure(groups)

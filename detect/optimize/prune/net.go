@@ -66,7 +66,9 @@ func Trace(g *graph.Graph, known map[string][]int64) *Net {
 		n.follow(node)
 	}
 	for _, p := range g.Outputs {
-		n.pin(p.Name, "an output")
+		for _, c := range n.lists[p.Name] {
+			n.pinned[c] = "an output" // whatever else looks at it
+		}
 	}
 	n.settle()
 	n.group()
@@ -214,15 +216,6 @@ func (n *Net) MACs(without Set) (sum int64) {
 		sum += c.macs(without)
 	}
 	return sum
-}
-
-// Kept are the channels that each convolution makes without some, and had.
-func (n *Net) Kept(without Set) map[string][2]int {
-	out := map[string][2]int{}
-	for _, c := range n.convs {
-		out[c.Name] = [2]int{len(kept(c.outs, without)), len(c.outs)}
-	}
-	return out
 }
 
 // kept are the places in a list whose classes stay.
