@@ -278,6 +278,11 @@ func TestCUDAHolds(t *testing.T) {
 		}
 		f.Release()
 	}
+	for _, size := range []int{64, 640} { // a larger one is put where the first is still read
+		if err := b.Write(0, w, noise(size, size, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	b.Close()
 	if out != 0 || most < 2 || most > maxHeld+1 { // and the one in our own hands
 		t.Errorf("%d frames are held after Close, %d at a time", out, most)
