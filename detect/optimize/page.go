@@ -62,6 +62,10 @@ func (r *Report) steps() []stepRow {
 	return rows
 }
 
+// clearly is the score from which boxes that both networks have are drawn: below it
+// there are too many to see anything.
+const clearly = 0.3
+
 // side is one of the two drawings of a picture.
 type side struct {
 	Title         string
@@ -84,6 +88,9 @@ func sides(e Example) []side {
 		out[i].Width, out[i].Height, out[i].Picture = e.width, e.height, picture
 		w, h := float64(e.width), float64(e.height)
 		for _, m := range marks {
+			if m.Score < clearly && !m.Alone {
+				continue
+			}
 			label := fmt.Sprintf("%s %.2f", m.Class, m.Score)
 			out[i].Boxes = append(out[i].Boxes, drawn{m.Box.X * w, m.Box.Y * h, m.Box.W * w, m.Box.H * h, label, m.Alone})
 		}
