@@ -133,10 +133,16 @@ func TestCUDACopies(t *testing.T) {
 			in[i] = byte(i * 7)
 		}
 		want := bytes.Clone(in)
+		before, err := s.Record()
+		ok(t, err)
 		ok(t, s.Upload(m.Address(), in))
 		if kind != "pinned" {
+			if done, err := before.Done(); !done || err != nil {
+				t.Errorf("the upload of Go's memory was not waited for: %v", err)
+			}
 			clear(in) // it may change already
 		}
+		ok(t, before.Close())
 		ok(t, s.Download(out, m.Address()))
 		if kind == "pinned" {
 			if emu.Active() && bytes.Equal(out, want) {
@@ -292,6 +298,27 @@ func TestCUDABudget(t *testing.T) {
 	}
 	if _, err := d.Alloc("a", 0); err == nil {
 		t.Error("nothing was allocated")
+	}
+}
+
+// TestCUDACache gives a block again to those alone whom it holds, and keeps what fits
+// beside all that is out.
+func TestCUDACache(t *testing.T) {
+	d := open(t, Config{Budget: 1 << 20})
+	s := newStream(t, d)
+	for _, n := range []int{900, 1000} { // in 1024 both
+		m, err := d.Alloc("test", n)
+		ok(t, err)
+		ok(t, s.Upload(m.Address(), make([]byte, n)))
+		ok(t, m.Free())
+	}
+	m, err := d.Alloc("test", 100<<10)
+	ok(t, err)
+	ok(t, m.Free())
+	before := d.Used()["cache"]
+	alloc(t, d, 900<<10)
+	if after := d.Used()["cache"]; after != before || before < 100<<10 {
+		t.Errorf("%d bytes are kept beside an allocation that leaves room for all of %d", after, before)
 	}
 }
 

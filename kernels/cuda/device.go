@@ -110,7 +110,7 @@ type Stream interface {
 	// until the work is done.
 	Launch(kernels.Launch) error
 	// Upload copies src to the device. Bytes of a Pinned must stay as they are until
-	// the copy is done; any others may change when Upload returns.
+	// the stream got there; for any others Upload waits until it did.
 	Upload(dst uint64, src []byte) error
 	// Download copies from the device to dst. Bytes of a Pinned have it when the
 	// stream got there; for any others Download waits until they do.

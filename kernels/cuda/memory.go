@@ -26,14 +26,14 @@ func (d *device) Alloc(owner string, bytes int) (Memory, error) {
 	if bytes <= 0 {
 		return nil, fmt.Errorf("allocate %d bytes: there is nothing to allocate", bytes)
 	}
-	m := &memory{d: d, owner: owner, bytes: bytes, block: block{size: blockSize(bytes)}}
+	m := &memory{d: d, owner: owner, bytes: bytes, block: block{bytes: int64(bytes), size: blockSize(int64(bytes))}}
 	doing := fmt.Sprintf("allocate %d bytes for %s", bytes, owner)
 	d.mu.Lock()
 	ok := d.store.reserve(owner, m.block.size)
 	out, budget := d.store.out, d.store.budget
 	cached, found := block{}, false
 	if ok {
-		cached, found = d.store.take(m.block.size)
+		cached, found = d.store.take(m.block.bytes)
 	}
 	d.mu.Unlock()
 	if !ok {
@@ -60,15 +60,15 @@ func (d *device) Alloc(owner string, bytes int) (Memory, error) {
 
 // allocate asks the driver; where that has no room, once more without the cache.
 func (d *device) allocate(m *memory) error {
-	if err := d.drop(func() (block, bool) { return d.store.evict(m.block.size) }); err != nil {
+	if err := d.drop(d.store.evict); err != nil {
 		return err
 	}
-	p, err := cu.MemAlloc(int64(m.bytes))
+	p, err := cu.MemAlloc(m.block.bytes)
 	if codeOf(err) == codeOf(cu.OutOfMemory) {
 		if err := d.drop(d.store.oldest); err != nil {
 			return err
 		}
-		p, err = cu.MemAlloc(int64(m.bytes))
+		p, err = cu.MemAlloc(m.block.bytes)
 	}
 	m.block.address = uint64(p)
 	return err
@@ -115,7 +115,7 @@ func (m *memory) Free() error {
 	if lost {
 		return nil // it goes with the context
 	}
-	return d.call("free memory", func() error { return d.drop(func() (block, bool) { return d.store.evict(0) }) })
+	return d.call("free memory", func() error { return d.drop(d.store.evict) })
 }
 
 // Used implements Device.

@@ -17,7 +17,8 @@ type store struct {
 // A block is memory of the driver's.
 type block struct {
 	address uint64
-	size    int64
+	bytes   int64 // that the driver was asked for
+	size    int64 // blockSize of them
 }
 
 const (
@@ -30,7 +31,7 @@ const (
 func newStore(budget int64) store { return store{budget: budget, used: map[string]int64{}} }
 
 // blockSize is what a request for n bytes takes.
-func blockSize(n int) int64 { return (int64(n) + blockUnit - 1) &^ (blockUnit - 1) }
+func blockSize(n int64) int64 { return (n + blockUnit - 1) &^ (blockUnit - 1) }
 
 // reserve counts size bytes of the owner's, unless that is over the budget.
 func (s *store) reserve(owner string, size int64) bool {
@@ -50,12 +51,13 @@ func (s *store) forget(owner string, size int64) {
 	}
 }
 
-// take returns a cached block of just this size, the youngest.
-func (s *store) take(size int64) (block, bool) {
+// take returns the youngest cached block that holds so many bytes and takes no more
+// than they do.
+func (s *store) take(bytes int64) (block, bool) {
 	for i, b := range slices.Backward(s.cached) {
-		if b.size == size {
+		if b.size == blockSize(bytes) && b.bytes >= bytes {
 			s.cached = slices.Delete(s.cached, i, i+1)
-			s.cache -= size
+			s.cache -= b.size
 			return b, true
 		}
 	}
@@ -68,10 +70,10 @@ func (s *store) keep(b block) {
 	s.cache += b.size
 }
 
-// evict returns the oldest block if there is more cached than may be, beside room
-// bytes that are wanted from the driver.
-func (s *store) evict(room int64) (block, bool) {
-	if len(s.cached) == 0 || len(s.cached) <= maxCached && s.cache <= s.budget/cacheShare && s.out+s.cache+room <= s.budget {
+// evict returns the oldest block if there is more cached than may be beside what is
+// out, which counts what was reserved and is about to be asked of the driver.
+func (s *store) evict() (block, bool) {
+	if len(s.cached) <= maxCached && s.cache <= s.budget/cacheShare && s.out+s.cache <= s.budget {
 		return block{}, false
 	}
 	return s.oldest()

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -43,9 +44,10 @@ func (s *stream) Upload(dst uint64, src []byte) error {
 	if len(src) == 0 {
 		return nil
 	}
-	// The driver keeps a copy of what is not pinned before it returns.
+	p := unsafe.Pointer(unsafe.SliceData(src))
 	return s.do("copy to the device", func() error {
-		return cu.MemcpyHtoDAsync(cu.DevicePtr(dst), unsafe.Pointer(unsafe.SliceData(src)), int64(len(src)), s.s)
+		err := cu.MemcpyHtoDAsync(cu.DevicePtr(dst), p, int64(len(src)), s.s)
+		return s.copied(err, p, len(src))
 	})
 }
 
@@ -56,11 +58,20 @@ func (s *stream) Download(dst []byte, src uint64) error {
 	}
 	p := unsafe.Pointer(unsafe.SliceData(dst))
 	return s.do("copy from the device", func() error {
-		if err := cu.MemcpyDtoHAsync(p, cu.DevicePtr(src), int64(len(dst)), s.s); err != nil || s.d.isPinned(p, len(dst)) {
-			return err
-		}
-		return s.s.Synchronize()
+		err := cu.MemcpyDtoHAsync(p, cu.DevicePtr(src), int64(len(dst)), s.s)
+		return s.copied(err, p, len(dst))
 	})
+}
+
+// copied waits for a copy from or to n bytes at p that are not pinned. Mostly the
+// driver has waited itself or kept a copy, but it need not where the device reads
+// all of the host's memory; and what is Go's may be another's soon.
+func (s *stream) copied(err error, p unsafe.Pointer, n int) error {
+	if err == nil && !s.d.isPinned(p, n) {
+		err = s.s.Synchronize()
+	}
+	runtime.KeepAlive(p)
+	return err
 }
 
 // Copy2D implements Stream.
@@ -73,10 +84,12 @@ func (s *stream) Copy2D(c Copy2D) error {
 	}
 	return s.do("copy a rectangle", func() error {
 		err := copy2D(s.s, c)
-		if err != nil || c.To.Host == nil || s.d.isPinned(c.To.Host, (c.Rows-1)*c.To.Pitch+c.Width) {
-			return err
+		for _, p := range []Place{c.To, c.From} {
+			if p.Host != nil {
+				err = s.copied(err, p.Host, (c.Rows-1)*p.Pitch+c.Width)
+			}
 		}
-		return s.s.Synchronize()
+		return err
 	})
 }
 
