@@ -182,7 +182,7 @@ func TestCUDAOrder(t *testing.T) {
 			}
 			g.play(list)
 			if info := g.info(); n != len(want) || info.HWAccel != "cuda" || info.Note != "" || info.Refused != 0 || info.Out != 0 ||
-				info.Surfaces < decode.MaxHeld || info.SurfaceBytes < int64(info.Surfaces*c.width*c.height*3/2) {
+				info.Surfaces < decode.MaxHeld || info.SurfaceBytes < int64(2*info.Surfaces*c.width*c.height*3/2) {
 				t.Errorf("%d pictures, %d in software, %+v", n, len(want), info)
 			}
 			g.d.Close()
@@ -351,6 +351,7 @@ func TestCUDAFallback(t *testing.T) {
 	high444 := packets(t, testkit.Clip(t, "high444.mp4", append(testsrc(160, 120, 12), "-c:v", "libx265", "-x265-params", "log-level=none", "-pix_fmt", "yuv444p")...))
 	ffv1 := packets(t, testkit.Clip(t, "clip.mkv", append(testsrc(160, 120, 12), "-c:v", "ffv1", "-pix_fmt", "yuv420p")...))
 	av1 := packets(t, testkit.Clip(t, "av1.mp4", append(testsrc(160, 120, 12), "-c:v", "libsvtav1", "-preset", "12")...))
+	odd := packets(t, testkit.Clip(t, "odd.webm", append(testsrc(161, 121, 12), "-c:v", "libvpx-vp9", "-deadline", "realtime", "-lag-in-frames", "0")...))
 	turned := append([]ingest.Packet(nil), h264...)
 	for i := range turned {
 		turned[i].Rotation = 90
@@ -366,6 +367,7 @@ func TestCUDAFallback(t *testing.T) {
 		{"stream", emu.Stream, "cuda: make a stream: out of memory", h264},
 		{"depth", "", "cuda: does not take this h264", high10},
 		{"chroma", "", "cuda: does not take this hevc", high444},
+		{"odd size", "", "cuda: does not take this vp9", odd},
 		{"no decoder", "", "cuda: no decoder of ffv1 in this FFmpeg", ffv1},
 		{"turned", "", "cuda: pictures on the device are not turned upright", turned},
 	} {

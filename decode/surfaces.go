@@ -120,7 +120,7 @@ func duplicate(gpu cuda.Device, stream cuda.Stream, f *Frame) (cuda.Memory, erro
 			Width: r.width, Rows: r.count,
 		})
 		if err != nil {
-			_ = memory.Free() // the first error says more
+			_, _ = stream.Synchronize(), memory.Free() // the first error says more; luma may be under way
 			return nil, err
 		}
 		f.Planes[i] = Plane{Data: devicePointer(at), Stride: stride}

@@ -22,8 +22,11 @@ int sl_cuda_open(AVBufferRef **out, void *context, void *stream) {
 	return err;
 }
 
-// Of what NVDEC makes other formats of, nothing downstream reads the result.
-int sl_cuda_takes(enum AVPixelFormat format) {
+// Of what NVDEC makes other formats of, nothing downstream reads the result. And it
+// wants even sizes: where one is odd, chroma does not begin where FFmpeg thinks it does.
+int sl_cuda_takes(const AVCodecContext *ctx) {
+	enum AVPixelFormat format = ctx->sw_pix_fmt;
+	if ((ctx->coded_width | ctx->coded_height) & 1) return 0;
 	return format == AV_PIX_FMT_YUV420P || format == AV_PIX_FMT_YUVJ420P || format == AV_PIX_FMT_YUV420P10 || format == AV_PIX_FMT_YUV420P12;
 }
 
@@ -48,8 +51,8 @@ int sl_decoder_surfaces(sl_decoder *d, int64_t *bytes) {
 	*bytes = 0;
 	if (!d->keep || !d->ctx->hw_frames_ctx) return 0;
 	AVHWFramesContext *frames = (AVHWFramesContext *)d->ctx->hw_frames_ctx->data;
-	int sample = frames->sw_format == AV_PIX_FMT_NV12 ? 1 : 2;
-	*bytes = (int64_t)frames->initial_pool_size * frames->width * frames->height * 3 / 2 * sample;
+	int sample = frames->sw_format == AV_PIX_FMT_NV12 ? 1 : 2, copies = 2; // as NVDEC decodes it, and as it can be read
+	*bytes = (int64_t)frames->initial_pool_size * frames->width * frames->height * 3 / 2 * sample * copies;
 	return frames->initial_pool_size;
 }
 

@@ -49,7 +49,7 @@ int sl_cuda_open(AVBufferRef **out, void *context, void *stream);
 // Provides for pictures to be held, before decoding begins; to be called where FFmpeg
 // asks for the format.
 void sl_cuda_fit(sl_decoder *d, AVCodecContext *ctx);
-// Whether pictures of a software format can be decoded into formats that stay on the device.
-int sl_cuda_takes(enum AVPixelFormat format);
+// Whether pictures like those to come can be decoded into formats that stay on the device.
+int sl_cuda_takes(const AVCodecContext *ctx);
 
 #endif

@@ -9,7 +9,7 @@ static enum AVPixelFormat sl_pick_format(AVCodecContext *ctx, const enum AVPixel
 	sl_decoder *d = ctx->opaque;
 	enum AVPixelFormat last = AV_PIX_FMT_NONE;
 	for (; *offered != AV_PIX_FMT_NONE; offered++) {
-		if (*offered == d->device_format && (!d->keep || sl_cuda_takes(ctx->sw_pix_fmt))) {
+		if (*offered == d->device_format && (!d->keep || sl_cuda_takes(ctx))) {
 			if (d->keep) sl_cuda_fit(d, ctx);
 			return *offered;
 		}
