@@ -140,7 +140,7 @@ func assemble(t *testing.T, arch int) (all []usage) {
 }
 
 // Registers and shared memory bound how many threads hide the latency of memory; a
-// spill would add to what memory moves. The README tells what follows.
+// spill would add to what memory moves. DESIGN.md tells what follows.
 func TestTextOnFiveArchitectures(t *testing.T) {
 	all := map[int][]usage{}
 	for _, a := range architectures() {
@@ -160,12 +160,12 @@ func TestTextOnFiveArchitectures(t *testing.T) {
 		}
 	})
 	t.Run("roofline", func(t *testing.T) {
-		readme, err := os.ReadFile("../README.md")
+		design, err := os.ReadFile("../../DESIGN.md")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := table(all); !strings.Contains(string(readme), want) {
-			t.Errorf("kernels/README.md lacks this table:\n%s", want)
+		if want := table(all); !strings.Contains(string(design), want) {
+			t.Errorf("DESIGN.md lacks this table:\n%s", want)
 		}
 	})
 }
