@@ -67,7 +67,8 @@ func fetch(f *Frame, data []byte) (err error) {
 func narrow(data []byte) []byte {
 	n := len(data) / 2
 	for i := range n {
-		data[i] = byte(min(int(data[2*i])+0x80|int(data[2*i+1])<<8, 0xffff) >> 8)
+		v := uint32(data[2*i]) | uint32(data[2*i+1])<<8
+		data[i] = byte(min(v+0x80, 0xffff) >> 8)
 	}
 	return data[:n]
 }

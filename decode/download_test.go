@@ -7,9 +7,14 @@ import (
 
 // TestNarrow rounds samples of 16 bits to 8.
 func TestNarrow(t *testing.T) {
-	in := []byte{0x00, 0x10, 0x7f, 0x10, 0x80, 0x10, 0xc0, 0xff, 0x00, 0x00, 0x40, 0xeb}
-	if got, want := narrow(in), []byte{0x10, 0x10, 0x11, 0xff, 0x00, 0xeb}; !bytes.Equal(got, want) {
-		t.Errorf("%x, not %x", got, want)
+	in := make([]byte, 2<<16)
+	want := make([]byte, 1<<16)
+	for v := range want {
+		in[2*v], in[2*v+1] = byte(v), byte(v>>8)
+		want[v] = byte(min((v+128)/256, 255))
+	}
+	if got := narrow(in); !bytes.Equal(got, want) {
+		t.Error("not every sample is the nearest of 8 bits")
 	}
 }
 
