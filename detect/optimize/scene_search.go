@@ -130,10 +130,8 @@ func (q *series) halve(low float64) (best *candidate, err error) {
 // arithmetic than the best so far.
 func (q *series) smaller(best *candidate) (*candidate, error) {
 	for _, part := range []float64{352. / 416, 320. / 416} {
-		scale := func(side int) int { return max(q.in.Step, int(float64(side)*part+.5)/q.in.Step*q.in.Step) }
 		s := *q.specialist
-		s.shape = onnx.Shape{Width: scale(q.shape.Width), Height: scale(q.shape.Height)}
-		if s.shape == q.shape {
+		if s.shape = q.scaled(part); s.shape == q.shape {
 			continue
 		}
 		m := *q.m
@@ -163,6 +161,18 @@ func (q *series) smaller(best *candidate) (*candidate, error) {
 		}
 	}
 	return best, nil
+}
+
+// scaled is the size of the input with a part of its long side, in whole steps, and
+// room for all of a picture.
+func (q *series) scaled(part float64) onnx.Shape {
+	in := q.in
+	side := int(float64(max(q.shape.Width, q.shape.Height))*part+.5) / in.Step * in.Step
+	in.Base = onnx.Shape{Width: max(side, in.Step), Height: max(side, in.Step)}
+	if q.c.Fit {
+		return in.Fitted(q.check[0].Width, q.check[0].Height)
+	}
+	return in.Base
 }
 
 // make makes the network of a step of the plan and holds it against the original.

@@ -83,7 +83,7 @@ func groupOf(t *testing.T, n *prune.Net, name string) int {
 // nothing could keep is refused.
 func TestScene(t *testing.T) {
 	c := sceneConfig(t)
-	c.Work = t.TempDir()
+	c.Work, c.Agreement = t.TempDir(), 0.9 // of what six pictures can teach
 	frames := sceneFrames(t, 30, 12)
 	s := specialistFor(t, c, frames)
 	groups := []int{groupOf(t, s.net, "conv_15"), groupOf(t, s.net, "conv_17")}
@@ -121,6 +121,11 @@ func TestScene(t *testing.T) {
 	}()
 	if !made.passes() || min(plain.Recall, plain.Precision) >= min(made.agree.Recall, made.agree.Precision) {
 		t.Errorf("%d boxes: fitted %+v, not fitted %+v", made.agree.Boxes, made.agree, plain)
+	}
+	for part, want := range map[float64]string{352. / 416: "352x288", 320. / 416: "320x256"} {
+		if got := q.scaled(part).String(); got != want {
+			t.Errorf("a smaller input is %s, not %s", got, want)
+		}
 	}
 	made.tell()
 	if err := finish(t.Context(), c, s.r, made.model, s.check, s.log); err != nil {
