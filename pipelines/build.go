@@ -152,7 +152,7 @@ func (p *Pipeline) newStream(st *spec.Stream, o Options) (*stream, error) {
 func (p *Pipeline) newStreamOn(g *gpu, st *spec.Stream, o Options) (_ *stream, err error) {
 	s := &stream{
 		name: st.Name, live: st.Kind.Live(), lossless: isLossless(st), analyze: st.Detect.Enabled, log: p.log.With(slog.String("stream", st.Name)),
-		hold: st.Decode.Damage != "pass", gate: p.gate, gpu: g, shed: p.shedder(st, g), ledger: newLedger(), status: &state{}, watch: newWatchers(),
+		hold: st.Decode.Damage != "pass", gate: p.gate, gpu: g, device: g.current(), shed: p.shedder(st, g), ledger: newLedger(), status: &state{}, watch: newWatchers(),
 	}
 	net, watch, err := p.networks(st, g, o, s.log)
 	if err != nil {

@@ -5,38 +5,51 @@ import (
 
 	"sightline/decode"
 	"sightline/detect"
+	"sightline/kernels/cuda"
 )
 
-// lookAtDevice follows the GPU after it was lost, or is back.
+// lookAtDevice follows the GPU after it was lost, or is back: maybe another one already.
 func (s *stream) lookAtDevice() {
-	device, away := s.gpu.current(), s.status.is(gpuLost)
-	decoder, moves := s.decoder.(decode.Mover)
-	switch {
-	case device == nil && !away:
-		s.status.wrong(gpuLost, true)
-		if moves { // it lets go of all it has there, and goes on in software
-			s.dropHeld()
-			before := s.decoder.Pending()
-			decoder.SetGPU(nil)
-			s.settle(before, gpuLost)
-			if s.decoder.Pending() < before {
-				s.epoch.passed = true
-				s.keyframe.need(s.pull.requestKeyframe)
-			}
-		}
-		s.follow() // gives up what it has of the engine
-		reason := detect.ReasonInfo{Code: gpuLost}
-		if cause := s.gpu.lost(); cause != nil {
-			reason.Message = cause.Error()
-		}
-		s.tellDevice(reason)
-	case device != nil && away:
-		s.status.wrong(gpuLost, false)
-		if moves { // at the next keyframe: nothing is given up for it
-			decoder.SetGPU(device)
-		}
-		s.tellDevice(detect.ReasonInfo{Code: detect.ReasonRecovered, Message: gpuLost})
+	device := s.gpu.current()
+	if device == s.device {
+		return
 	}
+	if s.device != nil {
+		s.leaveDevice()
+	}
+	if s.device = device; device != nil {
+		s.takeDevice()
+	}
+}
+
+// leaveDevice lets go of all that the stream has on a lost GPU, and goes on in software.
+func (s *stream) leaveDevice() {
+	s.status.wrong(gpuLost, true)
+	if decoder, moves := s.decoder.(decode.Mover); moves {
+		s.dropHeld()
+		before := s.decoder.Pending()
+		decoder.SetGPU(nil)
+		s.settle(before, gpuLost)
+		if s.decoder.Pending() < before {
+			s.epoch.passed = true
+			s.keyframe.need(s.pull.requestKeyframe)
+		}
+	}
+	s.follow() // gives up what it has of the engine
+	reason := detect.ReasonInfo{Code: gpuLost}
+	if cause := s.gpu.lost(); cause != nil {
+		reason.Message = cause.Error()
+	}
+	s.tellDevice(reason)
+}
+
+// takeDevice goes back to the GPU with the next keyframe: nothing is given up for it.
+func (s *stream) takeDevice() {
+	s.status.wrong(gpuLost, false)
+	if decoder, moves := s.decoder.(decode.Mover); moves {
+		decoder.SetGPU(s.device)
+	}
+	s.tellDevice(detect.ReasonInfo{Code: detect.ReasonRecovered, Message: gpuLost})
 }
 
 // tellDevice tells of the device, once the stream delivers.
@@ -118,19 +131,32 @@ func (p *Pipeline) Devices() []DeviceStatus {
 }
 
 func (g *gpu) status() DeviceStatus {
+	device, info := g.ask()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := DeviceStatus{Device: g.String(), State: DeviceReady, Since: g.since.UTC(), Losses: g.losses, Streams: len(g.streams)}
-	if g.device != nil {
-		g.info = g.device.Info()
-		out.Used = g.device.Used()
+	out := DeviceStatus{
+		Device: g.String(), Name: info.Name, Driver: info.Driver, State: DeviceReady, Since: g.since.UTC(), Losses: g.losses,
+		Total: info.Total, Free: info.Free, Streams: len(g.streams),
+	}
+	if device != nil && device == g.device {
+		out.Used = device.Used()
 	} else {
-		out.State = DeviceLost
-		g.info.Free = 0
+		out.Free = 0
 	}
 	if g.cause != nil {
-		out.Error = g.cause.Error()
+		out.State, out.Error = DeviceLost, g.cause.Error()
 	}
-	out.Name, out.Driver, out.Total, out.Free = g.info.Name, g.info.Driver, g.info.Total, g.info.Free
 	return out
+}
+
+// ask has the driver tell of the device, while nothing is locked: it may be slow. The
+// device is nil, and the answer as it was last, while the device is lost.
+func (g *gpu) ask() (cuda.Device, cuda.Info) {
+	g.mu.Lock()
+	device, info := g.device, g.info
+	g.mu.Unlock()
+	if device != nil {
+		info = device.Info()
+	}
+	return device, info
 }

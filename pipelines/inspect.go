@@ -64,13 +64,6 @@ func (st *state) lossy(lost time.Duration, bad bool) {
 	st.wrong(damaged, bad)
 }
 
-// is tells whether something is wrong now.
-func (st *state) is(what string) bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return slices.Contains(st.s.Degraded, what)
-}
-
 // wrong notes whether something is wrong with what the stream delivers. The list
 // is never changed in place: snapshots share it.
 func (st *state) wrong(what string, is bool) {

@@ -12,6 +12,7 @@ import (
 	"sightline/detect"
 	"sightline/detect/quality"
 	"sightline/ingest"
+	"sightline/kernels/cuda"
 )
 
 // stream runs one source's way from packets to events. Three goroutines: the
@@ -32,6 +33,7 @@ type stream struct {
 	queue   *packetQueue
 	gate    *gate
 	gpu     *gpu         // nil: the CPU
+	device  cuda.Device  // of the GPU, as the stream last saw it; nil while it is lost
 	shed    *shedder     // nil: it ignores load
 	net     *network     // what batcher, shapes and the lane's writer are of; nil: they stay as they are
 	model   detect.Model // of events from now on

@@ -1,0 +1,61 @@
+package pipelines
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"sightline/ingest"
+	"sightline/kernels/cuda"
+)
+
+// movedDecoder notes the devices it was moved to. Leaving one, it gives up a packet.
+type movedDecoder struct {
+	fakeDecoder
+	moves []string
+}
+
+func (d *movedDecoder) SetGPU(device cuda.Device) {
+	if device == nil {
+		d.moves, d.inside = append(d.moves, "-"), nil
+		return
+	}
+	d.moves = append(d.moves, device.Info().Name)
+}
+
+// TestAStreamFollowsItsDevice: it lets go of what was lost also where it looks only
+// after something else is there, and does nothing where nothing changed.
+func TestAStreamFollowsItsDevice(t *testing.T) {
+	named := func(name string) cuda.Device { return fakeDevice{info: cuda.Info{Name: name}} }
+	first, second, third := named("first"), named("second"), named("third")
+	d := &movedDecoder{}
+	s, _ := newTestStream(t, true, nil, &d.fakeDecoder)
+	s.gpu = &gpu{device: first}
+	s.decoder, s.device = d, first
+	for _, c := range []struct {
+		now      cuda.Device
+		want     []string
+		degraded bool
+	}{
+		{first, nil, false},
+		{nil, []string{"-"}, true},
+		{nil, nil, true},
+		{second, []string{"second"}, false},
+		{third, []string{"-", "third"}, false}, // the loss between was not seen
+	} {
+		d.moves, d.inside = nil, []ingest.Packet{{}}
+		before := s.ledger.snapshot().Undecoded[gpuLost]
+		s.gpu.device = c.now
+		s.lookAtDevice()
+		if !slices.Equal(d.moves, c.want) || slices.Contains(s.status.snapshot().Degraded, gpuLost) != c.degraded {
+			t.Errorf("to %v: moved to %q, want %q; %v", c.now, d.moves, c.want, s.status.snapshot().Degraded)
+		}
+		left := uint64(0)
+		if slices.Contains(c.want, "-") {
+			left = 1
+		}
+		if got := s.ledger.snapshot().Undecoded[gpuLost] - before; got != left {
+			t.Errorf("to %v: %d packets given up, want %d", fmt.Sprint(c.now), got, left)
+		}
+	}
+}
