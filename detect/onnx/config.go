@@ -29,9 +29,10 @@ type Config struct {
 
 	GPU    cuda.Device // to compute on, with frames in its memory or the host's; nil: the CPU. It outlives the session
 	Memory int64       // bytes of it that ONNX Runtime may take for itself, besides what is allocated through GPU; 0: any
-	// Graphs records each batch size as a CUDA graph, which saves launches. While a
-	// size is recorded, at Prepare, no other thread may allocate on the device, or
-	// the recording fails; so it is for devices that nothing else uses.
+	// Graphs records each batch size as a CUDA graph on engine cuda, which saves
+	// launches. While a size is recorded, at Prepare, no other thread may allocate on
+	// the device: both would fail; so it is for devices that nothing else uses. The
+	// networks run on a thread of their own then.
 	Graphs bool
 	// Cache is the folder where compiled networks are kept: CacheDir where it is empty.
 	Cache string

@@ -25,6 +25,7 @@ type gpu struct {
 	own     *share
 	compute cuda.Stream
 	groups  cuda.Memory // of the classes, an int32 each
+	thread  *thread     // that networks run on where CUDA graphs are recorded, else nil
 
 	running sync.Mutex // compute is one batch's at a time
 
@@ -50,6 +51,9 @@ func openGPU(cfg Config, spec *Spec, log *slog.Logger) (_ backend, err error) {
 	}
 	if g.compute, err = g.own.stream(); err != nil {
 		return nil, err
+	}
+	if cfg.Graphs {
+		g.thread = newThread()
 	}
 	all := groups(spec.Labels)
 	if g.groups, err = g.own.alloc(4 * max(1, len(all))); err != nil {
@@ -130,8 +134,8 @@ func (g *gpu) prepare(model []byte, shape Shape) (plan, error) {
 			g.mu.Unlock()
 			return p, nil
 		}
-		if !others || errors.Is(err, cuda.ErrLost) {
-			return nil, err
+		if !others || errors.Is(err, cuda.ErrLost) || errors.Is(err, cuda.ErrBudget) || errors.Is(err, cuda.ErrMemory) {
+			return nil, err // it is no matter of the engine
 		}
 		g.refuse(fmt.Errorf("engine %s: %w", c.name, err))
 		g.mu.Lock()
@@ -149,14 +153,15 @@ func (g *gpu) refuse(why error) {
 }
 
 // compile makes a size ready on one engine, with CUDA graphs if they are wanted
-// and can be.
+// and can be. TensorRT's provider has one graph for a session, whatever memory it was
+// recorded over, where each batch size of two batches needs its own.
 func (g *gpu) compile(c candidate, model []byte, shape Shape) (plan, error) {
 	if c.name == tensorRT {
 		if err := os.MkdirAll(g.engineDir(c, shape), 0o755); err != nil {
 			return nil, fmt.Errorf("make a folder for TensorRT's engines: %w", err)
 		}
 	}
-	if g.cfg.Graphs && c.name != onnxRuntime {
+	if g.cfg.Graphs && c.name == cudaEngine {
 		p, err := g.plan(c, model, shape, true)
 		if err == nil || errors.Is(err, cuda.ErrLost) {
 			return p, err
@@ -164,6 +169,14 @@ func (g *gpu) compile(c candidate, model []byte, shape Shape) (plan, error) {
 		g.refuse(fmt.Errorf("CUDA graphs on engine %s: %w", c.name, err))
 	}
 	return g.plan(c, model, shape, false)
+}
+
+// do runs f with the device's context, on the thread of CUDA graphs where there is one.
+func (g *gpu) do(f func() error) error {
+	if g.thread == nil {
+		return g.device.Do(f)
+	}
+	return g.thread.do(func() error { return g.device.Do(f) })
 }
 
 // nextGraph numbers CUDA graphs from 1 on.
@@ -177,6 +190,9 @@ func (g *gpu) nextGraph() int {
 func (g *gpu) Close() {
 	if err := g.own.free(); err != nil {
 		g.log.Warn("a network left something on its GPU", "model", g.cfg.Name, "error", err)
+	}
+	if g.thread != nil {
+		g.thread.close()
 	}
 	if g.memory != nil {
 		g.memory.Close()

@@ -63,7 +63,7 @@ func (c candidate) fits(cfg Config, spec *Spec) error {
 func (g *gpu) providers(c candidate, shape Shape, graphs bool) []ort.Provider {
 	switch c.name {
 	case tensorRT:
-		return []ort.Provider{g.provider(c, shape, graphs), g.provider(candidate{cudaEngine}, shape, false)}
+		return []ort.Provider{g.provider(c, shape, false), g.provider(candidate{cudaEngine}, shape, false)}
 	case cudaEngine:
 		return []ort.Provider{g.provider(c, shape, graphs)}
 	}
@@ -73,7 +73,7 @@ func (g *gpu) providers(c candidate, shape Shape, graphs bool) []ort.Provider {
 func (g *gpu) provider(c candidate, shape Shape, graphs bool) ort.Provider {
 	p := ort.Provider{TensorRT: c.name == tensorRT, Stream: g.compute.Handle()}
 	if p.TensorRT {
-		p.Options = g.tensorRTOptions(c, shape, graphs)
+		p.Options = g.tensorRTOptions(c, shape)
 	} else {
 		p.Options = g.cudaOptions(graphs)
 	}
@@ -96,7 +96,7 @@ func (g *gpu) cudaOptions(graphs bool) map[string]string {
 }
 
 // tensorRTOptions are those of onnxruntime/core/providers/tensorrt/tensorrt_execution_provider_info.cc.
-func (g *gpu) tensorRTOptions(c candidate, shape Shape, graphs bool) map[string]string {
+func (g *gpu) tensorRTOptions(c candidate, shape Shape) map[string]string {
 	runs := c.precision(g.cfg, g.spec, g.device.Info().Compute)
 	most := 1
 	if g.spec.Input.Chunk > 1 {
@@ -114,7 +114,6 @@ func (g *gpu) tensorRTOptions(c candidate, shape Shape, graphs bool) map[string]
 		"trt_profile_min_shapes":  profile(g.spec.Input, shape, 1),
 		"trt_profile_opt_shapes":  profile(g.spec.Input, shape, most),
 		"trt_profile_max_shapes":  profile(g.spec.Input, shape, most),
-		"trt_cuda_graph_enable":   digit(graphs),
 	}
 	if g.cfg.Memory > 0 {
 		o["trt_max_workspace_size"] = g.limit()

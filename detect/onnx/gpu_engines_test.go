@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"sightline/internal/ort"
 	"sightline/internal/testkit"
@@ -69,15 +72,15 @@ func TestProviderOptions(t *testing.T) {
 		{"cuda exact", cudaEngine, true, func(c *Config, s *Spec) { c.Precision, c.Memory, s.Input.Fixed = "f32", 4<<30, false },
 			"arena_extend_strategy=kSameAsRequested cudnn_conv_algo_search=HEURISTIC device_id=1 enable_cuda_graph=1 gpu_mem_limit=1073741824 use_tf32=0"},
 		{"tensorrt", tensorRT, false, func(*Config, *Spec) {},
-			"device_id=1 trt_bf16_enable=0 trt_cuda_graph_enable=0 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=1 " +
+			"device_id=1 trt_bf16_enable=0 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=1 " +
 				"trt_int8_enable=0 trt_profile_max_shapes=images:4x3x64x96 trt_profile_min_shapes=images:1x3x64x96 " +
 				"trt_profile_opt_shapes=images:4x3x64x96 trt_timing_cache_enable=1 trt_timing_cache_path=CACHE"},
 		{"tensorrt int8", tensorRT, true, func(c *Config, s *Spec) { c.Precision, c.Memory, c.Input, s.Quantized = "int8", 1<<30, "96x64", true },
-			"device_id=1 trt_bf16_enable=0 trt_cuda_graph_enable=1 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=1 " +
+			"device_id=1 trt_bf16_enable=0 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=1 " +
 				"trt_int8_enable=1 trt_max_workspace_size=1073741824 trt_profile_max_shapes=images:4x3x64x96 " +
 				"trt_profile_min_shapes=images:1x3x64x96 trt_profile_opt_shapes=images:4x3x64x96 trt_timing_cache_enable=1 trt_timing_cache_path=CACHE"},
 		{"tensorrt bf16, one picture", tensorRT, false, func(c *Config, s *Spec) { c.Precision, s.Input.Chunk = "bf16", 1 },
-			"device_id=1 trt_bf16_enable=1 trt_cuda_graph_enable=0 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=0 " +
+			"device_id=1 trt_bf16_enable=1 trt_engine_cache_enable=1 trt_engine_cache_path=ENGINE trt_fp16_enable=0 " +
 				"trt_int8_enable=0 trt_profile_max_shapes=images:1x3x64x96 trt_profile_min_shapes=images:1x3x64x96 " +
 				"trt_profile_opt_shapes=images:1x3x64x96 trt_timing_cache_enable=1 trt_timing_cache_path=CACHE"},
 	} {
@@ -163,6 +166,44 @@ func TestBuckets(t *testing.T) {
 			if next < rows || next >= 2*rows && rows > 1 {
 				t.Errorf("%d, %d: %d rows are run as %d", c.chunk, c.most, rows, next)
 			}
+		}
+	}
+}
+
+// TestThread: what a session with CUDA graphs runs, it runs on one thread, with the
+// errors that come of it.
+func TestThread(t *testing.T) {
+	one := newThread()
+	defer one.close()
+	first := 0
+	for range 20 {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				err := one.do(func() error {
+					if first == 0 {
+						first = unix.Gettid()
+					}
+					return fmt.Errorf("on %d", unix.Gettid())
+				})
+				if want := fmt.Sprintf("on %d", first); err == nil || err.Error() != want {
+					t.Errorf("%v, want %s", err, want)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// TestRows: where a network takes one picture, each row begins where TensorRT takes
+// tensors; else rows lie side by side.
+func TestRows(t *testing.T) {
+	for _, c := range []struct{ chunk, most, bytes, want int }{
+		{1, 8, 100800, 100864}, {1, 8, 512, 512}, {2, 8, 100800, 100800}, {2, 1, 1, 256},
+	} {
+		p := &gpuPlan{buckets: buckets(c.chunk, c.most)}
+		if got := p.step(c.bytes); got != c.want {
+			t.Errorf("%+v: %d", c, got)
 		}
 	}
 }

@@ -5,8 +5,11 @@ package onnx
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+	"unsafe"
 
 	"sightline/decode"
 	"sightline/kernels/cuda"
@@ -69,6 +72,31 @@ func TestCUDAFailures(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCUDAUnmarked: where a picture's passage cannot be marked, the write fails only
+// once the picture was read, for nobody else waits for it.
+func TestCUDAUnmarked(t *testing.T) {
+	emulated(t)
+	pictures := frames(t)
+	d := device(t)
+	s := open(t, onGPU(t, "coco-nano", d, 1))
+	w := newWriter(t, s, WriterConfig{Threshold: 0.3})
+	b, err := s.Open(s.ShapeFor(768, 576), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	emu.Lag(50 * time.Millisecond)
+	defer emu.Lag(0)
+	emu.Fail(emu.Event, 1)
+	if err := b.Write(0, w, pictures[0]); err == nil {
+		t.Fatal("written without an event")
+	}
+	input := b.slots.(*gpuSlots).input
+	if row := unsafe.Slice((*byte)(input.HostAddress()), input.Size()); slices.Max(row) == 0 {
+		t.Error("the picture is not read yet")
 	}
 }
 

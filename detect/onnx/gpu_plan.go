@@ -20,9 +20,11 @@ type gpuPlan struct {
 	buckets []int // pictures that are computed in one run, rising
 	direct  bool  // a provider of the GPU computes, else the CPU does
 	graphed bool
+	first   *gpuSlots // that tried it, until somebody wants them
 }
 
-// plan makes the session. It blocks for minutes where TensorRT has to build an engine.
+// plan makes the session and tries it: some of what a provider cannot do shows in a
+// run only. It blocks for minutes where TensorRT has to build an engine.
 func (g *gpu) plan(c candidate, model []byte, shape Shape, graphs bool) (plan, error) {
 	p := &gpuPlan{
 		gpu: g, shape: shape, outputs: g.spec.family.outputs(shape), direct: c.name != onnxRuntime, graphed: graphs,
@@ -40,14 +42,25 @@ func (g *gpu) plan(c candidate, model []byte, shape Shape, graphs bool) (plan, e
 	if err != nil {
 		return nil, g.device.Fault(err)
 	}
-	if err := p.told(c); err != nil {
+	if err = p.told(c); err == nil {
+		err = p.try()
+	}
+	if err == nil && c.name == tensorRT {
+		err = g.keep(c, shape)
+	}
+	if err != nil {
 		p.Close()
 		return nil, err
 	}
-	if c.name == tensorRT {
-		err = g.keep(c, shape)
+	return p, nil
+}
+
+// try makes the first slots and runs whatever they can run.
+func (p *gpuPlan) try() (err error) {
+	if p.first, err = p.newSlots(); err == nil {
+		err = p.first.warm()
 	}
-	return p, err
+	return err
 }
 
 // told logs where the nodes of the network run: a provider leaves what it does not
@@ -93,7 +106,7 @@ func buckets(chunk, most int) []int {
 // spans are the runs that compute the first rows rows: one of the smallest bucket
 // that holds them, whose other rows come to nothing.
 func (p *gpuPlan) spans(rows int) []span {
-	if p.buckets[len(p.buckets)-1] == 1 {
+	if p.single() {
 		var all []span
 		for i := range rows {
 			all = append(all, span{i, 1})
@@ -108,6 +121,29 @@ func (p *gpuPlan) spans(rows int) []span {
 	panic("onnx: more rows than the largest bucket")
 }
 
+// single tells whether a run computes one picture only.
+func (p *gpuPlan) single() bool { return p.buckets[len(p.buckets)-1] == 1 }
+
+// step is how far apart rows of so many bytes begin. A run begins at multiples of 256
+// bytes, as TensorRT demands of tensors: with one picture a run, that is each row.
+func (p *gpuPlan) step(bytes int) int {
+	const align = 256
+	if p.single() {
+		return (bytes + align - 1) / align * align
+	}
+	return bytes
+}
+
 func (p *gpuPlan) precision() string { return p.runs }
 
-func (p *gpuPlan) Close() { p.session.Close() }
+// Close frees the session where its provider's parts belong, in the device's context;
+// after a loss, wherever that is.
+func (p *gpuPlan) Close() {
+	if p.first != nil {
+		p.first.Close()
+	}
+	free := func() error { p.session.Close(); return nil }
+	if p.do(free) != nil {
+		p.session.Close()
+	}
+}

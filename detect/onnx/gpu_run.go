@@ -60,14 +60,14 @@ func (s *gpuSlots) bind(at span) error {
 	p := s.plan
 	in := p.spec.Input
 	inputs := []ort.Tensor{{Name: in.Name, Type: in.element(), Dims: in.dims(p.shape, at.rows)}}
-	s.place(&inputs[0], 0, s.input, at.first*in.slot(p.shape).Size())
+	s.place(&inputs[0], 0, s.input, at.first*p.step(in.slot(p.shape).Size()))
 	var outputs []ort.Tensor
 	for i, o := range p.outputs {
 		t := ort.Tensor{Name: o.name, Type: ort.Float32, Dims: []int64{int64(at.rows)}}
 		for _, d := range o.dims {
 			t.Dims = append(t.Dims, int64(d))
 		}
-		s.place(&t, i+1, s.outputs[i], at.first*o.size()*4)
+		s.place(&t, i+1, s.outputs[i], at.first*p.step(o.size()*4))
 		outputs = append(outputs, t)
 	}
 	b, err := p.session.NewBinding(inputs, outputs)
@@ -98,10 +98,7 @@ func (s *gpuSlots) place(t *ort.Tensor, number int, memory cuda.Memory, offset i
 // warm runs every binding once, as providers of GPUs allocate, choose and record at
 // the first run. To the CPU's one run is as good as the other.
 func (s *gpuSlots) warm() error {
-	g := s.plan.gpu
-	g.running.Lock()
-	defer g.running.Unlock()
-	return g.device.Do(func() error {
+	return s.whole(func() error {
 		for at := range s.runs {
 			if !s.plan.direct && at != (span{0, 1}) {
 				continue
@@ -110,17 +107,31 @@ func (s *gpuSlots) warm() error {
 				return err
 			}
 		}
+		return nil
+	})
+}
+
+// whole puts work into the session's stream, one batch's at a time, and waits for it.
+func (s *gpuSlots) whole(work func() error) error {
+	g := s.plan.gpu
+	g.running.Lock()
+	defer g.running.Unlock()
+	err := g.do(func() error {
+		if err := work(); err != nil {
+			return err
+		}
 		return g.compute.Synchronize()
 	})
+	if err != nil {
+		_ = g.compute.Synchronize() // whatever is under way uses this batch's memory
+	}
+	return g.device.Fault(err)
 }
 
 // run computes everything on the session's stream, behind the pictures' conversion,
 // and waits once, for the boxes.
 func (s *gpuSlots) run(rows []row) error {
-	g := s.plan.gpu
-	g.running.Lock()
-	defer g.running.Unlock()
-	err := g.device.Do(func() error {
+	err := s.whole(func() error {
 		if err := s.join(); err != nil {
 			return err
 		}
@@ -129,17 +140,12 @@ func (s *gpuSlots) run(rows []row) error {
 				return err
 			}
 		}
-		if err := s.decode(rows); err != nil {
-			return err
-		}
-		return g.compute.Synchronize()
+		return s.decode(rows)
 	})
-	if err != nil {
-		_ = g.compute.Synchronize() // whatever is under way uses this batch's memory
-		return g.device.Fault(err)
+	if err == nil {
+		s.settle()
 	}
-	s.settle()
-	return nil
+	return err
 }
 
 // join makes the session's stream wait for the pictures.
@@ -184,7 +190,7 @@ func (s *gpuSlots) copyRows(m mirror, at span, bytes int, up bool) error {
 	if m.pinned == nil {
 		return nil
 	}
-	from, n := at.first*bytes, at.rows*bytes
+	from, n := at.first*s.plan.step(bytes), at.rows*bytes
 	host, address := m.pinned.Bytes()[from:from+n], m.device.Address()+uint64(from)
 	if up {
 		return s.plan.gpu.compute.Upload(address, host)
@@ -205,12 +211,7 @@ func (s *gpuSlots) decode(rows []row) error {
 		Rows: len(rows), Classes: classes, Room: p.anchors,
 		Boxes: s.candidates.Address(), Counts: s.counts.Address(), Wants: s.wants.Address(),
 	}
-	var values []uint64
-	for _, m := range s.outputs {
-		values = append(values, m.Address())
-	}
-	launches := p.spec.family.launches(values, p.shape, to)
-	launches = append(launches, to.LaunchNMS(kernels.Suppression{
+	launches := append(s.decoding(to), to.LaunchNMS(kernels.Suppression{
 		Overlap: overlapOf(p.spec.family), Groups: p.groups.Address(), NumGroups: classes, Limit: maxBoxes, Results: s.results.Address(),
 	}))
 	if err := stream.Upload(s.wants.Address(), s.wanted.Bytes()[:len(rows)*size]); err != nil {
@@ -225,6 +226,28 @@ func (s *gpuSlots) decode(rows []row) error {
 		}
 	}
 	return stream.Download(s.found.Bytes()[:len(rows)*kernels.ResultSize(maxBoxes)], s.results.Address())
+}
+
+// decoding are the launches that find candidates: for all rows at once, or for one
+// after the other where a network of one picture has left them apart.
+func (s *gpuSlots) decoding(to kernels.Candidates) (all []kernels.Launch) {
+	p, step := s.plan, 1
+	if !p.single() {
+		step = to.Rows
+	}
+	for row := 0; row < to.Rows; row += step {
+		var values []uint64
+		for i, o := range p.outputs {
+			values = append(values, s.outputs[i].Address()+uint64(row*p.step(o.size()*4)))
+		}
+		part := to
+		part.Rows = step
+		part.Boxes += uint64(row * to.Room * kernels.BoxSize)
+		part.Counts += uint64(row * 4)
+		part.Wants += uint64(row * kernels.WantSize(to.Classes))
+		all = append(all, p.spec.family.launches(values, p.shape, part)...)
+	}
+	return all
 }
 
 func (s *gpuSlots) boxes(row int, _ *Writer) ([]kernels.Box, error) {

@@ -41,7 +41,16 @@ type gpuRow struct {
 	boxes   []kernels.Box
 }
 
-func (p *gpuPlan) slots() (_ slots, err error) {
+// slots are new ones, or first those that tried the plan.
+func (p *gpuPlan) slots() (slots, error) {
+	if s := p.first; s != nil {
+		p.first = nil
+		return s, nil
+	}
+	return p.newSlots()
+}
+
+func (p *gpuPlan) newSlots() (_ *gpuSlots, err error) {
 	owner := fmt.Sprintf("network %s %s", p.cfg.Name, p.shape)
 	s := &gpuSlots{plan: p, own: newShare(p.device, owner), runs: map[span]*ort.Binding{}, rows: make([]gpuRow, p.cfg.MaxBatch)}
 	defer func() {
@@ -73,7 +82,7 @@ func (s *gpuSlots) allocate() (err error) {
 		to    *cuda.Memory
 		bytes int
 	}{
-		{&s.input, rows * p.spec.Input.slot(p.shape).Size()},
+		{&s.input, rows * p.step(p.spec.Input.slot(p.shape).Size())},
 		{&s.candidates, rows * p.anchors * kernels.BoxSize},
 		{&s.counts, rows * 4},
 		{&s.wants, rows * kernels.WantSize(classes)},
@@ -84,7 +93,7 @@ func (s *gpuSlots) allocate() (err error) {
 		}
 	}
 	for _, o := range p.outputs {
-		m, err := s.own.alloc(rows * o.size() * 4)
+		m, err := s.own.alloc(rows * p.step(o.size()*4))
 		if err != nil {
 			return err
 		}
@@ -176,21 +185,23 @@ func (s *gpuSlots) writeHost(r *gpuRow, row int, f *decode.Frame) (kernels.Lette
 }
 
 // enter launches a picture's conversion behind what before puts into the stream, and
-// notes in p when it will be over.
+// notes in p when it will be over. After an error nothing reads the picture any more.
 func (s *gpuSlots) enter(p *passage, row int, picture *kernels.Picture, before func() error) (kernels.Letterbox, error) {
 	slot := s.plan.spec.Input.slot(s.plan.shape)
-	launch, letterbox, err := kernels.LaunchPreprocess(slot, picture, s.input.Address()+uint64(row*slot.Size()))
+	launch, letterbox, err := kernels.LaunchPreprocess(slot, picture, s.input.Address()+uint64(row*s.plan.step(slot.Size())))
 	if err != nil {
 		return letterbox, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := before(); err != nil {
-		return letterbox, err
+	if err = before(); err == nil {
+		err = s.fill.Launch(launch)
 	}
-	if err := s.fill.Launch(launch); err != nil {
-		return letterbox, err
+	if err == nil {
+		p.event, err = s.fill.Record()
 	}
-	p.event, err = s.fill.Record()
+	if err != nil {
+		_ = s.fill.Synchronize() // nothing tells when what is under way has read the picture
+	}
 	return letterbox, err
 }

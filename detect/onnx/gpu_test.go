@@ -158,6 +158,30 @@ func TestCUDABoxes(t *testing.T) {
 	}
 }
 
+// TestCUDASingle runs a network that takes one picture over several rows, which lie
+// apart then.
+func TestCUDASingle(t *testing.T) {
+	pictures := frames(t)
+	d := device(t)
+	cfg := onGPU(t, "coco-nano", d, 3)
+	want := alone(t, onCPU(cfg), pictures)
+	for name, gpu := range map[string]cuda.Device{"in place": d, "copied": copied{d}} {
+		t.Run(name, func(t *testing.T) {
+			cfg.GPU = gpu
+			s, err := New(cfg, quiet())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close)
+			s.spec.Input.Chunk = 1
+			if err := s.Prepare(s.Ideal(768, 576)); err != nil {
+				t.Fatal(err)
+			}
+			compare(t, s, newWriter(t, s, WriterConfig{Threshold: 0.1}), gpu, pictures, want, 3)
+		})
+	}
+}
+
 // alone finds what is in each frame by itself.
 func alone(t *testing.T, cfg Config, pictures []*decode.Frame) (all [][]detect.Detection) {
 	t.Helper()

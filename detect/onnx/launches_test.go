@@ -94,7 +94,8 @@ func TestCUDADirect(t *testing.T) {
 	}
 	defer made.Close()
 	p := made.(*gpuPlan)
-	p.direct, p.graphed = true, true
+	p.first.Close() // it was made for the CPU's way
+	p.first, p.direct, p.graphed = nil, true, true
 	both := [2]slots{}
 	for i := range both {
 		if both[i], err = p.slots(); err != nil {
