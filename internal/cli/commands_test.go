@@ -280,7 +280,7 @@ func TestBench(t *testing.T) {
 	needParts(t)
 	testkit.Dep(t, "media/vtest.mp4")
 	var r benchResult
-	answered(t, &r, "bench", "--streams", "2", "--for", "1s", "--json", "-s", "detect.engine=onnxruntime")
+	answered(t, &r, "bench", "--streams", "2", "--for", "3s", "--json", "-s", "detect.engine=onnxruntime")
 	s, c := r.Saturated, r.Cameras
 	if s == nil || c == nil || s.Inferences <= 0 || s.LeastFPS <= 0 || s.StageMs["infer"] <= 0 || s.CPUMs <= 0 || s.PSSMiB <= 0 || r.Bottleneck == "" {
 		t.Fatalf("%+v, %+v", s, r)
@@ -288,7 +288,7 @@ func TestBench(t *testing.T) {
 	if c.Streams != 2 || c.P95Ms <= 0 || c.P95Ms < c.P50Ms || c.Model.Engine != "onnxruntime" {
 		t.Errorf("%+v", c)
 	}
-	if got := sightline("bench", "--streams", "1", "--for", "500ms", "--only", "saturated"); got.code != exitDone || !strings.Contains(got.out, "saturated  1 streams: ") {
+	if got := sightline("bench", "--streams", "1", "--for", "2s", "--only", "saturated"); got.code != exitDone || !strings.Contains(got.out, "saturated  1 streams: ") {
 		t.Errorf("exit %d: %s%s", got.code, got.out, got.errOut)
 	}
 	refused(t, []struct {

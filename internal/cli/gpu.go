@@ -47,8 +47,15 @@ func sibling() (string, error) {
 	if real, err := filepath.EvalSymlinks(self); err == nil {
 		self = real
 	}
+	return beside(self)
+}
+
+// beside is the binary with the GPU path beside the program self.
+func beside(self string) (string, error) {
 	path := strings.TrimSuffix(self, siblingSuffix) + siblingSuffix
 	switch info, err := os.Stat(path); {
+	case path == self: // it would start itself for ever
+		return "", fmt.Errorf("%s is built without the GPU path: %w", path, errNoSibling)
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("%s is not there: %w", path, errNoSibling)
 	case err != nil:
@@ -83,7 +90,7 @@ func (sh *shell) useGPU(d spec.Detect) error {
 		err = sh.machine.exec(path, append([]string{path}, sh.args...), os.Environ())
 		return fmt.Errorf("start %s: %w", path, err)
 	case demanded:
-		return fmt.Errorf("detect: engine %s on device %s: %w", d.Engine, d.Device, err)
+		return fmt.Errorf("detect: engine %s on device %s: %w; with both at auto it takes what is there, a GPU or the CPU", d.Engine, d.Device, err)
 	case errors.Is(err, driver.ErrNone), errors.Is(err, driver.ErrNoDevice):
 		sh.log.Debug("no GPU, going on with the CPU", slog.Any("reason", err))
 	default:

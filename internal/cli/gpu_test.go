@@ -37,7 +37,7 @@ func TestWhichBinaryRuns(t *testing.T) {
 		{name: "ONNX Runtime on a device", device: "cuda:0", engine: "onnxruntime", report: one, becomes: true},
 		{name: "it is that binary", device: "cuda:0", engine: "auto", report: one, built: true},
 		{name: "no driver", device: "auto", engine: "auto", probe: driver.ErrNone, log: "level=DEBUG"},
-		{name: "no driver, and demanded", device: "cuda:0", engine: "auto", probe: driver.ErrNone, err: "no NVIDIA driver (libcuda.so.1) is installed"},
+		{name: "no driver, and demanded", device: "cuda:0", engine: "auto", probe: driver.ErrNone, err: "no NVIDIA driver (libcuda.so.1) is installed; with both at auto it takes what is there, a GPU or the CPU"},
 		{name: "no device, and demanded", device: "cuda:1", engine: "auto", probe: driver.ErrNoDevice, err: "finds no device"},
 		{name: "no such device", device: "cuda:1", engine: "auto", report: one, err: "this machine has 1 device, counted from cuda:0"},
 		{name: "a driver that fails", device: "auto", engine: "auto", probe: failing, log: "SYSTEM_DRIVER_MISMATCH"},
@@ -102,6 +102,9 @@ func TestSibling(t *testing.T) {
 		if (err == nil) != c.found || c.found && filepath.Base(path) != filepath.Base(there) {
 			t.Errorf("mode %v: %q, %v", c.mode, path, err)
 		}
+	}
+	if path, err := beside(there); !errors.Is(err, errNoSibling) || path != "" {
+		t.Errorf("the program itself: %q, %v", path, err)
 	}
 	if err := os.Remove(there); err != nil {
 		t.Fatal(err)
