@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func newWarmup(sh *shell) *cobra.Command {
 			"in the cache already is only loaded. It opens no stream, so tell it the sizes of pictures beyond 16:9 and 4:3.",
 		Example: "  sightline warmup pipeline.yaml\n  sightline warmup pipeline.yaml -s detect.engine=tensorrt --picture 1920x1080 --picture 1080x1920",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error {
+		RunE: func(c *cobra.Command, files []string) error {
 			p, err := loadFiles(sh, files, sets)
 			if err == nil {
 				err = sh.useGPU(p.Detect)
@@ -53,7 +54,7 @@ func newWarmup(sh *shell) *cobra.Command {
 			if err != nil {
 				return &ExitError{exitUsage, err}
 			}
-			all, err := sh.warmup(p, sizes, asJSON)
+			all, err := sh.warmup(c.Context(), p, sizes, asJSON)
 			if asJSON {
 				err = errors.Join(err, json.NewEncoder(sh.out).Encode(all))
 			}
@@ -78,7 +79,7 @@ func pictureSizes(texts []string) (all []onnx.Shape, err error) {
 }
 
 // warmup compiles every network on every device, and tells of each as it is ready.
-func (sh *shell) warmup(p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (all []warmed, err error) {
+func (sh *shell) warmup(ctx context.Context, p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (all []warmed, err error) {
 	devices, err := warmDevices(p.Detect)
 	if err != nil {
 		return nil, err
@@ -91,7 +92,10 @@ func (sh *shell) warmup(p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (al
 	}
 	for _, device := range devices {
 		for _, model := range models {
-			done, err := sh.warmOn(device, model, p, pictures, quiet)
+			done, err := sh.warmOn(ctx, device, model, p, pictures, quiet)
+			if errors.Is(err, errNotComputing) {
+				done, err = sh.warmOn(ctx, -1, model, p, pictures, quiet)
+			}
 			all = append(all, done...)
 			if err != nil {
 				return all, err
@@ -121,8 +125,12 @@ func warmDevices(d spec.Detect) ([]int, error) {
 	return all, err
 }
 
+// errNotComputing says that nobody asked for a GPU and that it would not compute the
+// network: a run takes the CPU then.
+var errNotComputing = errors.New("no engine computes on the GPU")
+
 // warmOn compiles one network on one device.
-func (sh *shell) warmOn(device int, model string, p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (_ []warmed, err error) {
+func (sh *shell) warmOn(ctx context.Context, device int, model string, p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (_ []warmed, err error) {
 	path, err := onnx.Find(model, nil)
 	if err != nil {
 		return nil, err
@@ -148,13 +156,19 @@ func (sh *shell) warmOn(device int, model string, p *spec.Pipeline, pictures []o
 		return nil, err
 	}
 	defer s.Close()
+	if device >= 0 && p.Detect.Engine == "auto" && p.Detect.Device == "auto" && s.Info().Engine == "onnxruntime" {
+		return nil, errNotComputing
+	}
 	var all []warmed
 	for _, picture := range pictures {
 		size := s.Ideal(picture.Width, picture.Height)
 		if s.Ready(size) {
 			continue
 		}
-		w, err := sh.warmSize(s, size, fmt.Sprintf("%s %s on %s", model, size, where))
+		if ctx.Err() != nil {
+			return all, errors.New("interrupted: the next run goes on with what is in the cache")
+		}
+		w, err := sh.warmSize(ctx, s, size, fmt.Sprintf("%s %s on %s", model, size, where))
 		if err != nil {
 			return all, err
 		}
@@ -167,8 +181,9 @@ func (sh *shell) warmOn(device int, model string, p *spec.Pipeline, pictures []o
 	return all, nil
 }
 
-// warmSize compiles one size, and shows on a terminal how long it takes.
-func (sh *shell) warmSize(s *onnx.Session, size onnx.Shape, what string) (warmed, error) {
+// warmSize compiles one size, and shows on a terminal how long it takes. It cannot be
+// interrupted, and says so.
+func (sh *shell) warmSize(ctx context.Context, s *onnx.Session, size onnx.Shape, what string) (warmed, error) {
 	before, _ := s.Cached(size)
 	bar := sh.progress(0, "compiling "+what)
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -176,10 +191,14 @@ func (sh *shell) warmSize(s *onnx.Session, size onnx.Shape, what string) (warmed
 		defer close(stopped)
 		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
+		interrupted := ctx.Done()
 		for {
 			select {
 			case <-tick.C:
 				_ = bar.Add(1) // it turns; a terminal that is gone is no reason to stop
+			case <-interrupted:
+				fmt.Fprintln(sh.err, "interrupted: stopping once this is compiled; interrupt again to stop at once")
+				interrupted = nil
 			case <-stop:
 				return
 			}
