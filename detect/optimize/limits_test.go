@@ -1,11 +1,13 @@
 package optimize
 
 import (
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
@@ -173,6 +175,27 @@ func TestNothingSeenIsNoProof(t *testing.T) {
 		e := EngineReport{Precision: "f32", Agreement: agreement(nil, nil, .4)}
 		if fault := e.fault(mode, .5); !strings.Contains(fault, "finds nothing") {
 			t.Errorf("%s: %q", mode, fault)
+		}
+	}
+}
+
+// What would compare nothing is refused before anything is made.
+func TestNoProofIsRefused(t *testing.T) {
+	frames := []*decode.Frame{noise(64, 48)}
+	defer Release(frames)
+	engines := []string{"onnxruntime"}
+	for name, c := range map[string]struct {
+		config Config
+		frames []*decode.Frame
+		says   string
+	}{
+		"no engine":         {Config{Mode: ExactMode}, frames, "no engine"},
+		"no picture":        {Config{Mode: ExactMode, Engines: engines}, nil, "0 pictures"},
+		"none held back":    {Config{Mode: GeneralMode, Engines: engines}, frames, "1 pictures"},
+		"agreement without": {Config{Mode: ExactMode, Engines: engines, Agreement: math.NaN()}, frames, "NaN is not within"},
+	} {
+		if r, err := Run(t.Context(), c.config, c.frames, slog.New(slog.DiscardHandler)); r != nil || err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

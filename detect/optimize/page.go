@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"path/filepath"
 )
 
 //go:embed page.html
@@ -17,6 +18,7 @@ func (r *Report) Page(w io.Writer) error {
 		"ms": func(e EngineReport) [2]string {
 			return [2]string{ms(int64(e.Race.Original)), ms(int64(e.Race.Optimized))}
 		},
+		"name":    filepath.Base, // where files lie is nobody's business who is shown the page
 		"percent": percent,
 		"million": func(n int64) string { return fmt.Sprintf("%.1f M", float64(n)/1e6) },
 		"kb":      func(n int) string { return fmt.Sprintf("%d kB", n/1000) },

@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ var ErrBudget = errors.New("the network that was made does not keep its budget")
 // frames alone, never on how fast this machine is. An error that wraps ErrBudget
 // comes with a report.
 func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger) (*Report, error) {
-	if err := c.place(); err != nil {
+	if err := cmp.Or(c.proves(len(frames)), c.place()); err != nil {
 		return nil, err
 	}
 	spec, err := onnx.ReadSpec(c.Model) // which refuses what is no file, or too large
@@ -85,21 +86,10 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	for _, key := range slices.Sorted(maps.Keys(meta)) {
 		m.SetMeta(key, meta[key])
 	}
-	s := stages{ctx: ctx, c: c, frames: frames, log: log}
-	if r.Steps, err = s.exact(m, in.Base); err != nil {
-		return nil, fmt.Errorf("simplify %s: %w", c.Model, err)
-	}
-	shape := in.Base
-	if c.Fit && in.Fixed {
-		log.Warn("the input keeps its size: the network takes no other", "size", shape.String())
-	}
-	if c.Fit && !in.Fixed {
-		shape = in.Fitted(frames[0].Width, frames[0].Height)
-		m.SetMeta("size", fmt.Sprintf("[%d, %d]", shape.Height, shape.Width))
-		r.Steps = append(r.Steps, Step{Name: "fit", Count: 1, Detail: "the input is " + shape.String() + ", as the pictures are"})
-		if err := s.took(r.Steps, m, shape); err != nil {
-			return nil, err
-		}
+	s := stages{ctx: ctx, c: c, frames: frames, log: log, originals: map[string]*original{}}
+	shape, err := s.simplify(r, m, in)
+	if err != nil {
+		return nil, err
 	}
 	r.Layers = names.pair(before, m.Graph)
 	r.weigh(m, shape.Width, shape.Height)
@@ -112,6 +102,24 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 		return r, scene(ctx, c, r, m, in, shape, frames, log)
 	}
 	return r, general(ctx, c, r, m, in, shape, frames, log)
+}
+
+// proves refuses what would be no proof: without an engine or a picture that is held
+// back nothing is compared, and no agreement is less than what is no number.
+func (c Config) proves(pictures int) error {
+	least := 1
+	if c.Mode != ExactMode {
+		least = 2
+	}
+	switch {
+	case len(c.Engines) == 0:
+		return errors.New("optimize a network: there is no engine to prove it on")
+	case pictures < least:
+		return fmt.Errorf("optimize a network: %d pictures, and it takes %d or more to prove something: half of them are kept back where something is learned", pictures, least)
+	case !(c.Agreement >= 0 && c.Agreement <= 1):
+		return fmt.Errorf("optimize a network: an agreement of %v is not within 0 and 1", c.Agreement)
+	}
+	return nil
 }
 
 // place refuses to write where the network would be lost or read as another.

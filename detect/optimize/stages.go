@@ -32,6 +32,54 @@ type stages struct {
 	c      Config
 	frames []*decode.Frame
 	log    *slog.Logger
+
+	originals map[string]*original // by input
+}
+
+// original is the network that all steps are held against, opened once for each size.
+type original struct {
+	*Looker
+	boxes [][]detect.Detection
+}
+
+// found is what it finds in frames, which are the same each time.
+func (o *original) found(frames []*decode.Frame) ([][]detect.Detection, error) {
+	for _, f := range frames[len(o.boxes):] {
+		boxes, _, err := o.Look(f)
+		if err != nil {
+			return nil, err
+		}
+		o.boxes = append(o.boxes, boxes)
+	}
+	return o.boxes, nil
+}
+
+func (s stages) original(input string) (*original, error) {
+	if o := s.originals[input]; o != nil {
+		return o, nil
+	}
+	l, err := s.looker(s.c.Model, input)
+	if err != nil {
+		return nil, err
+	}
+	s.originals[input] = &original{Looker: l}
+	return s.originals[input], nil
+}
+
+func (s stages) looker(model, input string) (*Looker, error) {
+	cfg := LookerConfig{Model: model, Engine: s.c.Engines[0], Input: input, Classes: s.c.Classes, LibDirs: s.c.LibDirs, Least: s.c.Least - Tolerance}
+	l, err := NewLooker(cfg, s.frames[0], s.log)
+	if err != nil {
+		return nil, fmt.Errorf("measure a step: %w", err)
+	}
+	return l, nil
+}
+
+// close frees the originals, once the last step was measured.
+func (s stages) close() {
+	for _, o := range s.originals {
+		o.Close()
+	}
 }
 
 // measure tells what the network in m, as it is now, sees and takes.
@@ -50,45 +98,58 @@ func (s stages) measure(m *graph.Model, shape onnx.Shape) (*Stage, error) {
 	if _, err := f.Write(data); err != nil {
 		return nil, fmt.Errorf("measure a step: %w", err)
 	}
-	cfg := LookerConfig{Model: f.Name(), Engine: s.c.Engines[0], Input: "model", Classes: s.c.Classes, LibDirs: s.c.LibDirs, Least: s.c.Least - Tolerance}
-	is, err := NewLooker(cfg, s.frames[0], s.log)
-	if err != nil {
-		return nil, fmt.Errorf("measure a step: %w", err)
-	}
-	defer is.Close()
-	cfg.Model = s.c.Model
-	own, err := NewLooker(cfg, s.frames[0], s.log)
-	if err != nil {
-		return nil, fmt.Errorf("measure a step: %w", err)
-	}
-	defer own.Close()
-	was := own
-	if own.Shape() != is.Shape() {
-		cfg.Input = is.Shape().String()
-		if was, err = NewLooker(cfg, s.frames[0], s.log); err != nil {
-			return nil, fmt.Errorf("measure a step: %w", err)
-		}
-		defer was.Close()
-	}
-	few := some(s.frames, stagePictures)
-	race, err := NewRace(own, is, few, 1)
+	is, err := s.looker(f.Name(), "model")
 	if err != nil {
 		return nil, err
 	}
-	var before, after [][]detect.Detection
-	for _, f := range few {
-		a, _, err := was.Look(f)
-		if err != nil {
+	defer is.Close()
+	own, err := s.original("model")
+	if err != nil {
+		return nil, err
+	}
+	was := own
+	if own.Shape() != is.Shape() {
+		if was, err = s.original(is.Shape().String()); err != nil {
 			return nil, err
 		}
-		b, _, err := is.Look(f)
-		if err != nil {
+	}
+	few := some(s.frames, stagePictures)
+	race, err := NewRace(own.Looker, is, few, 1)
+	if err != nil {
+		return nil, err
+	}
+	before, err := was.found(few)
+	if err != nil {
+		return nil, err
+	}
+	after := make([][]detect.Detection, len(few))
+	for i, f := range few {
+		if after[i], _, err = is.Look(f); err != nil {
 			return nil, err
 		}
-		before, after = append(before, a), append(after, b)
 	}
 	out.Speedup, out.Agreement = race.Speedup, agreement(before, after, s.c.Least)
 	return out, nil
+}
+
+// simplify makes all that changes nothing but rounding and the input's size, which it
+// returns, and notes each step in r.
+func (s stages) simplify(r *Report, m *graph.Model, in onnx.Input) (onnx.Shape, error) {
+	defer s.close()
+	var err error
+	if r.Steps, err = s.exact(m, in.Base); err != nil {
+		return in.Base, fmt.Errorf("simplify %s: %w", s.c.Model, err)
+	}
+	if s.c.Fit && in.Fixed {
+		s.log.Warn("the input keeps its size: the network takes no other", "size", in.Base.String())
+	}
+	if !s.c.Fit || in.Fixed {
+		return in.Base, nil
+	}
+	shape := in.Fitted(s.frames[0].Width, s.frames[0].Height)
+	m.SetMeta("size", fmt.Sprintf("[%d, %d]", shape.Height, shape.Width))
+	r.Steps = append(r.Steps, Step{Name: "fit", Count: 1, Detail: "the input is " + shape.String() + ", as the pictures are"})
+	return shape, s.took(r.Steps, m, shape)
 }
 
 // exact simplifies m and measures it after each step.
