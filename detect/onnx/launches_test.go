@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"sightline/kernels"
+	"sightline/kernels/emu"
 )
 
 // TestCUDAFamilies decodes made-up outputs of three pictures on the GPU as on the CPU,
@@ -128,6 +129,36 @@ func TestCUDADirect(t *testing.T) {
 				t.Errorf("row %d of %d: %d boxes, %v", i, n, len(got), err)
 			}
 		}
+	}
+}
+
+// TestCUDAWatched: what a session launches reads and writes nothing but the GPU's
+// memory, which the emulation checks where it watches every access: the host's own is
+// within its reach too.
+func TestCUDAWatched(t *testing.T) {
+	emulated(t)
+	emu.Kernels("race")
+	defer emu.Kernels("ptx")
+	emu.Report()
+	d := device(t)
+	for _, chunk := range []int{1, 2} {
+		cfg := onGPU(t, "coco-nano", copied{d}, 2)
+		cfg.Model = write(t, tiny(), "labels: [person, car]")
+		s, err := New(cfg, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		s.spec.Input.Chunk = chunk
+		if err := s.Prepare(s.Ideal(64, 64)); err != nil {
+			t.Fatal(err)
+		}
+		f := upload(t, copied{d}, noise(98, 64, 1), func() {})
+		look(t, s, newWriter(t, s, WriterConfig{Threshold: 0.3}), noise(130, 70, 2), f)
+		f.Release()
+	}
+	if report := emu.Report(); report != "" {
+		t.Error(report)
 	}
 }
 
