@@ -19,8 +19,8 @@ func (n *Net) follow(node *graph.Node) {
 	ok := false
 	switch op := node.Op; {
 	case node.Domain != "" && node.Domain != "ai.onnx":
-	case op == "Shape" || op == "Constant":
-		return // speaks of no channel's values
+	case op == "Constant":
+		return
 	case op == "Conv":
 		if c := n.conv(node); c != nil {
 			n.convs = append(n.convs, c)
@@ -77,9 +77,19 @@ func (n *Net) sameChannels(node *graph.Node) bool {
 	return len(pads) == 8 && pads[0]|pads[1]|pads[4]|pads[5] == 0 && node.Input(3) == ""
 }
 
-// sized tells whether an operator is told the number of channels that it makes.
+// sized tells whether an operator is told the number of channels that it makes, or
+// makes one out of others beside it.
 func (n *Net) sized(node *graph.Node) bool {
-	return node.Op == "Resize" && node.Input(3) != "" || node.Attr("axes") != nil
+	at := 2 // of Resize; Upsample has its scales second
+	switch node.Op {
+	case "Pad":
+		return false
+	case "Upsample":
+		at = 1
+	}
+	scales := n.Graph.Tensors[node.Input(at)].Float32s()
+	return node.Input(3) != "" || node.Attr("axes") != nil || len(scales) != 4 || scales[1] != 1 ||
+		node.Text("coordinate_transformation_mode", "") == "tf_crop_and_resize" // which may cut channels off
 }
 
 // window is a Slice that takes a run of channels.
