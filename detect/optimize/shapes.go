@@ -63,6 +63,12 @@ func shapeOf(g *graph.Graph, n *graph.Node, known map[string][]int64) []int64 {
 		return resized(g, n, x)
 	case "Transpose":
 		return permuted(x, n.Ints("perm"))
+	case "Slice":
+		return sliced(g, n, x)
+	case "GlobalAveragePool", "GlobalMaxPool":
+		if len(x) == 4 {
+			return []int64{x[0], x[1], 1, 1}
+		}
 	case "Reshape":
 		return reshaped(x, g.Tensors[n.Input(1)].Int64s())
 	case "Gather":
@@ -79,7 +85,7 @@ func shapeOf(g *graph.Graph, n *graph.Node, known map[string][]int64) []int64 {
 	case "Add", "Sub", "Mul", "Div", "Max", "Min", "Pow":
 		return broadcast(x, known[n.Input(1)])
 	case "Cast", "LeakyRelu", "Relu", "Sigmoid", "Tanh", "Clip", "HardSwish", "HardSigmoid", "Elu", "Exp", "Sqrt", "Softmax",
-		"BatchNormalization", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear", "Softplus", "Mish":
+		"PRelu", "Neg", "Abs", "Erf", "BatchNormalization", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear", "Softplus", "Mish":
 		return x
 	}
 	return nil
@@ -220,6 +226,39 @@ func reshaped(x, to []int64) []int64 {
 	}
 	if rest >= 0 {
 		out[rest] = total
+	}
+	return out
+}
+
+// sliced is what a Slice of constant bounds leaves.
+func sliced(g *graph.Graph, n *graph.Node, x []int64) []int64 {
+	starts, ends, axes, steps := g.Tensors[n.Input(1)].Int64s(), g.Tensors[n.Input(2)].Int64s(), g.Tensors[n.Input(3)].Int64s(), g.Tensors[n.Input(4)].Int64s()
+	if len(starts) != len(axes) || len(ends) != len(axes) || axes == nil || n.Input(4) != "" && len(steps) != len(axes) {
+		return nil
+	}
+	out := slices.Clone(x)
+	for i, axis := range axes {
+		if axis < 0 {
+			axis += int64(len(x))
+		}
+		step := int64(1)
+		if steps != nil {
+			step = steps[i]
+		}
+		if axis < 0 || axis >= int64(len(x)) || step < 1 {
+			return nil
+		}
+		place := func(v int64) int64 {
+			if v < 0 {
+				v += x[axis]
+			}
+			return min(max(v, 0), x[axis])
+		}
+		run := place(ends[i]) - place(starts[i])
+		if run < 1 {
+			return nil
+		}
+		out[axis] = (run-1)/step + 1
 	}
 	return out
 }

@@ -43,6 +43,7 @@ func TestShapes(t *testing.T) {
 	g := &graph.Graph{Tensors: map[string]*graph.Tensor{
 		"w": graph.NewFloat32("w", []int64{4, 3, 3, 3}, make([]float32, 108)), "half": graph.NewFloat32("half", []int64{4}, []float32{1, 1, .5, .5}),
 		"rim": graph.NewInt64("rim", 0, 0, 1, 2, 0, 0, 3, 4), "flat": graph.NewInt64("flat", 0, -1, 2), "parts": graph.NewInt64("parts", 1, 3),
+		"from": graph.NewInt64("from", 1, -7), "to": graph.NewInt64("to", 1<<40, -1), "axes": graph.NewInt64("axes", 3, -2), "twos": graph.NewInt64("twos", 2, 2),
 	}}
 	x := []int64{1, 3, 20, 30}
 	for name, c := range map[string]struct {
@@ -59,6 +60,9 @@ func TestShapes(t *testing.T) {
 		"transposed": {&graph.Node{Op: "Transpose", Inputs: []string{"x"}}, []int64{30, 20, 3, 1}},
 		"gathered":   {&graph.Node{Op: "Gather", Inputs: []string{"x", "parts"}, Attrs: []*graph.Attr{{Name: "axis", Type: graph.Int, I: 1}}}, []int64{1, 2, 20, 30}},
 		"joined":     {&graph.Node{Op: "Concat", Inputs: []string{"x", "x"}, Attrs: []*graph.Attr{{Name: "axis", Type: graph.Int, I: -3}}}, []int64{1, 6, 20, 30}},
+		"sliced":     {&graph.Node{Op: "Slice", Inputs: []string{"x", "from", "to", "axes", "twos"}}, []int64{1, 3, 3, 15}},
+		"emptied":    {&graph.Node{Op: "Slice", Inputs: []string{"x", "to", "from", "axes"}}, nil},
+		"one place":  {&graph.Node{Op: "GlobalAveragePool", Inputs: []string{"x"}}, []int64{1, 3, 1, 1}},
 		"broadcast":  {&graph.Node{Op: "Mul", Inputs: []string{"x", "column"}}, []int64{1, 3, 20, 30}},
 		"by data":    {&graph.Node{Op: "NonZero", Inputs: []string{"x"}}, nil},
 		"of nothing": {&graph.Node{Op: "Relu", Inputs: []string{"y"}}, nil},
