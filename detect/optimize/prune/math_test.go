@@ -268,10 +268,14 @@ func TestPlan(t *testing.T) {
 	m := b.ends(b.conv(b.conv(b.conv("x", 48, 1, 1, 1), 48, 1, 1, 1), 4, 1, 1, 1))
 	n := Trace(m.Graph, b.known)
 	order := rand.New(rand.NewPCG(1, 1)).Perm(48)
-	steps := n.Plan([]Measured{{Order: order, Losses: []Loss{{16, .5}, {32, .6}}}, {Order: order, Losses: []Loss{{16, .01}, {32, 9}}}}, 16)
+	measured := []Measured{{Order: order, Losses: []Loss{{16, .5}, {32, .6}}}, {Order: order, Losses: []Loss{{16, .01}, {32, 9}}}}
+	steps := n.Plan(measured, 16)
 	var counts [][]int
 	for i, s := range steps {
 		counts = append(counts, s.Counts)
+		if left := n.MACs(n.Without(measured, s.Counts)); left != s.MACs {
+			t.Errorf("step %d says that %d multiply-adds are left of it, not %d", i, s.MACs, left)
+		}
 		if i > 0 && (s.MACs >= steps[i-1].MACs || s.Loss < steps[i-1].Loss) {
 			t.Errorf("step %d: %+v after %+v", i, s, steps[i-1])
 		}

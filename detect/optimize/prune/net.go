@@ -211,8 +211,10 @@ func (n *Net) Consumers(g Group) []*Conv {
 }
 
 // MACs are the multiply-adds for one picture that are left without some channels.
-func (n *Net) MACs(without Set) (sum int64) {
-	for _, c := range n.convs {
+func (n *Net) MACs(without Set) int64 { return macs(n.convs, without) }
+
+func macs(convs []*Conv, without Set) (sum int64) {
+	for _, c := range convs {
 		sum += c.macs(without)
 	}
 	return sum

@@ -64,34 +64,69 @@ type Step struct {
 // least for each multiply-add that it saves, until nothing more may go. The first
 // step is the network as it is. Groups that nothing was measured of stay whole.
 func (n *Net) Plan(measured []Measured, block int) []Step {
-	counts := make([]int, len(n.Groups))
-	now := Step{Counts: counts, MACs: n.MACs(nil)}
+	now := Step{Counts: make([]int, len(n.Groups)), MACs: n.MACs(nil)}
 	steps := []Step{now}
+	gone, convs := Set{}, n.touching()
 	const least = 1e-6 // so that what costs nothing is taken by what it saves
 	for {
 		best, at, rate := Step{}, -1, 0.0
 		for i, m := range measured {
-			for _, times := range []int{1, 2, 3} {
-				to := now.Counts[i] + times*block
+			before := macs(convs[i], gone)
+			from := now.Counts[i]
+			for _, to := range []int{from + block, from + 2*block, from + 3*block} {
 				if to > m.most() {
 					break
 				}
-				next := Step{Counts: slices.Clone(now.Counts)}
-				next.Counts[i] = to
-				next.MACs = n.MACs(n.Without(measured, next.Counts))
-				lost := m.at(to) - m.at(now.Counts[i])
-				next.Loss = now.Loss + lost
-				if saved := now.MACs - next.MACs; saved > 0 && (at < 0 || (lost+least)/float64(saved) < rate) {
-					best, at, rate = next, i, (lost+least)/float64(saved)
+				n.take(gone, i, m.Order[from:to], true)
+				saved := before - macs(convs[i], gone)
+				n.take(gone, i, m.Order[from:to], false)
+				lost := m.at(to) - m.at(from)
+				if saved > 0 && (at < 0 || (lost+least)/float64(saved) < rate) {
+					counts := slices.Clone(now.Counts)
+					counts[i] = to
+					best, at, rate = Step{Counts: counts, MACs: now.MACs - saved, Loss: now.Loss + lost}, i, (lost+least)/float64(saved)
 				}
 			}
 		}
 		if at < 0 {
 			return steps
 		}
+		n.take(gone, at, measured[at].Order[now.Counts[at]:best.Counts[at]], true)
 		now = best
 		steps = append(steps, now)
 	}
+}
+
+// take adds channels of a group to those that are gone, or gives them back.
+func (n *Net) take(gone Set, group int, channels []int, add bool) {
+	for _, k := range channels {
+		if class := n.Groups[group].Classes[k]; add {
+			gone[class] = true
+		} else {
+			delete(gone, class)
+		}
+	}
+}
+
+// touching are, for each group, the convolutions that make or take its channels.
+func (n *Net) touching() [][]*Conv {
+	convs := make([][]*Conv, len(n.Groups))
+	of := map[int]int{} // class to group
+	for i, g := range n.Groups {
+		for _, class := range g.Classes {
+			of[class] = i
+		}
+	}
+	for _, c := range n.convs {
+		seen := map[int]bool{}
+		for _, class := range slices.Concat(c.ins, c.outs) {
+			if i, is := of[class]; is && !seen[i] {
+				seen[i] = true
+				convs[i] = append(convs[i], c)
+			}
+		}
+	}
+	return convs
 }
 
 // Without are the classes that are gone when each group lost so many.
