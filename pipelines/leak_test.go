@@ -179,7 +179,7 @@ func visit(t *testing.T, ctx context.Context, s *stream) {
 	if err := <-ended; err != nil {
 		t.Errorf("%s: %v", s.name, err)
 	}
-	if took := time.Since(stopped); took > 5*time.Second { // four at a time, beside their cameras
+	if took := time.Since(stopped); took > promptly {
 		t.Errorf("%s took %v to end", s.name, took)
 	}
 	s.lane.writer.Close()

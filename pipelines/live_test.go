@@ -126,13 +126,13 @@ sinks:
 	cancel()
 	stopped := time.Now()
 	err = <-done
-	if took := time.Since(stopped); took > 5*time.Second {
+	if took := time.Since(stopped); took > promptly {
 		t.Errorf("it took %v to end, with a drain timeout of 2 s", took)
 	}
 	if err == nil || !strings.Contains(err.Error(), "sink roomy: events were not delivered") || !strings.Contains(err.Error(), "sink tight: ") || strings.Contains(err.Error(), "sink events") {
 		t.Errorf("run returned %v", err)
 	}
-	if gap := h.longest("steady", detect.Detections); gap > 2*time.Second {
+	if gap := h.longest("steady", detect.Detections); gap > 5*time.Second {
 		t.Errorf("the other camera paused for %v", gap)
 	}
 	lives(t, written(t, out))
