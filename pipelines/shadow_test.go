@@ -63,7 +63,7 @@ func specialist(t *testing.T, sp string, change func(*optimize.Provenance)) stri
 // the camera were turned, and closer.
 func moved(t *testing.T, seconds int) string {
 	return testkit.Clip(t, "moved.avi", "-i", media(t, "vtest.avi"), "-filter_complex", fmt.Sprintf(
-		"[0:v]split[a][b];[a]trim=end=%d,setpts=PTS-STARTPTS[x];[b]trim=start=20:end=62,setpts=PTS-STARTPTS,crop=160:120:300:200,scale=768:576[y];[x][y]concat=n=2:v=1",
+		"[0:v]split[a][b];[a]trim=end=%d,setpts=PTS-STARTPTS[x];[b]trim=start=20:end=52,setpts=PTS-STARTPTS,crop=160:120:300:200,scale=768:576[y];[x][y]concat=n=2:v=1",
 		seconds), "-c:v", "mpeg4", "-q:v", "3", "-r", "10")
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"sightline/decode"
@@ -29,6 +30,7 @@ type Config struct {
 	DryRun     bool // writes nothing
 	Integers   bool // SceneMode computes in 8-bit integers besides
 	Smaller    bool // SceneMode may make the input smaller
+	Stages     bool // measures the network after each step, for who reads the report
 	// Stream and Bind bind what SceneMode makes to a stream: its name, and the digest
 	// of its configuration.
 	Stream, Bind string
@@ -126,6 +128,9 @@ func (c Config) proves(pictures int) error {
 func (c Config) place() error {
 	if c.DryRun {
 		return nil
+	}
+	if _, err := os.Stat(filepath.Dir(c.Out)); err != nil {
+		return fmt.Errorf("write the network: %w", err)
 	}
 	if out, err := os.Stat(c.Out); err == nil {
 		if in, err := os.Stat(c.Model); err == nil && os.SameFile(in, out) {

@@ -125,7 +125,7 @@ func (o *optimizeFlags) run(ctx context.Context, sh *shell) error {
 	}
 	defer optimize.Release(frames)
 	bar := steps{sh: sh}
-	o.Progress = bar.step
+	o.Progress, o.Stages = bar.step, true
 	if o.truth != "" {
 		o.Check = func(ctx context.Context, candidate string, r *optimize.Report) error {
 			return o.accuracy(ctx, sh, candidate, r)

@@ -19,7 +19,7 @@ func TestOptimize(t *testing.T) {
 	video := testkit.Dep(t, "media/vtest.avi")
 	dir := t.TempDir()
 	out, page := filepath.Join(dir, "gate.onnx"), filepath.Join(dir, "gate.html")
-	args := []string{"optimize", "coco-nano", "--video", video, "--pictures", "4", "--every", "100", "--classes", "person,car", "--fit"}
+	args := []string{"optimize", "coco-nano", "--video", video, "--pictures", "4", "--every", "100", "--classes", "person,car", "--fit", "--agreement", ".9"}
 	var r optimize.Report
 	answered(t, &r, append(args, "-o", out, "--report", page, "--json")...)
 	if !r.Passed || r.Pictures != 4 || r.After.MACs >= r.Before.MACs*8/10 || r.After.Nodes >= r.Before.Nodes {
@@ -39,28 +39,27 @@ func TestOptimize(t *testing.T) {
 	}
 	t.Run("Rounding", func(t *testing.T) { // shows in 32-bit floats alone, whatever the engine would choose
 		var r optimize.Report
-		answered(t, &r, append(args, "--dry-run", "--target", "openvino", "--json")...)
+		answered(t, &r, "optimize", "coco-nano", "--video", video, "--pictures", "1", "--agreement", ".9", "--dry-run", "--target", "openvino", "--json")
 		if last := r.Engines[len(r.Engines)-1]; last.Precision != "f32" || !last.Agreement.Exactly() {
 			t.Errorf("%+v", r.Engines)
-		}
-	})
-	t.Run("SameBytes", func(t *testing.T) {
-		again := filepath.Join(dir, "again.onnx")
-		answered(t, &optimize.Report{}, append(args, "-o", again, "--json")...)
-		a, _ := os.ReadFile(out)
-		if b, err := os.ReadFile(again); err != nil || string(a) != string(b) {
-			t.Errorf("another file: %v", err)
 		}
 	})
 	t.Run("PlainONNXRuntime", func(t *testing.T) { plainlyTheSame(t, out) })
 	t.Run("ForONNXRuntime", func(t *testing.T) { // which gets convolutions that multiply less
 		var r optimize.Report
 		fast := filepath.Join(dir, "fast.onnx")
-		answered(t, &r, append(args, "-o", fast, "--target", "onnxruntime", "--json")...)
+		answered(t, &r, append(args, "-o", fast, "--target", "onnxruntime", "--pictures", "2", "--json")...)
 		if last := r.Steps[len(r.Steps)-1]; last.Name != "winograd" || !r.Engines[0].Agreement.Exactly() || r.After.MACs > r.Before.MACs*6/10 {
 			t.Errorf("%+v", r)
 		}
 		plainlyTheSame(t, fast)
+
+		again := filepath.Join(dir, "again.onnx") // is the same to the byte, however long it took
+		answered(t, &optimize.Report{}, append(args, "-o", again, "--target", "onnxruntime", "--pictures", "2", "--json")...)
+		a, _ := os.ReadFile(fast)
+		if b, err := os.ReadFile(again); err != nil || string(a) != string(b) {
+			t.Errorf("another file: %v", err)
+		}
 	})
 	t.Run("Usable", func(t *testing.T) {
 		got := sightline("run", video, "-s", "detect.model="+out, "-s", "detect.classes=[person]", "-s", "streams.vtest.pace=fastest", "-s", "detect.fps=1")
@@ -93,32 +92,33 @@ func plainlyTheSame(t *testing.T, optimized string) {
 }
 
 // In 8-bit integers a network takes a quarter of the space and sees nearly the same;
-// what does not agree as asked is not written.
+// what does not agree as asked is not written. Processors round integers otherwise, so
+// that a few of thirty boxes may differ.
 func TestOptimizeGeneral(t *testing.T) {
 	needParts(t)
-	video := testkit.Dep(t, "media/vtest.avi")
 	dir := t.TempDir()
+	args := []string{"optimize", "coco-nano", "--mode", "general", "--video", testkit.Dep(t, "media/vtest.avi"), "--pictures", "6", "--every", "60", "--fit", "--json"}
 	for _, engine := range []string{"onnxruntime", "openvino"} {
 		out := filepath.Join(dir, engine+".onnx")
-		args := []string{"optimize", "coco-nano", "--mode", "general", "--target", engine, "--video", video, "--pictures", "6", "--every", "60", "--fit", "--json"}
 		var r optimize.Report
-		answered(t, &r, append(args, "-o", out, "--agreement", ".9")...)
+		answered(t, &r, append(args, "-o", out, "--target", engine, "--agreement", ".8")...)
 		e := r.Engines[0]
-		if !r.Passed || r.After.Bytes*10 > r.Before.Bytes*3 || e.Precision != "int8" || e.Agreement.Boxes < 10 || min(e.Agreement.Recall, e.Agreement.Precision) < .9 {
+		if !r.Passed || r.After.Bytes*10 > r.Before.Bytes*3 || e.Precision != "int8" || e.Agreement.Boxes < 20 || min(e.Agreement.Recall, e.Agreement.Precision) < .8 {
 			t.Errorf("%s: %+v", engine, r)
 		}
 		if sp, err := onnx.ReadSpec(out); err != nil || !sp.Quantized {
 			t.Errorf("%s: %v", engine, err)
 		}
-		never := filepath.Join(dir, "never.onnx")
-		got := sightline(append(args, "-o", never, "--agreement", "1", "--score", "0.05")...)
-		if isFile(never) == (got.code == exitPartial) {
-			t.Errorf("%s: exit %d, and written: %v\n%s", engine, got.code, isFile(never), got.errOut)
-		}
-		var refused optimize.Report
-		if err := json.Unmarshal([]byte(got.out), &refused); err != nil || got.code != exitPartial || len(refused.Tried) != 3 || refused.Reason == "" {
-			t.Errorf("%s: exit %d, %v: %s", engine, got.code, err, got.out)
-		}
+	}
+	never := filepath.Join(dir, "never.onnx")
+	got := sightline(append(args, "-o", never, "--target", "onnxruntime", "--agreement", "1", "--score", "0.05")...)
+	var refused optimize.Report
+	if err := json.Unmarshal([]byte(got.out), &refused); err != nil || got.code != exitPartial || len(refused.Tried) != 3 || refused.Reason == "" || isFile(never) {
+		t.Errorf("exit %d, %v: %s\n%s", got.code, err, got.out, got.errOut)
+	}
+	one := append(args, "-o", never, "--target", "onnxruntime", "--every", "5000") // of which none can be kept back
+	if got := sightline(one...); got.code != exitNothing || !strings.Contains(got.errOut, "1 pictures") || isFile(never) {
+		t.Errorf("of one picture: exit %d\n%s", got.code, got.errOut)
 	}
 }
 
