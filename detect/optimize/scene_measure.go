@@ -11,7 +11,7 @@ import (
 // Bounds of what is measured, and of the memory it takes.
 const (
 	maxColumns = 4700    // of a convolution: its moments have the square of it
-	maxMoments = 1 << 26 // numbers that are held at a time
+	maxRoom    = 1 << 26 // numbers that are held at a time
 	positions  = 500     // of a convolution's output, for each picture
 	gain       = 10      // how much more a position counts where something is
 )
@@ -80,8 +80,9 @@ func marksOf(g prune.Group) (marks []int) {
 
 // narrow tells whether the moments of all who use a group fit into memory.
 func (s *specialist) narrow(g prune.Group) bool {
+	sum := 0
 	for _, c := range s.net.Consumers(g) {
-		if c.Columns() > maxColumns {
+		if sum += c.Room(s.sampling(positions)); c.Columns() > maxColumns || sum > maxRoom {
 			return false
 		}
 	}
@@ -95,10 +96,10 @@ func (s *specialist) together(open []int) (count int) {
 		for _, c := range s.net.Consumers(s.net.Groups[at]) {
 			if !seen[c.Name] {
 				seen[c.Name] = true
-				sum += c.Moments()
+				sum += c.Room(s.sampling(positions))
 			}
 		}
-		if sum > maxMoments && i > 0 {
+		if sum > maxRoom && i > 0 {
 			return i
 		}
 	}

@@ -22,8 +22,10 @@ func (q *series) refitted(at int, without prune.Set) (*graph.Graph, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := q.fit(left, without, wave, weights); err != nil {
-			return nil, err
+		for _, some := range q.bounded(wave) {
+			if err := q.fit(left, without, some, weights); err != nil {
+				return nil, err
+			}
 		}
 		q.progress("fitting what is left to what the original computes", i+1, len(waves))
 	}
@@ -37,7 +39,25 @@ func (q *series) refitted(at int, without prune.Set) (*graph.Graph, error) {
 	return left, nil
 }
 
-// fit finds the weights of one wave of convolutions in what is left.
+// bounded are convolutions in parts that fit into memory at a time; what alone does
+// not keeps its weights.
+func (s *specialist) bounded(convs []*prune.Conv) (parts [][]*prune.Conv) {
+	sum := 0
+	for _, c := range convs {
+		switch size := c.Room(s.sampling(positions)); {
+		case size > maxRoom:
+			continue
+		case parts == nil || sum+size > maxRoom:
+			parts, sum = append(parts, []*prune.Conv{c}), size
+		default:
+			last := len(parts) - 1
+			parts[last], sum = append(parts[last], c), sum+size
+		}
+	}
+	return parts
+}
+
+// fit finds the weights of some convolutions of a wave in what is left.
 func (q *series) fit(left *graph.Graph, without prune.Set, wave []*prune.Conv, weights map[string]prune.Weights) error {
 	g, taps := q.net.RefitProbe(left, without, wave, q.sampling(positions))
 	sums := make([]prune.Moments, len(taps))

@@ -33,8 +33,11 @@ func (c *Conv) depth() int { return len(c.ins) / c.parts }
 // Columns is how many weights each output has.
 func (c *Conv) Columns() int { return c.depth() * c.taps() }
 
-// Moments is how many numbers Moments of it have.
-func (c *Conv) Moments() int { return c.parts * (c.Columns() + 1) * (c.Columns() + 1) }
+// Room is how many 32-bit numbers a look at its Moments takes.
+func (c *Conv) Room(s Sampling) int {
+	moments, places := c.parts*(c.Columns()+1)*(c.Columns()+1), turns*c.taps()*min(s.Positions, c.oh*c.ow)
+	return moments + 2*places // which are 64-bit numbers
+}
 
 // depthwise tells a convolution that mixes no channels.
 func (c *Conv) depthwise() bool { return c.parts == len(c.ins) && c.parts > 1 }

@@ -7,6 +7,12 @@ import (
 	"sightline/detect/optimize/graph"
 )
 
+// Bounds of what is followed: channels of a value, and of all values together.
+const (
+	maxChannels = 1 << 16
+	maxFollowed = 1 << 24
+)
+
 // carriers are operators of one value that change numbers or places, but no channel.
 var carriers = []string{
 	"LeakyRelu", "Relu", "Sigmoid", "HardSwish", "HardSigmoid", "Elu", "Tanh", "Softplus", "Mish", "Exp", "Sqrt", "Abs", "Neg", "Erf",
@@ -18,7 +24,7 @@ func (n *Net) follow(node *graph.Node) {
 	from := n.lists[node.Input(0)]
 	ok := false
 	switch op := node.Op; {
-	case node.Domain != "" && node.Domain != "ai.onnx":
+	case node.Domain != "" && node.Domain != "ai.onnx" || n.followed > maxFollowed:
 	case op == "Constant":
 		return
 	case op == "Conv":
@@ -45,6 +51,9 @@ func (n *Net) follow(node *graph.Node) {
 	}
 	if !ok {
 		n.barrier(node)
+	}
+	for _, out := range node.Outputs {
+		n.followed += len(n.lists[out])
 	}
 }
 
@@ -159,7 +168,9 @@ func (n *Net) followConcat(node *graph.Node) bool {
 		if list == nil {
 			return false
 		}
-		all = append(all, list...)
+		if all = append(all, list...); len(all) > maxChannels {
+			return false
+		}
 	}
 	n.lists[node.Outputs[0]] = all
 	return true

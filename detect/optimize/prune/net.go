@@ -26,13 +26,14 @@ type Net struct {
 	// Pinned names the convolutions whose outputs all stay, and why.
 	Pinned []string
 
-	convs   []*Conv
-	lists   map[string][]int // of a value, the class of each channel; nil: not followed
-	known   map[string][]int64
-	trims   []trim
-	windows []window
-	parent  []int // union-find over channels
-	pinned  map[int]string
+	convs    []*Conv
+	lists    map[string][]int // of a value, the class of each channel; nil: not followed
+	followed int              // channels in lists
+	known    map[string][]int64
+	trims    []trim
+	windows  []window
+	parent   []int // union-find over channels
+	pinned   map[int]string
 }
 
 // Group is channels that are alike to all who make or use them, one class for each:
@@ -87,7 +88,8 @@ func (n *Net) fresh(count int) []int {
 
 // opaque gives a value of four dimensions channels that stay.
 func (n *Net) opaque(value, why string) {
-	if dims := n.known[value]; len(dims) == 4 && dims[1] > 0 && dims[1] < 1<<16 {
+	delete(n.lists, value)
+	if dims := n.known[value]; len(dims) == 4 && dims[1] > 0 && dims[1] <= maxChannels && n.followed <= maxFollowed {
 		n.lists[value] = n.fresh(int(dims[1]))
 		n.pin(value, why)
 	}

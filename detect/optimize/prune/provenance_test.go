@@ -128,3 +128,27 @@ func TestChannelsAreNotLostTrackOf(t *testing.T) {
 		})
 	}
 }
+
+// Lists that double with each node, and wide values without end, end at a bound:
+// what is behind is left alone.
+func TestFollowingIsBounded(t *testing.T) {
+	b := newBuilder(1, 1, 1, 1)
+	x := b.conv("x", 16, 1, 1, 1)
+	first := x
+	for range 40 {
+		x = b.join(x, x)
+	}
+	y := b.node("Relu", []int64{1, 1 << 16, 1, 1}, nil, b.node("Foreign", []int64{1, 1 << 16, 1, 1}, nil, first))
+	for range 2000 {
+		y = b.node("Relu", b.known[y], nil, y)
+	}
+	behind := b.conv("x", 16, 1, 1, 1)
+	n := Trace(b.ends(b.conv(behind, 4, 1, 1, 1), y, x).Graph, b.known)
+	total := 0
+	for _, list := range n.lists {
+		total += len(list)
+	}
+	if total > maxFollowed+maxChannels || len(n.Groups) != 0 {
+		t.Errorf("%d channels are followed; %s", total, n.Describe())
+	}
+}
