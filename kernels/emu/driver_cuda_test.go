@@ -125,6 +125,26 @@ func TestCUDAGuard(t *testing.T) {
 	}
 }
 
+// The host's memory is not a kernel's, though it is in the emulation's reach.
+func TestCUDAHostMemory(t *testing.T) {
+	emu.Report()
+	r := newRig(t, "ptx")
+	defer r.close()
+	host := make([]byte, 64)
+	p := &kernels.Picture{Format: kernels.I420, Width: 8, Height: 8, Strides: [3]int{8, 4, 4}}
+	p.Planes = [3]unsafe.Pointer{unsafe.Pointer(&host[0]), unsafe.Pointer(&host[0]), unsafe.Pointer(&host[0])}
+	l, err := kernels.LaunchThumbnail(p, 8, 8, r.room(64))
+	r.must(err)
+	r.run(l)
+	if err := r.finish(); err == nil || !strings.Contains(err.Error(), "IllegalAddress") {
+		t.Errorf("a picture in the host's memory: %v", err)
+	}
+	if report := emu.Report(); !strings.Contains(report, "kernel va_thumbnail, block 0,0,0, thread 0,0,0: illegal address 0x") {
+		t.Errorf("report %q", report)
+	}
+	runtime.KeepAlive(host)
+}
+
 // GPUs read and write values at multiples of their size, which the processor here does
 // not ask for.
 func TestCUDAMisaligned(t *testing.T) {

@@ -112,6 +112,7 @@ void lose(CUctx_st*, CUresult);
 // memory.cc
 bool on_device(uint64_t address, size_t bytes);
 bool is_pinned(const void*, size_t bytes);
+emu_range reachable(CUctx_st*, uint64_t address);  // by kernels; no bytes: it is not
 void free_memory(CUctx_st*);  // all of a context's
 // stream.cc
 CUresult find_stream(CUctx_st*, CUstream, std::shared_ptr<CUstream_st>*);
@@ -123,6 +124,7 @@ struct Launch {
   bool barriers;
   emu_dim blocks, threads;
   std::vector<uint64_t> args;
+  CUctx_st* context;
 };
 CUresult run_grid(const Launch&);
 // race.cc

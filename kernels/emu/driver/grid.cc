@@ -20,6 +20,8 @@ struct Runner {
   Fiber fibers[1024], scheduler;
   bool ended[1024];
   unsigned current = 0;
+  emu_range near[EMU_NEAR];  // the first is the block's shared memory
+  unsigned reached = 0;      // how often others were looked for
   char *stacks = nullptr, *shared = nullptr;
   sigjmp_buf escape;
 
@@ -55,6 +57,13 @@ Runner::~Runner() {
 }
 
 void misaligned(emu_thread*, uint64_t address, unsigned) { fail("misaligned", (void*)address, CUDA_ERROR_MISALIGNED_ADDRESS); }
+
+void reach(emu_thread*, uint64_t address) {
+  Runner* r = runner.get();
+  emu_range found = reachable(r->launch->context, address);
+  if (!found.bytes) fail("illegal", (void*)address, CUDA_ERROR_ILLEGAL_ADDRESS);
+  r->near[1 + r->reached++ % (EMU_NEAR - 1)] = found;
+}
 
 void enter_thread() {
   Runner* r = runner.get();
@@ -106,7 +115,8 @@ void Runner::block(emu_dim at) {
   unsigned char* mine = (unsigned char*)shared + MAX_SHARED - bytes;
   memset(mine, 0xFF, bytes);
   for (unsigned i = 0; i < n; i++)
-    threads[i] = {{i % b.x, i / b.x % b.y, i / b.x / b.y}, at, b, launch->blocks, i, 0, 0, mine, barrier, race_access, misaligned};
+    threads[i] = {{i % b.x, i / b.x % b.y, i / b.x / b.y}, at, b, launch->blocks, i, 0, 0, mine, barrier, race_access, misaligned, near, reach};
+  near[0] = {(uint64_t)mine, bytes};
   if (launch->barriers) return take_turns(n);
   for (unsigned q = 0; q < n; q++) {
     current = turn(q, n);
@@ -152,6 +162,7 @@ CUresult run_grid(const Launch& launch) {
   Runner* r = runner.get();
   race_begin(launch);
   r->launch = &launch;
+  memset(r->near, 0, sizeof r->near);
   if (int error = sigsetjmp(r->escape, 1)) {
     r->launch = nullptr;
     return (CUresult)error;

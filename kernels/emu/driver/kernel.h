@@ -10,6 +10,12 @@ struct emu_dim {
 
 enum { EMU_READ = 0, EMU_WRITE = 1, EMU_ATOMIC = 2 };
 
+// A piece of memory that kernels reach.
+struct emu_range {
+  uint64_t from, bytes;
+};
+constexpr unsigned EMU_NEAR = 4;
+
 // One GPU thread. The functions are the driver's.
 struct emu_thread {
   emu_dim thread, block, threads, blocks;  // threadIdx, blockIdx, blockDim, gridDim
@@ -19,6 +25,8 @@ struct emu_thread {
   void (*barrier)(emu_thread*, int site);  // returns when every live thread of the block has come
   void (*access)(emu_thread*, uint64_t address, unsigned bytes, unsigned kind);  // called by instrumented kernels
   void (*misaligned)(emu_thread*, uint64_t address, unsigned bytes);  // ends the kernel: does not return
+  const emu_range* near;                          // EMU_NEAR pieces that were touched last
+  void (*reach)(emu_thread*, uint64_t address);  // takes the piece of an address into near, or ends the kernel
 };
 
 // A kernel. Every argument is 8 bytes wide.

@@ -20,7 +20,7 @@ EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned 
   }
   std::shared_ptr<CUstream_st> s;
   if (CUresult r = find_stream(c, handle, &s)) return r;
-  Launch l{f->kernel, f->barriers, {gx, gy, gz}, {bx, by, bz}, {}};
+  Launch l{f->kernel, f->barriers, {gx, gy, gz}, {bx, by, bz}, {}, c};
   for (unsigned i = 0; i < f->kernel->args; i++) l.args.push_back(*(const uint64_t*)args[i]);
   enqueue(s, [=] {
     if (sightline_emu_hit("device")) device(c->device).gone = true;

@@ -58,6 +58,19 @@ bool is_pinned(const void* p, size_t bytes) {
   return find(tables().pinned, (uint64_t)p, bytes);
 }
 
+// Device memory of the context, and whatever is pinned, to the end of its last 256 bytes.
+emu_range reachable(CUctx_st* c, uint64_t address) {
+  std::lock_guard<std::mutex> guard(tables().lock);
+  for (auto* table : {&tables().device, &tables().pinned}) {
+    auto at = table->upper_bound(address);
+    if (at == table->begin()) continue;
+    --at;
+    size_t whole = (at->second.bytes + ALIGN - 1) / ALIGN * ALIGN;
+    if (address - at->first < whole && (at->second.context == c || table == &tables().pinned)) return {at->first, whole};
+  }
+  return {0, 0};
+}
+
 void free_memory(CUctx_st* c) {
   std::lock_guard<std::mutex> guard(tables().lock);
   for (auto* table : {&tables().device, &tables().pinned})

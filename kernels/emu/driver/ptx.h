@@ -35,9 +35,12 @@ inline void set(R& r, T value) {
 inline float number(uint32_t bits) { return get<float>(bits); }
 
 // What every access to global and shared memory begins with. GPUs reach values only at
-// multiples of their size.
+// multiples of their size, and not the host's memory.
 inline void watch(emu_thread* t, uint64_t address, unsigned bytes, [[maybe_unused]] unsigned kind) {
   if (address & (bytes - 1)) t->misaligned(t, address, bytes);
+  bool reached = false;
+  for (unsigned i = 0; i < EMU_NEAR; i++) reached |= address - t->near[i].from < t->near[i].bytes;
+  if (!reached) t->reach(t, address);
 #if defined(EMU_INSTRUMENT)
   t->access(t, address, bytes, kind);
 #endif
