@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"sightline/decode"
+	"sightline/decode/decodetest"
 	"sightline/ingest"
 	"sightline/kernels/cuda"
 )
@@ -58,4 +60,23 @@ func TestAStreamFollowsItsDevice(t *testing.T) {
 			t.Errorf("to %v: %d packets given up, want %d", fmt.Sprint(c.now), got, left)
 		}
 	}
+}
+
+// TestNoDevicePictureWaitsToBeLearnedFrom: one that is put aside may wait until the
+// pipeline ends, and would keep a lost GPU from being opened again.
+func TestNoDevicePictureWaitsToBeLearnedFrom(t *testing.T) {
+	live := decodetest.Live(t)
+	s := &stream{copy: decodetest.NewFrame(live, 16, 16, 1, decodetest.Flat)}
+	m := &member{maker: &maker{pictures: make(chan *decode.Frame, 1)}, shadow: &shadow{stream: s}}
+	f := decodetest.NewFrame(live, 16, 16, 1, decodetest.Flat)
+	f.Memory = decode.CUDA
+	m.take(f)
+	m.take(f) // no room
+	f.Release()
+	s.forgetCopy()
+	kept := <-m.maker.pictures
+	if kept.Memory != decode.Host || live.Frames() != 1 {
+		t.Errorf("memory of kind %v waits, %d frames are held", kept.Memory, live.Frames())
+	}
+	kept.Release()
 }

@@ -164,11 +164,17 @@ func (t *member) take(f *decode.Frame) {
 	if wait := t.next.Sub(f.Captured); wait > 0 && wait <= t.pace { // beyond it the time began anew
 		return
 	}
+	if len(t.maker.pictures) == cap(t.maker.pictures) {
+		return // the one before is still being written: the next will do
+	}
+	if f = t.shadow.stream.hostCopy(f); f == nil {
+		return // a GPU's memory must not wait here: the GPU may be lost
+	}
 	select {
 	case t.maker.pictures <- f.Retain():
 		t.next = f.Captured.Add(t.pace)
-	default:
-		f.Release() // the one before is still being written: the next will do
+	default: // another stream was faster
+		f.Release()
 	}
 }
 
@@ -252,7 +258,7 @@ func (m *maker) collect(ctx context.Context) error {
 		m.set(func(s *MakeStatus) { s.Pictures = album.Len() })
 		select {
 		case f := <-m.pictures:
-			err := keepPicture(album, f)
+			err := album.Add(f)
 			f.Release()
 			if err != nil {
 				return err
@@ -263,19 +269,6 @@ func (m *maker) collect(ctx context.Context) error {
 	}
 	m.set(func(s *MakeStatus) { s.Pictures = album.Len() })
 	return nil
-}
-
-// keepPicture keeps a picture, wherever its pixels are.
-func keepPicture(album *optimize.Album, f *decode.Frame) error {
-	if f.Memory == decode.Host {
-		return album.Add(f)
-	}
-	host, err := decode.Download(f)
-	if err != nil {
-		return err
-	}
-	defer host.Release()
-	return album.Add(host)
 }
 
 // hand gives the streams their network, loaded and compiled for their pictures. One at
