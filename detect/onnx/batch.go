@@ -43,8 +43,9 @@ func newBatch(s *Session, st *stage) (*Batch, error) {
 	return &Batch{session: s, stage: st, slots: m, rows: make([]row, s.cfg.MaxBatch)}, nil
 }
 
-// Open returns an empty batch of rows rows for a size that is ready. It does not
-// block and may be called while others run.
+// Open returns an empty batch of rows rows for a size that is ready. It waits for no
+// other batch, and may be called while others run; where more are out than ever
+// before it makes one, which on a GPU allocates.
 func (s *Session) Open(shape Shape, rows int) (*Batch, error) {
 	if rows < 1 || rows > s.cfg.MaxBatch {
 		return nil, fmt.Errorf("open a batch: %d rows are not within 1 and %d", rows, s.cfg.MaxBatch)

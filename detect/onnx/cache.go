@@ -73,6 +73,20 @@ func (e CachedEngine) folder(dir string) string {
 	return filepath.Join(dir, name+"-"+hex.EncodeToString(sum[:6]))
 }
 
+// begin makes the folder of an engine, and empties it of one that somebody began and
+// did not complete: ONNX Runtime fails over half a file instead of building it anew.
+func (e CachedEngine) begin() error {
+	if !e.kept() {
+		if err := os.RemoveAll(e.Folder); err != nil {
+			return fmt.Errorf("remove half an engine: %w", err)
+		}
+	}
+	if err := os.MkdirAll(e.Folder, 0o755); err != nil {
+		return fmt.Errorf("make a folder for an engine: %w", err)
+	}
+	return nil
+}
+
 // write labels the folder of an engine that is complete.
 func (e CachedEngine) write() error {
 	text, err := json.MarshalIndent(e, "", "  ")

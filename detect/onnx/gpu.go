@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 
@@ -157,8 +156,8 @@ func (g *gpu) refuse(why error) {
 // recorded over, where each batch size of two batches needs its own.
 func (g *gpu) compile(c candidate, model []byte, shape Shape) (plan, error) {
 	if c.name == tensorRT {
-		if err := os.MkdirAll(g.engineDir(c, shape), 0o755); err != nil {
-			return nil, fmt.Errorf("make a folder for TensorRT's engines: %w", err)
+		if err := g.engineFor(c, shape).begin(); err != nil {
+			return nil, err
 		}
 	}
 	if g.cfg.Graphs && c.name == cudaEngine {

@@ -1,8 +1,10 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -232,10 +234,24 @@ func TestCache(t *testing.T) {
 	if all, err := CachedEngines(g.cfg.Cache); err != nil || len(all) != 0 {
 		t.Errorf("an empty cache: %v, %v", all, err)
 	}
+	stays := func() bool { // a file in the folder, when an engine is begun
+		file := filepath.Join(dir, "some.engine")
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(file, nil, 0o600), g.engineFor(e, shape).begin()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := os.Stat(file)
+		return err == nil
+	}
+	if stays() {
+		t.Error("what was begun and not completed stays")
+	}
 	for range 2 {
 		if err := g.keep(e, shape); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if !stays() {
+		t.Error("a complete engine is removed")
 	}
 	all, err := CachedEngines(g.cfg.Cache)
 	if err != nil || len(all) != 1 || all[0].Folder != dir || all[0].Bytes == 0 || all[0].GPU != "NVIDIA T4" || all[0].Precision != "f16" {
