@@ -37,7 +37,7 @@ func (m *maker) compile(ctx context.Context) (Made, error) {
 		engine = "onnxruntime"
 	}
 	j := job{
-		Model: m.model, Out: m.name(), Mode: m.recipe.Mode, Classes: m.recipe.Classes, Engine: engine, LibDirs: m.o.LibDirs, Fit: m.recipe.Fit,
+		Model: m.model, Digest: m.recipe.Model, Plain: engine != m.engine, Out: m.name(), Mode: m.recipe.Mode, Classes: m.recipe.Classes, Engine: engine, LibDirs: m.o.LibDirs, Fit: m.recipe.Fit,
 		Integers: m.recipe.Mode == optimize.SceneMode, Least: m.recipe.Least, Agreement: m.recipe.Budget,
 	}
 	if j.Mode == optimize.SceneMode {

@@ -18,7 +18,9 @@ import (
 // a lack of memory ends alone.
 type job struct {
 	Model     string   `json:"model"`
-	Out       string   `json:"out"` // within the folder
+	Digest    string   `json:"digest"`          // of the model
+	Plain     bool     `json:"plain,omitempty"` // another engine will run it than the one it is proved on
+	Out       string   `json:"out"`             // within the folder
 	Mode      string   `json:"mode"`
 	Classes   []string `json:"classes,omitempty"`
 	Engine    string   `json:"engine"`
@@ -51,6 +53,12 @@ func RunJob(ctx context.Context, folder string, out io.Writer, log *slog.Logger)
 	if err != nil {
 		return fmt.Errorf("read the job: %w", err)
 	}
+	switch sum, err := fileDigest(j.Model); {
+	case err != nil:
+		return fmt.Errorf("read the model: %w", err)
+	case sum != j.Digest: // its figures and what watches it are the other's
+		return fmt.Errorf("model %s is another one than at the start of the pipeline, which takes it at its next start", j.Model)
+	}
 	frames, err := optimize.ReadAlbum(filepath.Join(folder, picturesFile))
 	if err != nil {
 		return err
@@ -59,7 +67,7 @@ func RunJob(ctx context.Context, folder string, out io.Writer, log *slog.Logger)
 	lines, last, step := json.NewEncoder(out), time.Time{}, ""
 	c := optimize.Config{
 		Model: j.Model, Out: filepath.Join(folder, filepath.Base(j.Out)), Mode: j.Mode, Classes: j.Classes, Engines: []string{j.Engine},
-		LibDirs: j.LibDirs, Fit: j.Fit, Integers: j.Integers, Least: j.Least, Agreement: j.Agreement, Stream: j.Stream, Bind: j.Bind,
+		LibDirs: j.LibDirs, Fit: j.Fit, Plain: j.Plain, Integers: j.Integers, Least: j.Least, Agreement: j.Agreement, Stream: j.Stream, Bind: j.Bind,
 		Work: filepath.Join(folder, workFolder),
 		Progress: func(name string, done, of int) {
 			if now := time.Now(); name != step || done == of || now.Sub(last) > time.Second/4 {

@@ -60,7 +60,7 @@ type member struct {
 
 // MakeStatus is how far a network is that is made in the background.
 type MakeStatus struct {
-	State    string `json:"state"` // collecting, waiting (for another to be made), compiling, ready, refused (it did not keep its budget), failed
+	State    string `json:"state"` // collecting, waiting (for another to be made, or for another process that makes this one), compiling, ready, refused (it did not keep its budget), failed
 	Pictures int    `json:"pictures"`
 	Wanted   int    `json:"wanted"`
 	Step     string `json:"step,omitempty"` // of compiling
@@ -199,44 +199,46 @@ func (m *maker) run(ctx context.Context) {
 	}
 }
 
-var errBusy = errors.New("another process makes this network")
+// busyPause is how long a network that another process makes is waited for at a time.
+const busyPause = 2 * time.Second
+
+// lock keeps other processes from the folder until it is closed. It waits until those
+// are done with it.
+func (m *maker) lock(ctx context.Context) (*os.File, error) {
+	if err := os.MkdirAll(m.folder, 0o700); err != nil {
+		return nil, fmt.Errorf("keep optimized networks: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(m.folder, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("keep optimized networks: %w", err)
+	}
+	for {
+		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		case err == nil:
+			return f, nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			return nil, errors.Join(fmt.Errorf("keep optimized networks: lock %s: %w", m.folder, err), f.Close())
+		}
+		m.set(func(s *MakeStatus) { s.State = makeWaiting })
+		select {
+		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		}
+	}
+}
 
 func (m *maker) make(ctx context.Context) error {
-	if err := os.MkdirAll(m.folder, 0o700); err != nil {
-		return fmt.Errorf("keep optimized networks: %w", err)
-	}
-	lock, err := os.OpenFile(filepath.Join(m.folder, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("keep optimized networks: %w", err)
-	}
-	defer lock.Close() // which unlocks it
-	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return fmt.Errorf("%w: %s", errBusy, m.folder)
-	}
-	if err := keep(m.folder, recipeFile, m.recipe); err != nil {
-		return err
-	}
-	if err := m.collect(ctx); err != nil {
-		return err
-	}
-	m.full.Store(true)
-	m.set(func(s *MakeStatus) { s.State = makeWaiting })
-	select {
-	case m.p.press <- struct{}{}:
-		defer func() { <-m.p.press }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	m.set(func(s *MakeStatus) { s.State = makeCompiling })
-	made, err := m.compile(ctx)
+	lock, err := m.lock(ctx)
 	if err != nil {
 		return err
 	}
-	if err := keep(m.folder, resultFile, made); err != nil {
-		return err
-	}
-	for _, name := range []string{picturesFile, jobFile, workFolder} {
-		_ = os.RemoveAll(filepath.Join(m.folder, name)) // takes room alone
+	defer lock.Close()     // which unlocks it
+	made := kept(m.folder) // by the process that had the lock
+	if made == (Made{}) {
+		if made, err = m.anew(ctx); err != nil {
+			return err
+		}
 	}
 	if made.Refused != "" {
 		m.set(func(s *MakeStatus) { s.State, s.Reason = makeRefused, made.Refused })
@@ -244,6 +246,37 @@ func (m *maker) make(ctx context.Context) error {
 		return nil
 	}
 	return m.hand(ctx, made)
+}
+
+// anew makes the network out of new pictures. The caller has the lock.
+func (m *maker) anew(ctx context.Context) (Made, error) {
+	m.set(func(s *MakeStatus) { s.State = makeCollecting })
+	if err := keep(m.folder, recipeFile, m.recipe); err != nil {
+		return Made{}, err
+	}
+	if err := m.collect(ctx); err != nil {
+		return Made{}, err
+	}
+	m.full.Store(true)
+	m.set(func(s *MakeStatus) { s.State = makeWaiting })
+	select {
+	case m.p.press <- struct{}{}:
+		defer func() { <-m.p.press }()
+	case <-ctx.Done():
+		return Made{}, ctx.Err()
+	}
+	m.set(func(s *MakeStatus) { s.State = makeCompiling })
+	made, err := m.compile(ctx)
+	if err != nil {
+		return Made{}, err
+	}
+	if err := keep(m.folder, resultFile, made); err != nil {
+		return Made{}, err
+	}
+	for _, name := range []string{picturesFile, jobFile, workFolder} {
+		_ = os.RemoveAll(filepath.Join(m.folder, name)) // takes room alone
+	}
+	return made, nil
 }
 
 // collect keeps pictures until there are enough.

@@ -39,7 +39,11 @@ func aJob(t *testing.T, mode string, pictures int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := job{Model: path, Out: "made.onnx", Mode: mode, Classes: []string{"person"}, Engine: "onnxruntime", LibDirs: o.LibDirs, Least: .4, Agreement: .5, Stream: "gate", Bind: "b"}
+	sum, err := fileDigest(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := job{Model: path, Digest: sum, Out: "made.onnx", Mode: mode, Classes: []string{"person"}, Engine: "onnxruntime", LibDirs: o.LibDirs, Least: .4, Agreement: .5, Stream: "gate", Bind: "b"}
 	if err := keep(folder, jobFile, j); err != nil {
 		t.Fatal(err)
 	}

@@ -3,12 +3,15 @@ package pipelines
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -100,5 +103,46 @@ func switched(t *testing.T, all []told) {
 	}
 	if strings.Join(names, " ") != "coco-nano coco-nano-general" {
 		t.Errorf("networks: %v", names)
+	}
+}
+
+// A network that another process makes meanwhile is waited for, and is not made twice.
+func TestAnotherProcessMakesIt(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		other := &maker{folder: folder}
+		lock, err := other.lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &maker{folder: folder, log: slog.New(slog.DiscardHandler)}
+		made := make(chan error, 1)
+		go func() { made <- m.make(t.Context()) }()
+		synctest.Wait()
+		if s := m.snapshot().State; s != makeWaiting {
+			t.Errorf("it is %s", s)
+		}
+		if err := keep(folder, resultFile, Made{Refused: "too different"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(lock.Close(), <-made); err != nil {
+			t.Fatal(err)
+		}
+		if s := m.snapshot(); s.State != makeRefused || s.Reason != "too different" {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A model that was replaced while pictures were collected is not made smaller in the
+// name of the one before.
+func TestReplacedModelIsRefused(t *testing.T) {
+	folder := t.TempDir()
+	model := filepath.Join(folder, "model.onnx")
+	if err := errors.Join(os.WriteFile(model, []byte("another"), 0o600), keep(folder, jobFile, job{Model: model, Digest: "of the first"})); err != nil {
+		t.Fatal(err)
+	}
+	if err := RunJob(t.Context(), folder, io.Discard, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "another one than at the start") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -190,6 +190,7 @@ func (w *shadow) show(r *row, f *decode.Frame) {
 		w.failed(err)
 		return
 	}
+	l.working = w.working
 	r.look, w.pending = l, l
 	w.looks <- l // there is room: the one before is settled
 }
@@ -225,7 +226,7 @@ func (w *shadow) run() {
 		switch {
 		case err != nil:
 			w.failed(err)
-		case !ok:
+		case !ok, l.working == w.verdict.fallen: // or the two are about to change places
 			w.counts.Skipped++
 		default:
 			w.judge(live, other, l)

@@ -14,6 +14,7 @@ import (
 type look struct {
 	batch   *onnx.Batch // holds the picture for the one that does not work
 	onGPU   bool
+	working bool // the optimized network works, this is for the original
 	at      time.Time
 	live    chan []detect.Detection // what the one that works finds; closed without where that is never known
 	settled chan struct{}           // closed when it was judged

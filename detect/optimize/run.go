@@ -30,6 +30,7 @@ type Config struct {
 	DryRun     bool // writes nothing
 	Integers   bool // SceneMode computes in 8-bit integers besides
 	Smaller    bool // SceneMode may make the input smaller
+	Plain      bool // leaves convolutions as they are: another engine than Engines will run it
 	Stages     bool // measures the network after each step, for who reads the report
 	// Stream and Bind bind what SceneMode makes to a stream: its name, and the digest
 	// of its configuration.

@@ -193,4 +193,4 @@ func lower(c Config, r *Report, m *graph.Model, shape onnx.Shape) {
 
 // lowers tells whether the network is for an engine that gains from it: others have
 // ways of their own.
-func lowers(c Config) bool { return slices.Equal(c.Engines, []string{plainEngine}) }
+func lowers(c Config) bool { return !c.Plain && slices.Equal(c.Engines, []string{plainEngine}) }
