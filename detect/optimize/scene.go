@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,7 +54,8 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 	learn, check := halves(frames)
 	r.Pictures = len(check)
 	s := &specialist{ctx: ctx, c: c, r: r, in: in, shape: shape, log: log, learn: some(learn, mostLearned), check: check}
-	s.work = newWorkdir(c.Work, r.SourceDigest, r.Calibration, shape.String(), fmt.Sprint(c.Classes, c.Least), recipe)
+	simplified := fmt.Sprintf("%x", sha256.Sum256(m.Write())) // with what a file beside the original says, and its size
+	s.work = newWorkdir(c.Work, simplified, r.Calibration, shape.String(), fmt.Sprint(c.Classes, c.Least), recipe)
 	if err := s.quiet(m); err != nil {
 		return fmt.Errorf("look for outputs that never fire: %w", err)
 	}

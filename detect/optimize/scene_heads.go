@@ -144,10 +144,11 @@ func (s *specialist) bestScores(names []string) ([]float32, error) {
 	best := make([]float32, len(names))
 	err := s.look(&g, taps, s.learn, func(i int, seen [][]float32) {
 		for k, v := range seen {
-			best[k] = max(best[k], slices.Max(v))
-			if math.IsNaN(float64(v[0])) {
-				best[k] = 1
+			most := slices.Max(v)
+			if math.IsNaN(float64(most)) {
+				most = 1 // it stays
 			}
+			best[k] = max(best[k], most)
 		}
 		s.progress("looking for outputs that never fire", i+1, len(s.learn))
 	})

@@ -1,11 +1,13 @@
 package optimize
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -83,21 +85,21 @@ func groupOf(t *testing.T, n *prune.Net, name string) int {
 // nothing could keep is refused.
 func TestScene(t *testing.T) {
 	c := sceneConfig(t)
-	c.Work, c.Agreement = t.TempDir(), 0.9 // of what six pictures can teach
+	c.Work, c.Agreement = t.TempDir(), 0.75 // of what six pictures can teach
 	frames := sceneFrames(t, 30, 12)
 	s := specialistFor(t, c, frames)
-	groups := []int{groupOf(t, s.net, "conv_15"), groupOf(t, s.net, "conv_17")}
+	groups := []int{groupOf(t, s.net, "conv_12"), groupOf(t, s.net, "conv_29")} // little is behind them
 	measured, err := s.measure(groups)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, i := range groups {
-		if l := measured[i].Losses; len(l) != 3 || l[0].Loss <= 0 || l[2].Loss <= l[0].Loss || l[2].Loss > .2 {
+		if l := measured[i].Losses; len(l) != 3 || l[0].Loss <= 0 || l[2].Loss <= l[0].Loss || l[2].Loss > .5 {
 			t.Errorf("%s: %+v", s.net.Groups[i].Name, l)
 		}
 	}
 	steps := s.net.Plan(measured, block)
-	last := len(steps) - 1
+	last := len(steps) / 2 // a sixth of the arithmetic is gone
 	q := &series{specialist: s, plan: steps, measured: measured}
 	if q.jury, err = s.newJury(s.check, plainEngine, "", c.Least-Tolerance); err != nil {
 		t.Fatal(err)
@@ -119,8 +121,16 @@ func TestScene(t *testing.T) {
 		}
 		return agreement(q.jury.original, found, c.Least)
 	}()
-	if !made.passes() || min(plain.Recall, plain.Precision) >= min(made.agree.Recall, made.agree.Precision) {
+	if !made.passes() || min(plain.Recall, plain.Precision) > c.Agreement-.05 {
 		t.Errorf("%d boxes: fitted %+v, not fitted %+v", made.agree.Boxes, made.agree, plain)
+	}
+	alone := *s
+	alone.work = ""
+	processors := runtime.GOMAXPROCS(1)
+	again, err := (&series{specialist: &alone, plan: steps}).refitted(last, s.net.Without(measured, steps[last].Counts))
+	runtime.GOMAXPROCS(processors)
+	if err != nil || !sameGraph(again, made.model.Graph) {
+		t.Errorf("made once more, on one processor, it is another network: %v", err)
 	}
 	for part, want := range map[float64]string{352. / 416: "352x288", 320. / 416: "320x256"} {
 		if got := q.scaled(part).String(); got != want {
@@ -140,18 +150,22 @@ func TestScene(t *testing.T) {
 		t.Errorf("%+v, %v", spec, err)
 	}
 	s.learn = nil // nothing is learned again
-	again, err := s.measure(groups)
-	if err != nil || !slices.Equal(again[groups[0]].Order, measured[groups[0]].Order) {
+	known, err := s.measure(groups)
+	if err != nil || !slices.Equal(known[groups[0]].Order, measured[groups[0]].Order) {
 		t.Errorf("what was kept is not found: %v", err)
 	}
-	if kept, err := q.refitted(last, nil); err != nil || string((&graph.Model{Graph: kept}).Write()) != string((&graph.Model{Graph: made.model.Graph}).Write()) {
+	if kept, err := q.refitted(last, nil); err != nil || !sameGraph(kept, made.model.Graph) {
 		t.Errorf("the network that was kept is another one: %v", err)
 	}
 	q.c.Agreement = 1.01
 	s.r.Engines = nil
-	if err := finish(t.Context(), q.c, s.r, made.model, s.check, s.log); !errors.Is(err, ErrBudget) {
+	if err := finish(t.Context(), q.c, s.r, made.model, s.check[:2], s.log); !errors.Is(err, ErrBudget) {
 		t.Errorf("a budget that cannot be kept: %v", err)
 	}
+}
+
+func sameGraph(a, b *graph.Graph) bool {
+	return bytes.Equal((&graph.Model{Graph: a}).Write(), (&graph.Model{Graph: b}).Write())
 }
 
 // Pictures too few to learn from, and networks of operators too old, are refused.
