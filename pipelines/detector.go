@@ -168,6 +168,9 @@ func (p *Pipeline) detector(model string, g *gpu, o Options) (*detector, error) 
 	if d := p.detectors[key]; d != nil {
 		return d, nil
 	}
+	if g != nil && g.unfit[model] != nil {
+		return nil, g.unfit[model]
+	}
 	path, err := onnx.Find(model, o.ModelDirs)
 	if err != nil {
 		return nil, err
@@ -179,12 +182,16 @@ func (p *Pipeline) detector(model string, g *gpu, o Options) (*detector, error) 
 	c.Reference, c.Memory = o.Reference, p.engineMemory()
 	d := &detector{config: c, gpu: g, gate: p.gate, log: p.log, sizes: map[onnx.Shape]bool{}, changed: make(chan struct{})}
 	e, err := d.load(g.current())
+	if auto := g != nil && c.Engine == "auto" && c.Device == "auto"; auto && (err != nil || e.session.Info().Engine == "onnxruntime") {
+		if err == nil {
+			err = errors.Join(e.session.Fallbacks()...)
+			e.session.Close()
+		}
+		g.unfit[model] = fmt.Errorf("%s: %w: %w", g, errNoProvider, err)
+		return nil, g.unfit[model]
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", g, err)
-	}
-	if g != nil && c.Engine == "auto" && c.Device == "auto" && e.session.Info().Engine == "onnxruntime" {
-		e.session.Close()
-		return nil, fmt.Errorf("%s: %w: %w", g, errNoProvider, errors.Join(e.session.Fallbacks()...))
 	}
 	d.spec, d.rows = e.session.Spec(), e.session.Workers()*2*c.MaxBatch
 	d.now.Store(e)

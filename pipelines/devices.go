@@ -37,6 +37,7 @@ type gpu struct {
 
 	detectors []*detector
 	streams   []*stream
+	unfit     map[string]error // networks that nothing computes on it, by model
 
 	mu     sync.Mutex
 	device cuda.Device // nil while it is lost
@@ -140,7 +141,7 @@ func (p *Pipeline) gpu(index int) (*gpu, error) {
 		}
 	}
 	g := &gpu{
-		index: index, budget: int64(p.spec.Detect.Memory) / 2, deadline: p.spec.Detect.Batch.Deadline, open: p.devices.open,
+		index: index, budget: int64(p.spec.Detect.Memory) / 2, deadline: p.spec.Detect.Batch.Deadline, open: p.devices.open, unfit: map[string]error{},
 		log: p.log.With(slog.String("device", fmt.Sprintf("cuda:%d", index))), since: time.Now(),
 	}
 	device, err := g.openDevice()
@@ -262,8 +263,11 @@ func (g *gpu) urge() {
 // use: streams let go of it as soon as they have done with what they are at.
 const buryEvery = 20 * time.Millisecond
 
+// buryTold is after how many tries it is told what is in use, and ever more rarely then.
+const buryTold = 512
+
 func (g *gpu) bury(ctx context.Context, dying cuda.Device) bool {
-	for {
+	for n := 1; ; n++ {
 		err := dying.Close()
 		if !errors.Is(err, cuda.ErrBusy) {
 			if err != nil {
@@ -273,6 +277,9 @@ func (g *gpu) bury(ctx context.Context, dying cuda.Device) bool {
 			g.dying = nil
 			g.mu.Unlock()
 			return true
+		}
+		if n >= buryTold && n&(n-1) == 0 {
+			g.log.Warn("lost GPU cannot be opened again yet", slog.Any("error", err))
 		}
 		if !pause(ctx, buryEvery) {
 			return false
