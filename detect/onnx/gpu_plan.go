@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -63,11 +64,17 @@ func (p *gpuPlan) try() (err error) {
 	return err
 }
 
-// told logs where the nodes of the network run: a provider leaves what it does not
-// know to the next one.
+// told refuses a session that does not take pictures from the GPU, and logs where the
+// nodes of the network run: a provider leaves what it does not know to the next one.
 func (p *gpuPlan) told(c candidate) error {
+	if !p.direct {
+		return nil
+	}
+	if n, err := p.session.InputsOnGPU(); err != nil || n == 0 {
+		return errors.Join(err, errors.New("it leaves the network's input to the CPU, which would see no picture but the first"))
+	}
 	nodes, err := p.session.Assigned()
-	if err != nil || nodes == nil || !p.direct {
+	if err != nil || nodes == nil {
 		return err
 	}
 	first := map[string]string{tensorRT: "TensorrtExecutionProvider", cudaEngine: "CUDAExecutionProvider"}[c.name]

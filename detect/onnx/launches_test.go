@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"sightline/kernels"
@@ -97,6 +98,9 @@ func TestCUDADirect(t *testing.T) {
 	p := made.(*gpuPlan)
 	p.first.Close() // it was made for the CPU's way
 	p.first, p.direct, p.graphed = nil, true, true
+	if err := p.told(candidate{cudaEngine}); err == nil || !strings.Contains(err.Error(), "input to the CPU") {
+		t.Errorf("a session that reads its input on the CPU: %v", err)
+	}
 	both := [2]slots{}
 	for i := range both {
 		if both[i], err = p.slots(); err != nil {

@@ -44,6 +44,9 @@ char *ort_try(const ort_library *lib, const ort_provider *provider);
 // the library cannot tell.
 char *ort_assigned(const ort_library *lib, OrtSession *session, char **names);
 
+// How many of the session's inputs it takes from a GPU's memory.
+char *ort_inputs_on_gpu(const ort_library *lib, OrtSession *session, size_t *count);
+
 char *ort_session(const ort_library *lib, const void *model, size_t size, int threads, const ort_provider *providers,
                   size_t nproviders, OrtSession **out);
 void ort_session_free(const ort_library *lib, OrtSession *session);

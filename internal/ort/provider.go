@@ -106,6 +106,17 @@ func (s *Session) Assigned() (map[string]int, error) {
 	return counts, nil
 }
 
+// InputsOnGPU is how many inputs the session takes from a GPU's memory. A Binding
+// copies any other when it is made, to where the session takes it, and all its runs
+// see what was there then.
+func (s *Session) InputsOnGPU() (int, error) {
+	var n C.size_t
+	if err := taken(C.ort_inputs_on_gpu(s.lib.c, s.c, &n)); err != nil {
+		return 0, fmt.Errorf("ask where inputs of the network are taken from: %w", err)
+	}
+	return int(n), nil
+}
+
 // Memory names a kind of memory and the device it belongs to. Close frees it,
 // after the Bindings over such memory were made.
 type Memory struct {

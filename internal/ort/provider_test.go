@@ -42,6 +42,9 @@ func TestAssigned(t *testing.T) {
 	if err != nil || len(counts) != 1 || counts["CPUExecutionProvider"] < 50 {
 		t.Errorf("nodes by provider %v, %v", counts, err)
 	}
+	if n, err := session(t).InputsOnGPU(); err != nil || n != 0 {
+		t.Errorf("%d inputs are taken from a GPU, %v", n, err)
+	}
 }
 
 // TestMemory binds by the name of a kind of memory. A device's that no provider

@@ -3,8 +3,8 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
-// UpdateCUDAProviderOptionsWithValue and its like, the youngest of what ort_append calls.
-#define TABLE_OF_STREAMS 16
+// SessionGetMemoryInfoForInputs, the youngest of what computing on GPUs takes.
+#define TABLE_OF_INPUTS 23
 #define TABLE_OF_ASSIGNMENTS 24
 #define TABLE_OF_SYNCHRONIZE 11
 
@@ -64,8 +64,8 @@ static OrtStatus *append_tensorrt(const OrtApi *api, OrtSessionOptions *options,
 }
 
 char *ort_append(const ort_library *lib, OrtSessionOptions *options, const ort_provider *p) {
-  if (lib->table < TABLE_OF_STREAMS)
-    return strdup("this ONNX Runtime is too old for GPUs: 1.16 is the oldest that will do");
+  if (lib->table < TABLE_OF_INPUTS)
+    return strdup("this ONNX Runtime is too old for GPUs: 1.23 is the oldest that will do");
   return ort_taken(lib->api, (p->tensorrt ? append_tensorrt : append_cuda)(lib->api, options, p));
 }
 
@@ -102,6 +102,25 @@ char *ort_assigned(const ort_library *lib, OrtSession *session, char **names) {
   OrtStatus *s = api->Session_GetEpGraphAssignmentInfo(session, &parts, &n);
   for (size_t i = 0; i < n && !s; i++)
     s = assigned(api, parts[i], names, &used);
+  return ort_taken(api, s);
+}
+
+char *ort_inputs_on_gpu(const ort_library *lib, OrtSession *session, size_t *count) {
+  const OrtApi *api = lib->api;
+  size_t n = 0;
+  *count = 0;
+  if (lib->table < TABLE_OF_INPUTS)
+    return NULL;
+  OrtStatus *s = api->SessionGetInputCount(session, &n);
+  const OrtMemoryInfo **all = calloc(n + 1, sizeof *all);
+  if (!s)
+    s = api->SessionGetMemoryInfoForInputs(session, all, n);
+  for (size_t i = 0; i < n && !s; i++) {
+    OrtMemoryInfoDeviceType type = OrtMemoryInfoDeviceType_CPU;
+    api->MemoryInfoGetDeviceType(all[i], &type);
+    *count += type == OrtMemoryInfoDeviceType_GPU;
+  }
+  free(all);
   return ort_taken(api, s);
 }
 
