@@ -42,8 +42,11 @@ func (s *specialist) measure(groups []int) ([]prune.Measured, error) {
 		g := s.net.Groups[i]
 		switch {
 		case s.work.load(fmt.Sprintf("group-%d.json", i), &measured[i]) && measured[i].Fits(g):
-		case len(marksOf(g)) > 0 && s.narrow(g):
+		case len(marksOf(g)) == 0: // too few to take a block away
+		case s.narrow(g):
 			open = append(open, i)
+		default:
+			s.log.Warn("channels stay: to measure them would take too much memory", "convolution", g.Name)
 		}
 	}
 	done := len(groups) - len(open)

@@ -185,6 +185,39 @@ func TestSceneRefuses(t *testing.T) {
 	}
 }
 
+// Layers whose moments would take too much memory stay as they are, one by one or
+// because too many use the same channels; the others are fitted a few at a time.
+func TestSceneMemoryIsBounded(t *testing.T) {
+	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 1))}
+	wide, shared, few := b.layer("images", 3, 1024, 1, 8, 1), b.layer("images", 3, 512, 1, 8, 1), b.layer("images", 3, 512, 1, 8, 1)
+	all := []string{b.layer(wide, 1024, 1, 3, 1, 1)}
+	for range 4 {
+		all = append(all, b.layer(shared, 512, 1, 3, 1, 1))
+	}
+	all = append(all, b.layer(few, 512, 1, 3, 1, 1))
+	b.op("Concat", all, axis(1))
+	m := b.network(t, []int64{1, 6, pixels / 8, pixels / 8})
+	s := &specialist{net: prune.Trace(m.Graph, shapes(m.Graph, pixels, pixels))}
+	for name, want := range map[string]bool{wide: false, shared: false, few: true} {
+		if got := s.narrow(s.net.Groups[groupOf(t, s.net, name)]); got != want {
+			t.Errorf("%s is measured: %v", name, got)
+		}
+	}
+	fitted := 0
+	for _, part := range s.bounded(s.net.Convs()) {
+		room := 0
+		for _, c := range part {
+			room += c.Room(s.sampling(positions))
+		}
+		if fitted += len(part); room > maxRoom || len(part) == 0 {
+			t.Errorf("%d convolutions take %d", len(part), room)
+		}
+	}
+	if fitted != len(s.net.Convs())-1 {
+		t.Errorf("%d convolutions are fitted", fitted)
+	}
+}
+
 // Whatever a file holds, channels are followed or left alone; without some of them
 // the network is still one that can be read.
 func FuzzPrune(f *testing.F) {
