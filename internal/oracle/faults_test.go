@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -67,7 +68,7 @@ var faults = []fault{
 	{name: "disk full, broker paused", rooted: true, happen: func(w *world) {
 		w.broker.Pause()
 		w.let(100, 500)
-		mend := fill(w)
+		_, mend := fill(w)
 		w.let(500, 2000)
 		mend()
 		w.let(100, 1000)
@@ -112,19 +113,22 @@ func loseAnswers(w *world) {
 	w.until("an answer is swallowed", func() bool { return w.proxy.swallowed.Load() > before })
 }
 
-// fill leaves no room on the spool's disk until mend is called.
-func fill(w *world) (mend func()) {
+// fill leaves no room on the spool's disk until mend is called; more takes the room
+// that the driver has given back since.
+func fill(w *world) (more, mend func()) {
 	name := filepath.Join(w.disk, "filler")
 	f, err := os.Create(name)
 	if err != nil {
 		w.Fatal(err)
 	}
-	if n, err := io.Copy(f, io.LimitReader(zeros{}, 2*diskSize)); err == nil {
-		w.Fatalf("the disk took %d bytes: it is not full", n)
+	more = func() {
+		if n, err := io.Copy(f, io.LimitReader(zeros{}, 2*diskSize)); err == nil {
+			w.Fatalf("the disk took %d bytes: it is not full", n)
+		}
 	}
-	f.Close()
-	return func() {
-		if err := os.Remove(name); err != nil {
+	more()
+	return more, func() {
+		if err := errors.Join(f.Close(), os.Remove(name)); err != nil {
 			w.Fatal(err)
 		}
 	}
@@ -138,9 +142,12 @@ func (zeros) Read(p []byte) (int, error) {
 }
 
 func diskFull(w *world) {
-	mend := fill(w)
+	more, mend := fill(w)
 	w.let(300, 3000)
-	w.until("the driver says that its disk is full", func() bool { return strings.Contains(w.driver.log.String(), "no space left") })
+	w.until("the driver says that its disk is full", func() bool {
+		more() // a backlog that is delivered gives its files back
+		return strings.Contains(w.driver.log.String(), "no space left")
+	})
 	mend()
 	settled(w)
 }
