@@ -15,11 +15,26 @@ func Download(f *Frame) (*Frame, error) {
 	if f.Memory == Host {
 		return f.Retain(), nil
 	}
-	luma, chroma := f.rows()
-	data := make([]byte, luma.width*luma.count+chroma.width*chroma.count)
+	data := make([]byte, f.size())
 	if err := fetch(f, data); err != nil {
-		return nil, fmt.Errorf("bring picture %d of %q to host memory: %w", f.Index, f.Stream, err)
+		return nil, f.undelivered(err)
 	}
+	return f.hosted(data), nil
+}
+
+func (f *Frame) undelivered(err error) error {
+	return fmt.Errorf("bring picture %d of %q to host memory: %w", f.Index, f.Stream, err)
+}
+
+// size is the bytes of a frame's two planes without gaps.
+func (f *Frame) size() int {
+	luma, chroma := f.rows()
+	return luma.width*luma.count + chroma.width*chroma.count
+}
+
+// hosted is f with its two planes in data, which it takes over.
+func (f *Frame) hosted(data []byte) *Frame {
+	luma, chroma := f.rows()
 	if f.Format == P010 {
 		data = narrow(data)
 		luma.width, chroma.width = luma.width/2, chroma.width/2
@@ -30,7 +45,7 @@ func Download(f *Frame) (*Frame, error) {
 		{Data: unsafe.Pointer(&data[0]), Stride: luma.width},
 		{Data: unsafe.Pointer(&data[luma.width*luma.count]), Stride: chroma.width},
 	}
-	return NewFrame(out, func() {}), nil
+	return NewFrame(out, func() {})
 }
 
 // fetch copies a frame's two planes, without gaps.
@@ -44,6 +59,11 @@ func fetch(f *Frame, data []byte) (err error) {
 			err = closeErr
 		}
 	}()
+	return bring(stream, f, data)
+}
+
+// bring puts a copy of a frame's two planes into the stream, to data, without gaps.
+func bring(stream cuda.Stream, f *Frame, data []byte) error {
 	if f.Ready != nil {
 		if err := stream.Wait(f.Ready); err != nil {
 			return err

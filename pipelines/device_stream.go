@@ -35,6 +35,7 @@ func (s *stream) leaveDevice() {
 			s.keyframe.need(s.pull.requestKeyframe)
 		}
 	}
+	s.shoot.leaveDevice()
 	s.follow() // gives up what it has of the engine
 	reason := detect.ReasonInfo{Code: gpuLost}
 	if cause := s.gpu.lost(); cause != nil {

@@ -103,7 +103,7 @@ func isLost(f *decode.Frame) bool { return f.Memory == decode.CUDA && f.GPU.Err(
 func (s *stream) write(f *decode.Frame) error {
 	shape := s.shapes.get(f.Width, f.Height)
 	picture := f
-	if s.shoot != nil || !s.batcher.onGPU {
+	if !s.batcher.onGPU {
 		if host := s.hostCopy(f); host != nil {
 			picture = host
 		}
@@ -112,10 +112,7 @@ func (s *stream) write(f *decode.Frame) error {
 	r := s.row(f)
 	s.shoot.show(r, picture)
 	s.shadow.show(r, f)
-	if !s.batcher.onGPU {
-		f = picture
-	}
-	err := s.batcher.put(r, f, shape)
+	err := s.batcher.put(r, picture, shape)
 	s.gate.leave(w)
 	if err != nil {
 		s.shoot.release(r)

@@ -25,7 +25,7 @@ const mostViews = 8
 
 // Reasons why an event goes out without a picture.
 const (
-	pictureBusy   = "busy"      // its frame was not held: there were enough already, or it is in device memory
+	pictureBusy   = "busy"      // its frame was not held: there were enough already
 	pictureNone   = "no_frame"  // no frame decided it
 	pictureNoView = "no_view"   // of object.ended: the object was never seen in a frame that was held
 	pictureFailed = "failed"    // it could not be cut or encoded
@@ -48,6 +48,8 @@ type photographer struct {
 	emit     func([]detect.Event)
 	sinks    func() map[string]detect.SinkLedger
 	held     atomic.Int32
+	cutter   *snapshot.Cutter
+	device   decode.Fetcher // of frames on one
 	running  sync.WaitGroup
 
 	shown *decode.Frame // what is being put into a batch, and its row: the decoding goroutine's
@@ -75,12 +77,13 @@ func newPhotographer(album *snapshots, stream string, lossless bool, g *gate, em
 	p := &photographer{
 		stream: stream, lossless: lossless, album: album, gate: g, emit: emit, wake: make(chan struct{}, 1), givenUp: map[string]uint64{},
 	}
+	p.cutter = album.cutter.With(p.device.Part)
 	if album.types[detect.ObjectEnded] {
 		most := mostViews
 		if lossless {
 			most = 0
 		}
-		p.best = snapshot.NewBest(album.cutter, most)
+		p.best = snapshot.NewBest(p.cutter, most)
 	}
 	return p
 }
@@ -91,9 +94,8 @@ func (p *photographer) show(r *row, f *decode.Frame) {
 	if p == nil {
 		return
 	}
-	if p.shown, p.taker = f, r; f.Memory == decode.Host {
-		r.picture = p.hold(f)
-	}
+	p.shown, p.taker = f, r
+	r.picture = p.hold(f)
 }
 
 // replaced gives the place of a row that was taken over to the one that did it.
@@ -102,7 +104,7 @@ func (p *photographer) replaced(old *row) {
 		return
 	}
 	p.release(old)
-	if p.taker.picture == nil && p.shown.Memory == decode.Host {
+	if p.taker.picture == nil {
 		p.taker.picture = p.hold(p.shown)
 	}
 }
@@ -179,6 +181,14 @@ func (p *photographer) finish() {
 	p.mu.Unlock()
 	p.signal()
 	p.running.Wait()
+	p.device.Close()
+}
+
+// leaveDevice gives back what is kept of a GPU that was lost.
+func (p *photographer) leaveDevice() {
+	if p != nil {
+		p.device.Close()
+	}
 }
 
 // run works until finish was called and nothing is left.
@@ -276,7 +286,7 @@ func (p *photographer) cut(f *decode.Frame, o *detect.Object, hide []detect.Rect
 	if picture := same[o.TrackID]; picture != nil {
 		return picture
 	}
-	picture, err := p.album.cutter.Cut(f, o.BBox, hide)
+	picture, err := p.cutter.Cut(f, o.BBox, hide)
 	if err != nil {
 		p.lose(pictureFailed, 1)
 		return nil

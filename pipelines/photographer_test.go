@@ -184,10 +184,12 @@ func TestAtMostTwoFramesAreHeld(t *testing.T) {
 	device.Memory = decode.CUDA
 	r := &row{}
 	d.show(r, device)
-	d.replaced(&row{})
 	device.Release()
-	if r.picture != nil || d.live.Frames() != 0 {
-		t.Error("a frame in device memory is held")
+	if r.picture != device || d.live.Frames() != 1 {
+		t.Error("a frame in device memory is not held")
+	}
+	if d.release(r); d.live.Frames() != 0 {
+		t.Error("a frame in device memory is held for good")
 	}
 	var none *photographer
 	none.show(r, device)

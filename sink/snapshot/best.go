@@ -45,7 +45,11 @@ func (b *Best) Look(f *decode.Frame, tracks []detect.Track, hide []detect.Rect) 
 			continue
 		}
 		old := b.views[t.ID]
-		view := Judge(f, t.Box, t.Score)
+		view, judgeErr := b.cutter.judge(f, t.Box, t.Score)
+		if judgeErr != nil {
+			err = judgeErr
+			continue
+		}
 		if old.picture != nil && !view.Better(old.view) {
 			continue
 		}

@@ -34,10 +34,23 @@ type Picture struct {
 type Cutter struct {
 	quality int
 	margin  float64
+	fetch   Fetch // nil: frames are in host memory
 }
+
+// Fetch copies a part of a frame on a device, from even pixels on, to host memory: a
+// frame of that size, which the caller releases. It blocks until the copy is there.
+type Fetch func(f *decode.Frame, part image.Rectangle) (*decode.Frame, error)
 
 // NewCutter makes one of a valid Config.
 func NewCutter(cfg Config) *Cutter { return &Cutter{quality: cfg.Quality, margin: cfg.Margin} }
+
+// With is c for frames on a device as well, of which fetch copies no more than is
+// needed. Their pictures are those of the same frame in host memory.
+func (c *Cutter) With(fetch Fetch) *Cutter {
+	out := *c
+	out.fetch = fetch
+	return &out
+}
 
 // Cut encodes what f shows of box and the margin around it, after every box of
 // hide was made unrecognizable, in the subject too. It takes about a millisecond;
@@ -47,7 +60,7 @@ func (c *Cutter) Cut(f *decode.Frame, box detect.Rect, hide []detect.Rect) (*Pic
 	if part.Empty() {
 		return nil, ErrOutside
 	}
-	bgr, err := BGR(f, part)
+	bgr, err := c.bgr(f, part)
 	if err != nil {
 		return nil, fmt.Errorf("cut a picture of frame %d: %w", f.Index, err)
 	}
@@ -63,6 +76,35 @@ func (c *Cutter) Cut(f *decode.Frame, box detect.Rect, hide []detect.Rect) (*Pic
 		return c.encode(f, small, part)
 	}
 	return c.encode(f, bgr, part)
+}
+
+// bgr is BGR of a frame wherever it is.
+func (c *Cutter) bgr(f *decode.Frame, part image.Rectangle) (gocv.Mat, error) {
+	if f.Memory == decode.Host || c.fetch == nil {
+		return BGR(f, part)
+	}
+	host, err := c.fetch(f, part)
+	if err != nil {
+		return gocv.Mat{}, err
+	}
+	defer host.Release()
+	return BGR(host, part.Sub(part.Min))
+}
+
+// judge is Judge of a frame wherever it is.
+func (c *Cutter) judge(f *decode.Frame, box detect.Rect, score float64) (View, error) {
+	read, step := measured(f, box)
+	if f.Memory == decode.Host || c.fetch == nil || read.Empty() {
+		return Judge(f, box, score), nil
+	}
+	read.Min, read.Max = read.Min.Sub(image.Pt(step, step)), read.Max.Add(image.Pt(step, step))
+	read.Min.X, read.Min.Y = read.Min.X&^1, read.Min.Y&^1
+	host, err := c.fetch(f, read)
+	if err != nil {
+		return View{}, fmt.Errorf("look at frame %d: %w", f.Index, err)
+	}
+	defer host.Release()
+	return judge(f, box, score, host.Planes[0], read.Min), nil
 }
 
 func (c *Cutter) encode(f *decode.Frame, bgr gocv.Mat, part image.Rectangle) (*Picture, error) {

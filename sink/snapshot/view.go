@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"image"
 	"math"
 	"unsafe"
 
@@ -29,13 +30,18 @@ type View struct {
 // Judge measures the view that f, in host memory, gives of a box. It reads some
 // 4000 places of the picture: tens of microseconds.
 func Judge(f *decode.Frame, box detect.Rect, score float64) View {
+	return judge(f, box, score, f.Planes[0], image.Point{})
+}
+
+// judge is Judge with the brightness of a part of f that begins at origin.
+func judge(f *decode.Frame, box detect.Rect, score float64, luma decode.Plane, origin image.Point) View {
 	w, h := box.W*float64(f.Width), box.H*float64(f.Height)
 	if !(w > 0 && h > 0) {
 		return View{}
 	}
 	return View{
 		Whole: box.X > borderMargin && box.Y > borderMargin && box.X+box.W < 1-borderMargin && box.Y+box.H < 1-borderMargin,
-		Value: math.Sqrt(w*h) * sharpness(f, box) * score,
+		Value: math.Sqrt(w*h) * sharpness(f, box, luma, origin) * score,
 	}
 }
 
@@ -48,18 +54,27 @@ func (v View) Better(than View) bool {
 	return v.Value > clearlyBetter*than.Value
 }
 
-// sharpness is from about 1 (nothing to see) to some 100.
-func sharpness(f *decode.Frame, box detect.Rect) float64 {
+// measured is where sharpness is measured, empty where that is nowhere, and how far
+// around each place it looks, which is within the frame.
+func measured(f *decode.Frame, box detect.Rect) (places image.Rectangle, step int) {
 	r := pixels(f, box)
-	step := max(1, min(r.Dx(), r.Dy())/grid)
-	x0, x1 := max(r.Min.X, step), min(r.Max.X, f.Width-step)
-	y0, y1 := max(r.Min.Y, step), min(r.Max.Y, f.Height-step)
-	dx, dy := max(1, (x1-x0)/grid), max(1, (y1-y0)/grid)
-	p := f.Planes[0]
+	step = max(1, min(r.Dx(), r.Dy())/grid)
+	return image.Rectangle{
+		Min: image.Pt(max(r.Min.X, step), max(r.Min.Y, step)),
+		Max: image.Pt(min(r.Max.X, f.Width-step), min(r.Max.Y, f.Height-step)),
+	}, step
+}
+
+// sharpness is from about 1 (nothing to see) to some 100.
+func sharpness(f *decode.Frame, box detect.Rect, luma decode.Plane, origin image.Point) float64 {
+	r, step := measured(f, box)
+	dx, dy := max(1, r.Dx()/grid), max(1, r.Dy()/grid)
 	var sum, n int
-	for y := y0; y < y1; y += dy {
-		at := func(x, y int) int { return int(*(*byte)(unsafe.Add(p.Data, y*p.Stride+x))) }
-		for x := x0; x < x1; x += dx {
+	for y := r.Min.Y; y < r.Max.Y; y += dy {
+		at := func(x, y int) int {
+			return int(*(*byte)(unsafe.Add(luma.Data, (y-origin.Y)*luma.Stride+x-origin.X)))
+		}
+		for x := r.Min.X; x < r.Max.X; x += dx {
 			l := 4*at(x, y) - at(x-step, y) - at(x+step, y) - at(x, y-step) - at(x, y+step)
 			sum += max(l, -l)
 			n++

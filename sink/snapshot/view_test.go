@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"image"
 	"slices"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestSharpnessDoesNotGrowWithTheBox(t *testing.T) {
 		f := frame(t, 256*scale, 256*scale, func(x, y int, _ uint64) (luma, u, v byte) {
 			return byte(40 + (x/(4*scale)+y/(4*scale))%2*150), 128, 128
 		})
-		got = append(got, sharpness(f, detect.Rect{X: .25, Y: .25, W: .5, H: .5}))
+		got = append(got, sharpness(f, detect.Rect{X: .25, Y: .25, W: .5, H: .5}, f.Planes[0], image.Point{}))
 	}
 	if least, most := slices.Min(got), slices.Max(got); most > 1.5*least {
 		t.Errorf("sharpness at three sizes is %v", got)
