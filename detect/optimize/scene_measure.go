@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"errors"
 	"fmt"
 
 	"sightline/decode"
@@ -170,6 +171,9 @@ func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, ba
 		m.Losses = append(m.Losses, prune.Loss{Count: len(gone), Loss: loss})
 		return err
 	})
+	if errors.Is(err, prune.ErrEmpty) {
+		err = nil // as many as were measured may go
+	}
 	m.Order = rank.Order
 	return m, err
 }

@@ -185,6 +185,42 @@ func TestSceneRefuses(t *testing.T) {
 	}
 }
 
+type noGauge struct{}
+
+func (noGauge) distance(*graph.Model) (float64, error) { return .1, nil }
+
+// Channels that would leave nothing of a value, though much of their group, stay.
+func TestSceneLeavesSomethingOfAllValues(t *testing.T) {
+	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 1))}
+	name := b.layer("images", 3, 64, 1, 8, 1)
+	p := b.parts(name, 1, 32, 32)
+	b.layer(b.op("Concat", []string{b.op("Sigmoid", p[:1]), p[1]}, axis(1)), 64, 4, 1, 1, 1)
+	weights := b.g.Tensors[b.g.Nodes[len(b.g.Nodes)-1].Inputs[1]]
+	values := weights.Float32s()
+	for i := range values {
+		if i%64 < 32 {
+			values[i] = 0 // those go first
+		}
+	}
+	b.g.Tensors[weights.Name] = graph.NewFloat32(weights.Name, weights.Dims, values)
+	m := b.network(t, []int64{1, 4, pixels / 8, pixels / 8})
+	s := &specialist{ctx: t.Context(), m: m, net: prune.Trace(m.Graph, shapes(m.Graph, pixels, pixels))}
+	g := s.net.Groups[groupOf(t, s.net, name)]
+	c := s.net.Consumers(g)[0]
+	moments := make(prune.Moments, 65*65)
+	for i := range 65 {
+		moments[i*66] = 1
+	}
+	inverse, err := c.Invert(moments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured, err := s.group(g, map[string]*prune.Inverse{c.Name: inverse}, noGauge{})
+	if err != nil || len(measured.Losses) != 1 || measured.Losses[0].Count != block || !measured.Fits(g) {
+		t.Errorf("%+v, %v", measured, err)
+	}
+}
+
 // Layers whose moments would take too much memory stay as they are, one by one or
 // because too many use the same channels; the others are fitted a few at a time.
 func TestSceneMemoryIsBounded(t *testing.T) {

@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,15 +19,17 @@ type Weights struct {
 // Original are the weights that the convolution came with. They must not be changed.
 func (c *Conv) Original() Weights { return Weights{c.weights, c.bias} }
 
+// ErrEmpty says that nothing would be left of a value.
+var ErrEmpty = errors.New("nothing would be left")
+
 // Apply makes the network without some channels; convolutions that are not named in
 // weights keep theirs. sized tells that Split takes its lengths as an input, which
-// it does from version 13 of ONNX's operators on. It fails where nothing would be
-// left of a value.
+// it does from version 13 of ONNX's operators on. It fails with ErrEmpty alone.
 func (n *Net) Apply(without Set, weights map[string]Weights, sized bool) (*graph.Graph, error) {
 	for _, node := range n.Graph.Nodes {
 		for _, out := range node.Outputs {
 			if list := n.lists[out]; len(list) > 0 && len(kept(list, without)) == 0 {
-				return nil, fmt.Errorf("without these channels nothing is left of %s", out)
+				return nil, fmt.Errorf("take channels from %s: %w", out, ErrEmpty)
 			}
 		}
 	}
