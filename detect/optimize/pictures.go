@@ -64,10 +64,13 @@ func (a *Album) Len() int { return a.count }
 func (a *Album) Bytes() int64 { return a.bytes }
 
 // Add writes a picture in host memory, which stays the caller's. It blocks for a disk's
-// time.
+// time, and refuses more than ReadAlbum would read.
 func (a *Album) Add(f *decode.Frame) error {
 	if f.Memory != decode.Host || f.Format != decode.I420 && f.Format != decode.NV12 {
 		return fmt.Errorf("keep a picture: it is of kind %d in memory of kind %d", f.Format, f.Memory)
+	}
+	if a.bytes+pictureBytes(f) > maxHeld {
+		return fmt.Errorf("keep a picture: with %d of them there would be more than %d GiB: take fewer", a.count+1, maxHeld>>30)
 	}
 	buf := make([]byte, pictureHeader, pictureBytes(f))
 	le := binary.LittleEndian

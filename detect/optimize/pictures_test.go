@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -41,6 +42,10 @@ func TestAlbumOutlivesItsMaker(t *testing.T) {
 		if err := a.Add(f); err != nil {
 			t.Fatal(err)
 		}
+	}
+	a.bytes = maxHeld
+	if err := a.Add(want[0]); err == nil || !strings.Contains(err.Error(), "with 4 of them") {
+		t.Errorf("more than is read: %v", err)
 	}
 	a.Close()
 	whole, err := os.ReadFile(path)

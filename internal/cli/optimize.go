@@ -111,6 +111,9 @@ func (o *optimizeFlags) run(ctx context.Context, sh *shell) error {
 			o.Least = 0.05
 		}
 	}
+	if _, err := os.Stat(filepath.Dir(o.page)); err != nil { // found out now, not after minutes
+		return fmt.Errorf("write the report: %w", err)
+	}
 	path, err := onnx.Find(o.Model, nil)
 	if err != nil {
 		return err

@@ -158,6 +158,7 @@ func TestOptimizeRefuses(t *testing.T) {
 		{[]string{"optimize", broken, "-o", out, "--video", video, "--pictures", "1"}, exitNothing, "broken.onnx"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "1", "--classes", "unicorn"}, exitNothing, `no class "unicorn"`},
 		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "no/such/out.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "no such file"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken, "--report", filepath.Join(dir, "no/such/page.html")}, exitNothing, "write the report"},
 	})
 	got := sightline("optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "2", "--classes", "giraffe", "--target", "onnxruntime")
 	if got.code != exitPartial || !strings.Contains(got.errOut, "nothing is proved") || !strings.Contains(got.out, "no boxes to compare") {
