@@ -33,7 +33,7 @@ type StreamStatus struct {
 	DecodeSeconds float64            `json:"decode_seconds"` // processor time of decoding
 	Decoder       DecoderStatus      `json:"decoder"`
 	LostSeconds   float64            `json:"lost_seconds"`       // of the stream, not analyzed because of damage
-	Degraded      []string           `json:"degraded,omitempty"` // what is wrong now with what is delivered: damaged, frozen, black, covered, blurred, moved, disagreement
+	Degraded      []string           `json:"degraded,omitempty"` // what is wrong now with what is delivered: damaged, frozen, black, covered, blurred, moved, disagreement, gpu_lost
 	Model         detect.Model       `json:"model"`
 	Ledger        detect.Ledger      `json:"ledger"`
 	Optimized     *OptimizeStatus    `json:"optimized,omitempty"` // where there is a smaller network, or one is made

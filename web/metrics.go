@@ -27,7 +27,7 @@ type collector struct {
 	inDecoder, inFlight                                    *prometheus.Desc
 	online, degraded, queue, queueBytes, keep, model       *prometheus.Desc
 	decodeCPU, decodeMemory, decodeCeiling, decodeInfo     *prometheus.Desc
-	lost                                                   *prometheus.Desc
+	surfaceBytes, refused, lost                            *prometheus.Desc
 	connects, abandoned, input, packetsLost, packetFaults  *prometheus.Desc
 	clock, clockOffset, clockUncertainty, clockDrift       *prometheus.Desc
 	events, latency                                        *prometheus.Desc
@@ -49,13 +49,15 @@ func newCollector(p Pipeline) *collector {
 		skipped:       desc("skipped_total", "Pictures decoded and not inferred.", "stream", "reason"),
 		inFlight:      desc("in_flight", "Pictures on their way through inference: decoded = inferred + skipped + these.", "stream"),
 		online:        desc("stream_online", "1 while the stream delivers.", "stream"),
-		degraded:      desc("stream_degraded", "1 while something is wrong with what the stream delivers: damaged, frozen, black, covered, blurred, moved, disagreement.", "stream", "reason"),
+		degraded:      desc("stream_degraded", "1 while something is wrong with what the stream delivers: damaged, frozen, black, covered, blurred, moved, disagreement, gpu_lost.", "stream", "reason"),
 		queue:         desc("packet_queue", "Packets waiting for the decoder.", "stream"),
 		queueBytes:    desc("packet_queue_bytes", "Memory of the packets waiting for the decoder.", "stream"),
 		keep:          desc("decode_keep_ratio", "Share of each group of pictures decoded; below 1 under overload.", "stream"),
 		decodeCPU:     desc("decode_cpu_seconds_total", "Processor time of decoding, on the decoding thread.", "stream"),
 		decodeMemory:  desc("decode_memory_bytes", "Memory of the decoder's pictures, those it keeps for reuse included.", "stream"),
 		decodeCeiling: desc("decode_memory_ceiling_bytes", "What that memory can grow to at the size of the last picture.", "stream"),
+		surfaceBytes:  desc("decode_surface_bytes", "Memory of a GPU that the decoder decodes into.", "stream"),
+		refused:       desc("decode_refused_total", "Pictures on a GPU that were not handed out, as too many were on their way (decode.surfaces).", "stream"),
 		decodeInfo:    desc("decode_info", "1 for the decoder in use and where it works.", "stream", "decoder", "device"),
 		lost:          desc("damage_lost_seconds_total", "Time of the stream that was not analyzed because of damage.", "stream"),
 		connects:      desc("stream_connects_total", "How often the stream's source was begun.", "stream"),
@@ -125,6 +127,10 @@ func (c *collector) stream(send sender, s pipelines.StreamStatus) {
 	send.gauge(c.decodeCeiling, float64(s.Decoder.Ceiling), s.Name)
 	if s.Decoder.Name != "" {
 		send.gauge(c.decodeInfo, 1, s.Name, s.Decoder.Name, s.Decoder.Device)
+	}
+	if s.Decoder.Surfaces > 0 || s.Decoder.Refused > 0 {
+		send.gauge(c.surfaceBytes, float64(s.Decoder.SurfaceBytes), s.Name)
+		send.counter(c.refused, s.Decoder.Refused, s.Name)
 	}
 	send(c.lost, prometheus.CounterValue, s.LostSeconds, s.Name)
 	send.counter(c.connects, s.Input.Connects, s.Name)

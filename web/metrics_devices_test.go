@@ -36,3 +36,16 @@ func TestDevicesAreAnswered(t *testing.T) {
 		t.Errorf("found %v", d)
 	}
 }
+
+func TestMetricsOfPicturesOnDevices(t *testing.T) {
+	p := withStreams(newFake(t, onLoopback))
+	got := gathered(t, newCollector(p))
+	if _, ok := got["sightline_decode_surface_bytes,stream=gate"]; ok {
+		t.Error("a stream that no GPU decodes has surfaces")
+	}
+	p.streams[0].Decoder.Surfaces, p.streams[0].Decoder.SurfaceBytes, p.streams[0].Decoder.Refused = 14, 9<<20, 3
+	got = gathered(t, newCollector(p))
+	if got["sightline_decode_surface_bytes,stream=gate"] != 9<<20 || got["sightline_decode_refused_total,stream=gate"] != 3 {
+		t.Errorf("%v", got)
+	}
+}
