@@ -121,6 +121,9 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 		}
 		p.streams = append(p.streams, s)
 	}
+	if err := p.leaveUnused(); err != nil {
+		errs = append(errs, err)
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(append(errs, p.Close())...)
 	}

@@ -178,6 +178,19 @@ func (g *gpu) close() error {
 	return errors.Join(errs...)
 }
 
+// leaveUnused closes the devices that nothing is on: an open one takes memory.
+func (p *Pipeline) leaveUnused() error {
+	var errs []error
+	p.gpus = slices.DeleteFunc(p.gpus, func(g *gpu) bool {
+		unused := len(g.streams)+len(g.detectors) == 0
+		if unused {
+			errs = append(errs, g.close())
+		}
+		return unused
+	})
+	return errors.Join(errs...)
+}
+
 // attend gets the device back whenever it is lost, until ctx ends. Nothing else of the
 // process notices.
 func (g *gpu) attend(ctx context.Context) {
