@@ -179,7 +179,7 @@ func (p *Pipeline) detector(model string, g *gpu, o Options) (*detector, error) 
 	c.Model, c.Engine, c.Device, c.Precision = path, p.spec.Detect.Engine, p.spec.Detect.Device, p.spec.Detect.Precision
 	c.Input = inputText(p.spec.Detect.Input)
 	c.MaxBatch, c.LibDirs, c.Workers = p.spec.Detect.Batch.Max, o.LibDirs, o.Cores
-	c.Reference, c.Memory = o.Reference, p.engineMemory()
+	c.Reference, c.Memory = o.Reference, p.spec.EngineMemory()
 	d := &detector{config: c, gpu: g, gate: p.gate, log: p.log, sizes: map[onnx.Shape]bool{}, changed: make(chan struct{})}
 	e, err := d.load(g.current())
 	if auto := g != nil && c.Engine == "auto" && c.Device == "auto"; auto && (err != nil || e.session.Info().Engine == "onnxruntime") {
@@ -198,16 +198,6 @@ func (p *Pipeline) detector(model string, g *gpu, o Options) (*detector, error) 
 	p.detectors[key] = d
 	g.adopt(d)
 	return d, nil
-}
-
-// engineMemory is what one network's engine may take of a GPU for itself: networks share
-// half of detect.memory, the other half is for batches. 0 is no bound.
-func (p *Pipeline) engineMemory() int64 {
-	models := map[string]bool{}
-	for _, st := range p.spec.Streams {
-		models[st.Detect.Model] = true
-	}
-	return int64(p.spec.Detect.Memory) / 2 / int64(max(1, len(models)))
 }
 
 // errNoProvider says that nobody asked for the GPU and that it would not compute the

@@ -93,7 +93,8 @@ func (sh *shell) warmup(ctx context.Context, p *spec.Pipeline, pictures []onnx.S
 	for _, device := range devices {
 		for _, model := range models {
 			done, err := sh.warmOn(ctx, device, model, p, pictures, quiet)
-			if errors.Is(err, errNotComputing) {
+			if err != nil && device >= 0 && unasked(p.Detect) && ctx.Err() == nil {
+				sh.log.Warn("compiling for the CPU, which a run would take then", "model", model, "error", err)
 				done, err = sh.warmOn(ctx, -1, model, p, pictures, quiet)
 			}
 			all = append(all, done...)
@@ -125,9 +126,9 @@ func warmDevices(d spec.Detect) ([]int, error) {
 	return all, err
 }
 
-// errNotComputing says that nobody asked for a GPU and that it would not compute the
-// network: a run takes the CPU then.
-var errNotComputing = errors.New("no engine computes on the GPU")
+// unasked tells whether nobody demands a GPU: where it would not compute the network,
+// the CPU does.
+func unasked(d spec.Detect) bool { return d.Engine == "auto" && d.Device == "auto" }
 
 // warmOn compiles one network on one device.
 func (sh *shell) warmOn(ctx context.Context, device int, model string, p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (_ []warmed, err error) {
@@ -145,7 +146,7 @@ func (sh *shell) warmOn(ctx context.Context, device int, model string, p *spec.P
 	c.Input = string(input)
 	where := "cpu"
 	if device >= 0 {
-		where = fmt.Sprintf("cuda:%d", device)
+		where, c.Memory = fmt.Sprintf("cuda:%d", device), p.EngineMemory()
 		if c.GPU, err = cuda.Open(cuda.Config{Index: device, Logger: sh.log}); err != nil {
 			return nil, err
 		}
@@ -156,8 +157,8 @@ func (sh *shell) warmOn(ctx context.Context, device int, model string, p *spec.P
 		return nil, err
 	}
 	defer s.Close()
-	if device >= 0 && p.Detect.Engine == "auto" && p.Detect.Device == "auto" && s.Info().Engine == "onnxruntime" {
-		return nil, errNotComputing
+	if device >= 0 && unasked(p.Detect) && s.Info().Engine == "onnxruntime" {
+		return nil, fmt.Errorf("no engine computes on %s", where)
 	}
 	var all []warmed
 	for _, picture := range pictures {

@@ -159,3 +159,13 @@ type Auth struct {
 	// Token for `Authorization: Bearer`.
 	Token Secret `yaml:"token"`
 }
+
+// EngineMemory is what one network's engine may take of a GPU for itself, in bytes:
+// networks share half of detect.memory, the other half is for batches. 0 is no bound.
+func (p *Pipeline) EngineMemory() int64 {
+	models := map[string]bool{}
+	for _, st := range p.Streams {
+		models[st.Detect.Model] = true
+	}
+	return int64(p.Detect.Memory) / 2 / int64(max(1, len(models)))
+}
