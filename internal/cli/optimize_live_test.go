@@ -41,7 +41,7 @@ func TestOptimizeFromStream(t *testing.T) {
 	dir := t.TempDir()
 	work, out := filepath.Join(dir, "work"), filepath.Join(dir, "out.onnx")
 	site := writeFile(t, fmt.Sprintf("version: 1\nname: site\nstreams: { gate: { url: '%s', transport: tcp } }\n", aCamera(t)))
-	o := optimizeFlags{configs: []string{site}, stream: "gate", pictures: 10, length: 3 * time.Second}
+	o := optimizeFlags{configs: []string{site}, stream: "gate", pictures: 10, length: 5 * time.Second}
 	o.Work = work
 	sh := &shell{out: os.Stdout, err: os.Stderr, env: os.LookupEnv, log: slog.New(slog.DiscardHandler)}
 	if err := o.bind(sh); err != nil {
@@ -66,7 +66,7 @@ func TestOptimizeFromStream(t *testing.T) {
 		t.Fatalf("stopped: %v", err)
 	}
 	left, err := optimize.ReadAlbum(path)
-	if err != nil || len(left) < 3 || len(left) > 8 {
+	if err != nil || len(left) < 3 || len(left) > 9 {
 		t.Fatalf("%d pictures: %v", len(left), err)
 	}
 	optimize.Release(left)
