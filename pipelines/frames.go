@@ -89,12 +89,19 @@ func (s *stream) infer(f *decode.Frame) {
 		err = s.write(f)
 	}
 	if err != nil {
-		s.ledger.skip("error")
+		reason := "error"
+		if isLost(f) { // while its network moved
+			reason = gpuLost
+		}
+		s.ledger.skip(reason)
 		s.release()
 		s.warnings.warn(s.log, "frame was not taken for inference", err)
 	}
 	s.shadow.wait()
 }
+
+// errNoCopy is for a picture that a network on the CPU cannot be given.
+var errNoCopy = errors.New("the picture stayed on the GPU")
 
 // isLost tells whether a frame's pixels went with the GPU they were on.
 func isLost(f *decode.Frame) bool { return f.Memory == decode.CUDA && f.GPU.Err() != nil }
@@ -104,8 +111,8 @@ func (s *stream) write(f *decode.Frame) error {
 	shape := s.shapes.get(f.Width, f.Height)
 	picture := f
 	if !s.batcher.onGPU {
-		if host := s.hostCopy(f); host != nil {
-			picture = host
+		if picture = s.hostCopy(f); picture == nil {
+			return errNoCopy
 		}
 	}
 	w := s.enterFor(f, workPreprocess)
