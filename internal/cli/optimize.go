@@ -76,7 +76,7 @@ func newOptimize(sh *shell) *cobra.Command {
 	f.DurationVar(&o.length, "for", 10*time.Minute, "spread the pictures of a live stream over this time")
 	f.StringVar(&o.Work, "work", defaultWork(), "`FOLDER` of what is kept for a run that goes on later; empty keeps nothing")
 	f.StringSliceVar(&o.Classes, "classes", nil, "classes that stay; all when absent")
-	f.StringVar(&o.target, "target", "auto", "engine to prove it on: onnxruntime, openvino, or auto for all that are here")
+	f.StringVar(&o.target, "target", "auto", "engine to make it for and prove it on: onnxruntime, openvino, or auto for all that are here")
 	f.StringVar(&o.Mode, "mode", optimize.ExactMode, "what may change: exact, general or scene, see above")
 	f.Float64Var(&o.Least, "score", 0, "compare boxes from this score on; 0 is 0.05 for exact and 0.4 for the others")
 	f.Float64Var(&o.Agreement, "agreement", 0.97, "least recall and precision against the original, where boxes need not be equal")
@@ -111,8 +111,8 @@ func (o *optimizeFlags) run(ctx context.Context, sh *shell) error {
 			o.Least = 0.05
 		}
 	}
-	if _, err := os.Stat(filepath.Dir(o.page)); err != nil { // found out now, not after minutes
-		return fmt.Errorf("write the report: %w", err)
+	if err := o.places(); err != nil { // found out now, not after minutes
+		return err
 	}
 	path, err := onnx.Find(o.Model, nil)
 	if err != nil {
@@ -144,6 +144,20 @@ func (o *optimizeFlags) run(ctx context.Context, sh *shell) error {
 	}
 	if err != nil {
 		return &ExitError{exitPartial, err}
+	}
+	return nil
+}
+
+// places looks whether what is needed last is where it should be.
+func (o *optimizeFlags) places() error {
+	if _, err := os.Stat(filepath.Dir(o.page)); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if o.truth == "" {
+		return nil
+	}
+	if _, err := os.Stat(o.truth); err != nil {
+		return fmt.Errorf("read ground truth: %w", err)
 	}
 	return nil
 }

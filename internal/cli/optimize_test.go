@@ -159,6 +159,7 @@ func TestOptimizeRefuses(t *testing.T) {
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "1", "--classes", "unicorn"}, exitNothing, `no class "unicorn"`},
 		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "no/such/out.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "no such file"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken, "--report", filepath.Join(dir, "no/such/page.html")}, exitNothing, "write the report"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken, "--gt", filepath.Join(dir, "none.txt")}, exitNothing, "read ground truth"},
 	})
 	got := sightline("optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "2", "--classes", "giraffe", "--target", "onnxruntime")
 	if got.code != exitPartial || !strings.Contains(got.errOut, "nothing is proved") || !strings.Contains(got.out, "no boxes to compare") {
