@@ -4,4 +4,4 @@ package pipelines
 
 import "time"
 
-const soakCUDA = 10 * time.Second
+const soakCUDA = 2 * time.Minute
