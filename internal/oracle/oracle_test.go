@@ -31,13 +31,17 @@ const (
 // TestCrashOracle lets every fault happen once, and some at random, while events
 // flow. SIGHTLINE_SEED repeats a run's choices, SIGHTLINE_FAULTS sets their number.
 func TestCrashOracle(t *testing.T) {
-	oracle(t, number(t, "SIGHTLINE_FAULTS", 24), 200)
+	oracle(t, seed(t), number(t, "SIGHTLINE_FAULTS", 24), 200)
+}
+
+// seed is what a run's choices follow from.
+func seed(t testing.TB) uint64 {
+	return uint64(number(t, "SIGHTLINE_SEED", int(time.Now().UnixNano()%1e9)))
 }
 
 // oracle lets n faults happen while so many events a second are made.
-func oracle(t *testing.T, n, rate int) {
+func oracle(t *testing.T, seed uint64, n, rate int) {
 	rooted, how := canJoin()
-	seed := uint64(number(t, "SIGHTLINE_SEED", int(time.Now().UnixNano()%1e9)))
 	t.Logf("SIGHTLINE_SEED=%d SIGHTLINE_FAULTS=%d", seed, n)
 	w := &world{T: t, random: rand.New(rand.NewPCG(seed, 0)), rate: rate, broker: kafkatest.Start(t)}
 	w.broker.CreateTopic(topic, partitions)
