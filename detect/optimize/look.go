@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -37,7 +38,7 @@ func NewLooker(c LookerConfig, f *decode.Frame, log *slog.Logger) (_ *Looker, er
 		cfg.Precision = c.Precision
 	}
 	l := &Looker{}
-	if l.session, err = onnx.New(cfg, log); err != nil {
+	if l.session, err = onnx.New(cfg, slog.New(quiet{log.Handler()})); err != nil {
 		return nil, err
 	}
 	shape := l.session.Ideal(f.Width, f.Height)
@@ -52,6 +53,19 @@ func NewLooker(c LookerConfig, f *decode.Frame, log *slog.Logger) (_ *Looker, er
 	}
 	return l, nil
 }
+
+// quiet tells of engines opened only to compare when debugging is asked for.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	if l == slog.LevelInfo {
+		l = slog.LevelDebug
+	}
+	return q.Handler.Enabled(ctx, l)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }
 
 // Info names the engine and precision that really run.
 func (l *Looker) Info() detect.Model { return l.session.Info() }
