@@ -3,7 +3,6 @@ package pipelines
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,6 +14,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"sightline/ingest"
+	"sightline/internal/testkit"
 )
 
 // threads is how many the process has.
@@ -57,17 +57,6 @@ func (l *ledgerOfLeaks) flat(t *testing.T, bytes, count float64) {
 	}
 }
 
-// closedPort is an address where nobody listens.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // TestRefusedConnectionsLeaveNothing has each kind of camera refuse connections,
 // without the pauses between them.
 func TestRefusedConnectionsLeaveNothing(t *testing.T) {
@@ -75,7 +64,7 @@ func TestRefusedConnectionsLeaveNothing(t *testing.T) {
 	urls := []string{"rtsp://%s/a", "http://%s/a.mjpg", "http://%s/a.m3u8", "rtmp://%s/a/b", "whep://%s/a"}
 	for _, url := range urls {
 		t.Run(url[:strings.IndexByte(url, ':')]+url[len(url)-4:], func(t *testing.T) {
-			sp := parse(t, fmt.Sprintf("version: 1\nname: x\nstreams: { a: { url: '%s' } }\n", fmt.Sprintf(url, closedPort(t))))
+			sp := parse(t, fmt.Sprintf("version: 1\nname: x\nstreams: { a: { url: '%s' } }\n", fmt.Sprintf(url, testkit.Refused(t))))
 			source, err := newSource(&sp.Streams[0], nil, quietLog())
 			if err != nil {
 				t.Fatal(err)
@@ -121,7 +110,7 @@ streams:
   udp: { url: '%s', transport: udp }
   file: { url: 'file:%s', loop: true }
   away: { url: 'rtsp://%s/a', fallback: ['%s'], transport: tcp }
-`, server.URL("small"), tcp, server.URL("large"), clip, closedPort(t), server.URL("small"))
+`, server.URL("small"), tcp, server.URL("large"), clip, testkit.Refused(t), server.URL("small"))
 	sp := parse(t, text)
 	models := sp.Streams[1:]
 	sp.Streams = sp.Streams[:1:1]

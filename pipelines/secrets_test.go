@@ -36,7 +36,7 @@ func TestSecretsOfAddressesStayInside(t *testing.T) {
 	const secret = "hunter2hunter2"
 	var text strings.Builder
 	text.WriteString("version: 1\nname: secrets\ndefaults: { detect: { enabled: false }, timeout: 1s }\nsinks: []\nstreams:\n")
-	for peer, address := range map[string]string{"closed": closedPort(t), "babbling": babbler(t), "forbids": forbidder(t)} {
+	for peer, address := range map[string]string{"closed": testkit.Refused(t), "babbling": babbler(t), "forbids": forbidder(t)} {
 		for kind, url := range map[string]string{
 			"rtsp": "rtsp://u:SECRET@ADDRESS/a?password=SECRET&x=1", "rtsps": "rtsps://u:SECRET@ADDRESS/a", "http": "http://u:SECRET@ADDRESS/a.mjpg?token=SECRET",
 			"https": "https://u:SECRET@ADDRESS/a.jpg", "hls": "http://u:SECRET@ADDRESS/a.m3u8?key=SECRET", "hlss": "hls+https://u:SECRET@ADDRESS/a",

@@ -12,6 +12,7 @@ import (
 	"sightline/ingest"
 	"sightline/ingest/camera"
 	"sightline/ingest/rtsp"
+	"sightline/internal/testkit"
 )
 
 const (
@@ -49,7 +50,7 @@ func inUse(t *testing.T) resources {
 // A camera that is away for days costs nothing: refused connections leave no
 // goroutine, descriptor or memory behind.
 func TestRefusedConnectionsLeaveNothing(t *testing.T) {
-	source := newSource(configFor("rtsp://" + closedPort(t) + "/gate"))
+	source := newSource(configFor("rtsp://" + testkit.Refused(t) + "/gate"))
 	refuse := func(n int) {
 		for range n {
 			err := source.Run(t.Context(), func(ingest.Packet) error { return nil })

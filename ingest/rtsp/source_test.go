@@ -18,6 +18,7 @@ import (
 	"sightline/ingest/camera"
 	"sightline/ingest/ingesttest"
 	"sightline/ingest/rtsp"
+	"sightline/internal/testkit"
 )
 
 const frameTime = 20 * time.Millisecond
@@ -179,7 +180,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{"wrong password", guarded.URL("gate"), ingest.ReasonUnauthorized},
 		{"no such stream", open.URL("cellar"), ingest.ReasonNotFound},
-		{"refused", "rtsp://" + closedPort(t) + "/gate", ingest.ReasonRefused},
+		{"refused", "rtsp://" + testkit.Refused(t) + "/gate", ingest.ReasonRefused},
 		{"silent server", "rtsp://" + mutePort(t) + "/gate", ingest.ReasonTimeout},
 		{"black hole", "rtsp://" + fullPort(t) + "/gate", ingest.ReasonTimeout},
 	} {
@@ -196,16 +197,6 @@ func TestFailures(t *testing.T) {
 	if _, err := read(t, configFor(guarded.URL("gate")), 1); ingest.ReasonOf(err) != ingest.ReasonUnauthorized {
 		t.Errorf("no password: %v", err)
 	}
-}
-
-// closedPort is an address where nobody listens.
-func closedPort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // fullPort answers no attempt to connect: its queue is full.

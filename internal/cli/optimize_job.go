@@ -14,10 +14,11 @@ const jobCommand = "optimize-job"
 
 func newOptimizeJob(sh *shell) *cobra.Command {
 	return &cobra.Command{
-		Use:    jobCommand + " FOLDER",
-		Short:  "Make the network that a running pipeline asks for",
-		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Use:     jobCommand + " FOLDER",
+		Short:   "Make the network that a running pipeline asks for",
+		Example: "  sightline " + jobCommand + " jobs/9f2ab1",
+		Hidden:  true,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return pipelines.RunJob(cmd.Context(), args[0], sh.out, sh.log)
 		},
