@@ -17,7 +17,8 @@ type curve struct {
 type dot struct {
 	X, Y   float64
 	Name   string
-	Passed bool
+	Passed bool // kept the budget
+	Chosen bool // and is what was written: it was judged last
 	Source bool // the original
 }
 
@@ -53,11 +54,11 @@ func (r *Report) curve() *curve {
 	}
 	c := &curve{Budget: up(r.Agreement)}
 	c.Dots = append(c.Dots, dot{X: across(1), Y: up(1), Name: "the original: 100 % of its time", Passed: true, Source: true})
-	for _, p := range r.Points {
+	for i, p := range r.Points {
 		if p.Speedup > 0 {
 			agree := min(p.Recall, p.Precision)
 			name := fmt.Sprintf("%s: agreement %s in %.0f %% of the time", p.Name, percent(agree), 100/p.Speedup)
-			c.Dots = append(c.Dots, dot{X: across(1 / p.Speedup), Y: up(agree), Name: name, Passed: p.Reason == ""})
+			c.Dots = append(c.Dots, dot{X: across(1 / p.Speedup), Y: up(agree), Name: name, Passed: p.Reason == "", Chosen: r.Passed && i == len(r.Points)-1})
 		}
 	}
 	for i := range 5 {

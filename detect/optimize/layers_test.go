@@ -58,13 +58,13 @@ func TestIntegerLayersAreMarked(t *testing.T) {
 }
 
 func TestCurve(t *testing.T) {
-	r := &Report{Agreement: .97, Points: []Point{{Name: "a", Recall: .9, Precision: .99, Speedup: 4, Reason: "less"}, {Name: "b", Recall: .98, Precision: .98, Speedup: 2}, {Name: "untimed", Recall: .5}}}
+	r := &Report{Agreement: .97, Passed: true, Points: []Point{{Name: "untimed", Recall: .5}, {Name: "a", Recall: .9, Precision: .99, Speedup: 4, Reason: "less"}, {Name: "b", Recall: .98, Precision: .98, Speedup: 2}}}
 	c := r.curve()
 	if len(c.Dots) != 3 {
 		t.Fatalf("%+v", c.Dots)
 	}
 	source, a, b := c.Dots[0], c.Dots[1], c.Dots[2]
-	if !source.Source || source.X != curveRight || source.Y != curveTop || !(a.X < b.X && b.X < source.X) || !(a.Y > c.Budget && c.Budget > b.Y) || a.Passed || !b.Passed {
+	if !source.Source || source.X != curveRight || source.Y != curveTop || !(a.X < b.X && b.X < source.X) || !(a.Y > c.Budget && c.Budget > b.Y) || a.Passed || a.Chosen || !b.Passed || !b.Chosen {
 		t.Errorf("%+v", c)
 	}
 	if a.Y > curveBottom || (&Report{}).curve() != nil {
