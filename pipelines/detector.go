@@ -10,6 +10,7 @@ import (
 	"sightline/detect"
 	"sightline/detect/onnx"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/spec"
 )
 
 // detector is one network that streams share. What runs it changes while they run where
@@ -37,6 +38,18 @@ type engine struct {
 	session *onnx.Session
 	batcher *batcher
 	workers sync.WaitGroup
+}
+
+// Network is how a pipeline has the network in the file at path run. The device is left
+// to the caller. What is kept of compiled networks depends on it, so who compiles ahead
+// of time asks for it too.
+func Network(sp *spec.Pipeline, path string, o Options) onnx.Config {
+	c := onnx.Defaults()
+	c.Model, c.Engine, c.Device, c.Precision = path, sp.Detect.Engine, sp.Detect.Device, sp.Detect.Precision
+	c.Input = inputText(sp.Detect.Input)
+	c.MaxBatch, c.LibDirs, c.Workers = sp.Detect.Batch.Max, o.LibDirs, o.Cores
+	c.Reference, c.Memory = o.Reference, sp.EngineMemory()
+	return c
 }
 
 // load opens a network for a device, nil being the CPU, and compiles one size at least: it
@@ -175,11 +188,7 @@ func (p *Pipeline) detector(model string, g *gpu, o Options) (*detector, error) 
 	if err != nil {
 		return nil, err
 	}
-	c := onnx.Defaults()
-	c.Model, c.Engine, c.Device, c.Precision = path, p.spec.Detect.Engine, p.spec.Detect.Device, p.spec.Detect.Precision
-	c.Input = inputText(p.spec.Detect.Input)
-	c.MaxBatch, c.LibDirs, c.Workers = p.spec.Detect.Batch.Max, o.LibDirs, o.Cores
-	c.Reference, c.Memory = o.Reference, p.spec.EngineMemory()
+	c := Network(p.spec, path, o)
 	d := &detector{config: c, gpu: g, gate: p.gate, log: p.log, sizes: map[onnx.Shape]bool{}, changed: make(chan struct{})}
 	e, err := d.load(g.current())
 	if auto := g != nil && c.Engine == "auto" && c.Device == "auto"; auto && (err != nil || e.session.Info().Engine == "onnxruntime") {

@@ -34,7 +34,8 @@ type Config struct {
 	// the device: both would fail; so it is for devices that nothing else uses. The
 	// networks run on a thread of their own then.
 	Graphs bool
-	// Cache is the folder where compiled networks are kept: CacheDir where it is empty.
+	// Cache is the folder where compiled networks are kept: CacheDir where it is empty,
+	// of which OpenVINO then takes what is there and adds nothing.
 	Cache string
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"sightline/detect/onnx"
 	"sightline/kernels/cuda"
+	"sightline/pipelines"
 	"sightline/pipelines/spec"
 )
 
@@ -136,17 +137,13 @@ func (sh *shell) warmOn(ctx context.Context, device int, model string, p *spec.P
 	if err != nil {
 		return nil, err
 	}
-	c := onnx.Defaults()
-	c.Model, c.Engine, c.Precision, c.MaxBatch = path, p.Detect.Engine, p.Detect.Precision, p.Detect.Batch.Max
-	c.Workers, c.Cache = runtime.GOMAXPROCS(0), onnx.CacheDir()
-	input, err := p.Detect.Input.MarshalText()
-	if err != nil {
-		return nil, fmt.Errorf("detect.input: %w", err)
-	}
-	c.Input = string(input)
+	o := sh.options()
+	o.Cores = runtime.GOMAXPROCS(0)
+	c := pipelines.Network(p, path, o)
+	c.Cache = onnx.CacheDir() // named, it is written to by every engine that can
 	where := "cpu"
 	if device >= 0 {
-		where, c.Memory = fmt.Sprintf("cuda:%d", device), p.EngineMemory()
+		where = fmt.Sprintf("cuda:%d", device)
 		if c.GPU, err = cuda.Open(cuda.Config{Index: device, Logger: sh.log}); err != nil {
 			return nil, err
 		}

@@ -3,8 +3,6 @@
 package cli
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,14 +15,7 @@ func TestCUDAWarmup(t *testing.T) {
 	if !emu.Active() {
 		t.Skip("skipped: it is about a GPU that nothing computes on: kernels/emu/run.sh go test …")
 	}
-	needParts(t)
-	dir := t.TempDir()
-	t.Setenv("SIGHTLINE_CACHE", filepath.Join(dir, "cache"))
-	file := filepath.Join(dir, "yard.yaml")
-	text := "version: 1\nname: yard\nstreams: { gate: { url: \"rtsp://10.0.0.3/main\" } }\nsinks: [ { kind: jsonl, path: \"-\" } ]\n"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := yard(t)
 	for device, want := range map[string]string{"auto": "on cpu: openvino", "cuda:0": "on cuda:0: onnxruntime"} {
 		got := sightline("warmup", file, "--picture", "640x480", "-s", "detect.device="+device)
 		if got.code != exitDone || !strings.Contains(got.out, want) {

@@ -9,8 +9,9 @@ import (
 	"sightline/detect/onnx"
 )
 
-// TestWarmup compiles for one size and again: the second time it is there already.
-func TestWarmup(t *testing.T) {
+// yard is a pipeline's file, and the cache is empty.
+func yard(t *testing.T) string {
+	t.Helper()
 	needParts(t)
 	dir := t.TempDir()
 	t.Setenv("SIGHTLINE_CACHE", filepath.Join(dir, "cache"))
@@ -19,6 +20,12 @@ func TestWarmup(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+// TestWarmup compiles for one size and again: the second time it is there already.
+func TestWarmup(t *testing.T) {
+	file := yard(t)
 	for _, c := range []struct{ engine, cached string }{{"openvino", "now"}, {"openvino", "before"}, {"onnxruntime", "never"}} {
 		var all []warmed
 		answered(t, &all, "warmup", file, "--json", "-s", "detect.device=cpu", "-s", "detect.engine="+c.engine,
@@ -43,6 +50,6 @@ func TestWarmup(t *testing.T) {
 		{[]string{"warmup"}, exitUsage, "requires at least 1 arg"},
 		{[]string{"warmup", file, "--picture", "wide"}, exitUsage, "is not WIDTHxHEIGHT"},
 		{[]string{"warmup", file, "-s", "detect.model=none-such"}, exitNothing, "none-such"},
-		{[]string{"warmup", filepath.Join(dir, "none.yaml")}, exitNothing, "none.yaml"},
+		{[]string{"warmup", filepath.Join(filepath.Dir(file), "none.yaml")}, exitNothing, "none.yaml"},
 	})
 }
