@@ -9,22 +9,28 @@ import (
 	"strings"
 	"testing"
 
+	"sightline/decode"
 	"sightline/detect"
 	"sightline/detect/optimize/graph"
 	"sightline/internal/testkit"
 )
 
-// What does not see the same is not written, however little it differs.
-func TestGateRefusesAnotherNetwork(t *testing.T) {
+// gateKit is the default network's file, and two pictures to look at with it.
+func gateKit(t *testing.T) (model string, frames []*decode.Frame) {
+	t.Helper()
 	model, video := testkit.Dep(t, "models/coco-nano.onnx"), testkit.Dep(t, "media/vtest.avi")
 	testkit.Dep(t, "onnxruntime/lib")
-	log := slog.New(slog.DiscardHandler)
-	frames, err := Frames(t.Context(), video, 200, 2, log)
+	frames, err := Frames(t.Context(), video, 200, 2, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer Release(frames)
-	data, err := os.ReadFile(model)
+	t.Cleanup(func() { Release(frames) })
+	return model, frames
+}
+
+func readGraph(t *testing.T, path string) *graph.Model {
+	t.Helper()
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,6 +38,13 @@ func TestGateRefusesAnotherNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// What does not see the same is not written, however little it differs.
+func TestGateRefusesAnotherNetwork(t *testing.T) {
+	model, frames := gateKit(t)
+	m, log := readGraph(t, model), slog.New(slog.DiscardHandler)
 	bias := m.Graph.Tensors["bias_30"].Float32s()
 	bias[0] += 1e-3 // of the class person, stride 8
 	m.Graph.Tensors["bias_30"] = graph.NewFloat32("bias_30", []int64{int64(len(bias))}, bias)
@@ -39,18 +52,14 @@ func TestGateRefusesAnotherNetwork(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.onnx")
 	c := Config{Model: model, Out: out, Mode: ExactMode, Engines: []string{"onnxruntime"}, Least: .05, Agreement: .97}
 	r := &Report{Mode: ExactMode}
-	err = finish(t.Context(), c, r, m, frames, log)
+	err := finish(t.Context(), c, r, m, frames, log)
 	if !errors.Is(err, ErrBudget) || r.Passed || !strings.Contains(r.Reason, "scores by 0.0") {
 		t.Errorf("got %v: %+v", err, r)
 	}
 	if left, _ := os.ReadDir(filepath.Dir(out)); len(left) != 0 {
 		t.Errorf("written: %v", left)
 	}
-	same, err := graph.Read(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := finish(t.Context(), c, &Report{Mode: ExactMode}, same, frames, log); err != nil {
+	if err := finish(t.Context(), c, &Report{Mode: ExactMode}, readGraph(t, model), frames, log); err != nil {
 		t.Errorf("the network itself: %v", err)
 	}
 	if _, err := os.Stat(out); err != nil {
@@ -61,22 +70,8 @@ func TestGateRefusesAnotherNetwork(t *testing.T) {
 // What ranks boxes as the original does, and so keeps its AP50, but scores them lower
 // is refused: at the threshold that one works with they are gone.
 func TestGateRefusesLowerScores(t *testing.T) {
-	model, video := testkit.Dep(t, "models/coco-nano.onnx"), testkit.Dep(t, "media/vtest.avi")
-	testkit.Dep(t, "onnxruntime/lib")
-	log := slog.New(slog.DiscardHandler)
-	frames, err := Frames(t.Context(), video, 200, 2, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer Release(frames)
-	data, err := os.ReadFile(model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := graph.Read(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	model, frames := gateKit(t)
+	m, log := readGraph(t, model), slog.New(slog.DiscardHandler)
 	for _, name := range []string{"bias_30", "bias_32", "bias_34"} { // of the last convolutions
 		bias := m.Graph.Tensors[name].Float32s()
 		for class := range 80 {
@@ -93,7 +88,7 @@ func TestGateRefusesLowerScores(t *testing.T) {
 		},
 	}
 	r := &Report{Mode: GeneralMode}
-	err = finish(t.Context(), c, r, m, frames, log)
+	err := finish(t.Context(), c, r, m, frames, log)
 	if !errors.Is(err, ErrBudget) || asked || r.Passed || r.Engines[0].Agreement.Recall > .9 || r.Engines[0].Agreement.Precision < .97 {
 		t.Errorf("got %v, AP50 was asked for: %t: %+v", err, asked, r.Engines)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -44,14 +43,7 @@ func specialistFor(t *testing.T, c Config, frames []*decode.Frame) *specialist {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(c.Model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := graph.Read(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := readGraph(t, c.Model)
 	for key, value := range spec.Metadata() {
 		m.SetMeta(key, value)
 	}

@@ -1,7 +1,6 @@
 package optimize
 
 import (
-	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,14 +12,7 @@ import (
 // The default model's arithmetic is known from its authors' table: 2090 million
 // multiply-adds at 416×416.
 func TestSizeOfTheDefaultModel(t *testing.T) {
-	data, err := os.ReadFile(testkit.Dep(t, "models/coco-nano.onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := graph.Read(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := readGraph(t, testkit.Dep(t, "models/coco-nano.onnx"))
 	if s := SizeOf(m, 416, 416); s.MACs/1e6 != 2090 || s.Nodes != 105 {
 		t.Errorf("%+v", s)
 	}

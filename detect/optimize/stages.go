@@ -89,16 +89,12 @@ func (s stages) measure(m *graph.Model, shape onnx.Shape) (*Stage, error) {
 	if len(data) > stageBytes {
 		return out, nil
 	}
-	f, err := os.CreateTemp("", "stage-*.onnx")
+	path, err := temporary(data)
 	if err != nil {
 		return nil, fmt.Errorf("measure a step: %w", err)
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if _, err := f.Write(data); err != nil {
-		return nil, fmt.Errorf("measure a step: %w", err)
-	}
-	is, err := s.looker(f.Name(), "model")
+	defer os.Remove(path)
+	is, err := s.looker(path, "model")
 	if err != nil {
 		return nil, err
 	}
