@@ -3,7 +3,6 @@ import { rtpTime, since } from './time.js';
 
 const keep = 90000 * 4; // RTP ticks of detections kept: four seconds
 const hold = 90000 * 0.6; // how long boxes stay without newer ones
-const same = 45; // ticks within which two times are the same picture: half a millisecond
 
 const palette = ['#4fe3a8', '#7fb2ff', '#ffb26b', '#c9a5ff', '#ff9fae', '#8fe1ea', '#d9d27c'];
 const known = ['person', 'car', 'bicycle', 'truck', 'motorcycle', 'bus'];
@@ -76,11 +75,11 @@ export class Overlay {
     let before, after;
     for (const s of this.seen) {
       const d = since(at, s.at);
-      if (d >= -same && (!before || since(s.at, before.at) > 0)) before = s;
-      if (d < -same && (!after || since(s.at, after.at) < 0)) after = s;
+      if (d >= 0 && (!before || since(s.at, before.at) > 0)) before = s;
+      if (d < 0 && (!after || since(s.at, after.at) < 0)) after = s;
     }
     if (!before || since(at, before.at) > hold) return { objects: [] };
-    const exact = Math.abs(since(at, before.at)) <= same;
+    const exact = at === before.at; // packets and events carry the same time
     if (exact || !after || since(after.at, before.at) > hold) return { known: true, exact, objects: before.objects };
     const t = since(at, before.at) / since(after.at, before.at);
     const next = new Map(after.objects.filter((o) => o.track_id).map((o) => [o.track_id, o]));
@@ -138,7 +137,7 @@ export class Overlay {
     const { width: W, height: H } = this.canvas;
     const trails = new Map();
     for (const s of this.seen) {
-      if (since(at, s.at) < -same) continue;
+      if (since(at, s.at) < 0) continue;
       for (const o of s.objects) {
         if (!o.track_id) continue;
         if (!trails.has(o.track_id)) trails.set(o.track_id, { color: color(o.class), points: [] });
