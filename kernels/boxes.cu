@@ -196,7 +196,11 @@ VA_FN bool va_detr_box(const va_detr* d, int query, float threshold, va_box* b) 
   if (d->logits) b->score = va_sigmoid(b->score);
   if (b->cls < 0 || !(b->score >= threshold)) return false;
   const float* p = d->boxes + query * d->box_step;
-  va_corners(b, p[0] * d->width, p[1] * d->height, p[2] * d->width, p[3] * d->height);
+  float x = p[0] * d->width, y = p[1] * d->height, w = p[2] * d->width, h = p[3] * d->height;
+  if (d->corners)
+    b->x1 = x, b->y1 = y, b->x2 = w, b->y2 = h;
+  else
+    va_corners(b, x, y, w, h);
   b->anchor = query, b->reserved = 0;
   return va_valid(b);
 }
@@ -210,12 +214,12 @@ VA_FN void va_decode_queries(const va_detr& d, const VaWant& want, const VaList&
   }
 }
 
-// RT-DETR. The grid covers the queries, z the rows, which are score_row and box_row values apart.
+// RT-DETR and SSD. The grid covers the queries, z the rows, which are score_row and box_row values apart.
 VA_KERNEL va_decode_detr(const float* scores, const float* boxes, long long score_row, long long box_row,
                          long long score_step, long long box_step, long long queries, long long classes,
-                         long long logits, long long width, long long height, const unsigned char* wants,
-                         long long want_step, va_box* out, long long room, int* counts) {
+                         long long logits, long long corners, long long width, long long height,
+                         const unsigned char* wants, long long want_step, va_box* out, long long room, int* counts) {
   va_detr d = {scores + VA_ROW * score_row, boxes + VA_ROW * box_row, score_step, box_step, (int)queries, (int)classes,
-               (int)logits, 0, (float)width, (float)height};
+               (int)logits, (int)corners, (float)width, (float)height};
   va_decode_queries(d, va_want(wants, want_step), {out + VA_ROW * room, room, counts + VA_ROW});
 }

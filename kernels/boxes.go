@@ -138,14 +138,18 @@ func decodeYOLO(l level, in []float32, y yoloLayout, wanted []bool, threshold fl
 	}), nil
 }
 
-// Queries is the output of an RT-DETR network for one picture: of query q the class
-// scores begin at Scores[q×ScoreStep], and cx, cy, w, h in 0..1 of the network's
-// input at Boxes[q×BoxStep]. With Logits set the scores lack their sigmoid.
+// Queries is the output of an RT-DETR or SSD network for one picture: of query q the
+// class scores begin at Scores[q×ScoreStep], and cx, cy, w, h in 0..1 of the network's
+// input at Boxes[q×BoxStep], or with Corners set x1, y1, x2, y2. With Logits set the
+// scores lack their sigmoid.
 type Queries struct {
 	Scores, Boxes             []float32
 	Count, ScoreStep, BoxStep int
-	Logits                    bool
+	Logits, Corners           bool
 }
+
+// maxQueries bounds the queries of a picture.
+const maxQueries = 1 << 17
 
 // DecodeDETR appends the boxes of the queries whose best class scores at least
 // threshold, for a network of width × height pixels. See DecodeNanoDet.
@@ -153,13 +157,13 @@ func DecodeDETR(q Queries, classes, width, height int, wanted []bool, threshold 
 	if err := checkClasses(classes, wanted); err != nil {
 		return dst, err
 	}
-	if q.Count < 1 || q.Count > maxSide || q.ScoreStep < classes || q.BoxStep < 4 ||
+	if q.Count < 1 || q.Count > maxQueries || q.ScoreStep < classes || q.BoxStep < 4 ||
 		len(q.Scores) < (q.Count-1)*q.ScoreStep+classes || len(q.Boxes) < (q.Count-1)*q.BoxStep+4 {
 		return dst, fmt.Errorf("decoding boxes: %d scores and %d coordinates are not %d queries of %d classes", len(q.Scores), len(q.Boxes), q.Count, classes)
 	}
 	native := C.va_detr{
 		score_step: C.longlong(q.ScoreStep), box_step: C.longlong(q.BoxStep), queries: C.int(q.Count), classes: C.int(classes),
-		logits: flag(q.Logits), width: C.float(width), height: C.float(height),
+		logits: flag(q.Logits), corners: flag(q.Corners), width: C.float(width), height: C.float(height),
 	}
 	return collect(dst, func(out *C.va_box, room C.int) C.int {
 		return C.sl_detr((*C.float)(unsafe.SliceData(q.Scores)), (*C.float)(unsafe.SliceData(q.Boxes)), &native, mask(wanted),

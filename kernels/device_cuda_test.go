@@ -289,12 +289,12 @@ func nanodet(b *rig, rng *rand.Rand, rows int, kind string) outputs {
 	return o
 }
 
-// queries is an RT-DETR output, joined or a pair.
-func queries(b *rig, rng *rand.Rand, rows int, pair bool) outputs {
+// queries is an RT-DETR output, joined or a pair, or one whose boxes are corners.
+func queries(b *rig, rng *rand.Rand, rows int, pair, corners bool) outputs {
 	o := outputs{classes: 1 + rng.IntN(30), anchors: 300}
 	step := 4 + o.classes
 	data := scores(rng, rows*o.anchors*step)
-	q := kernels.QueryOutput{Count: o.anchors, ScoreStep: step, BoxStep: step, ScoresRow: o.anchors * step, BoxesRow: o.anchors * step, Logits: pair}
+	q := kernels.QueryOutput{Count: o.anchors, ScoreStep: step, BoxStep: step, ScoresRow: o.anchors * step, BoxesRow: o.anchors * step, Logits: pair, Corners: corners}
 	q.Boxes = put(b, data)
 	q.Scores = q.Boxes + 16
 	shift := 4
@@ -306,7 +306,7 @@ func queries(b *rig, rng *rand.Rand, rows int, pair bool) outputs {
 	o.decode = func(row int, wanted []bool, threshold float32) ([]kernels.Box, error) {
 		of := data[row*q.ScoresRow : (row+1)*q.ScoresRow]
 		return kernels.DecodeDETR(kernels.Queries{
-			Scores: of[shift:], Boxes: of, Count: q.Count, ScoreStep: q.ScoreStep, BoxStep: q.BoxStep, Logits: q.Logits,
+			Scores: of[shift:], Boxes: of, Count: q.Count, ScoreStep: q.ScoreStep, BoxStep: q.BoxStep, Logits: q.Logits, Corners: corners,
 		}, o.classes, 640, 352, wanted, threshold, nil)
 	}
 	return o
@@ -321,8 +321,9 @@ func TestCUDABoxesAreThoseOfTheCPU(t *testing.T) {
 		kinds["nanodet "+kind] = func(b *rig, rng *rand.Rand, rows int) outputs { return nanodet(b, rng, rows, kind) }
 	}
 	for _, pair := range []bool{false, true} {
-		kinds[fmt.Sprint("rt-detr, a pair ", pair)] = func(b *rig, rng *rand.Rand, rows int) outputs { return queries(b, rng, rows, pair) }
+		kinds[fmt.Sprint("rt-detr, a pair ", pair)] = func(b *rig, rng *rand.Rand, rows int) outputs { return queries(b, rng, rows, pair, false) }
 	}
+	kinds["ssd"] = func(b *rig, rng *rand.Rand, rows int) outputs { return queries(b, rng, rows, false, true) }
 	for name, with := range kinds {
 		t.Run(name, func(t *testing.T) {
 			b, rng := newRig(t), rand.New(rand.NewPCG(45, 46))

@@ -98,21 +98,21 @@ func (c Candidates) yolo(in uint64, values, anchors int, y yoloLayout) Launch {
 		uint64(c.Classes), word(y.objectness), word(y.width > 0), uint64(y.width), uint64(y.height))
 }
 
-// QueryOutput is where an RT-DETR network leaves what it says: the values of
+// QueryOutput is where an RT-DETR or SSD network leaves what it says: the values of
 // Queries, as 32-bit floats in device memory, those of a row ScoresRow and BoxesRow
 // floats behind those of the one before.
 type QueryOutput struct {
 	Scores, Boxes             uint64 // addresses of the first row's
 	ScoresRow, BoxesRow       int
 	Count, ScoreStep, BoxStep int
-	Logits                    bool
+	Logits, Corners           bool
 }
 
 // LaunchDETR decodes the queries of a network of width × height pixels: see DecodeDETR.
 // One thread a query.
 func (c Candidates) LaunchDETR(q QueryOutput, width, height int) Launch {
 	return c.launch("va_decode_detr", q.Count, q.Scores, q.Boxes, uint64(q.ScoresRow), uint64(q.BoxesRow),
-		uint64(q.ScoreStep), uint64(q.BoxStep), uint64(q.Count), uint64(c.Classes), word(q.Logits), uint64(width), uint64(height))
+		uint64(q.ScoreStep), uint64(q.BoxStep), uint64(q.Count), uint64(c.Classes), word(q.Logits), word(q.Corners), uint64(width), uint64(height))
 }
 
 // Suppression says which candidates are one object, and where the kept go: results,

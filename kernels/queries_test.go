@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// randomQueries are an RT-DETR output: side by side, or a pair whose scores are logits.
+// randomQueries are an RT-DETR output: side by side, or a pair whose scores are logits;
+// or an SSD network's, whose boxes are corners.
 func randomQueries(rng *rand.Rand, classes int) Queries {
 	q := Queries{Count: 1 + rng.IntN(400), ScoreStep: 4 + classes, BoxStep: 4 + classes}
 	all := scores(rng, q.Count*q.ScoreStep)
@@ -16,7 +17,7 @@ func randomQueries(rng *rand.Rand, classes int) Queries {
 			all[k*q.BoxStep+i] = rng.Float32() - .02 // a size may be negative: no box
 		}
 	}
-	q.Boxes, q.Scores = all, all[4:]
+	q.Boxes, q.Scores, q.Corners = all, all[4:], rng.IntN(2) == 0
 	if rng.IntN(2) == 0 {
 		q.Scores, q.ScoreStep, q.Logits = make([]float32, q.Count*classes), classes, true
 		for i := range q.Scores {
@@ -37,6 +38,9 @@ func plainDETR(q Queries, classes, width, height int, wanted []bool, threshold f
 		p := q.Boxes[k*q.BoxStep:]
 		cx, cy, w, h := float64(p[0])*float64(width), float64(p[1])*float64(height), float64(p[2])*float64(width), float64(p[3])*float64(height)
 		b.x1, b.y1, b.x2, b.y2 = cx-w/2, cy-h/2, cx+w/2, cy+h/2
+		if q.Corners {
+			b.x1, b.y1, b.x2, b.y2 = cx, cy, w, h
+		}
 		if b.ok(threshold) {
 			out = append(out, b)
 		}

@@ -51,13 +51,13 @@ typedef struct {
   int anchors, classes, objectness, grid, width, height;
 } va_yolo;
 
-/* One RT-DETR output: of query q the class scores are at scores[q*score_step], cx,
- * cy, w, h in 0..1 of the network's input at boxes[q*box_step]. With logits set the
- * scores lack their sigmoid. */
+/* One RT-DETR or SSD output: of query q the class scores are at scores[q*score_step],
+ * cx, cy, w, h in 0..1 of the network's input at boxes[q*box_step], or with corners
+ * set x1, y1, x2, y2. With logits set the scores lack their sigmoid. */
 typedef struct {
   const float *scores, *boxes;
   long long score_step, box_step;
-  int queries, classes, logits, reserved;
+  int queries, classes, logits, corners;
   float width, height;
 } va_detr;
 

@@ -40,11 +40,12 @@ type family interface {
 
 // hints are what the sidecar file and the metadata say about the output.
 type hints struct {
-	family  string
-	classes int // length of the label list, 0 without one
-	strides []int
-	bins    int
-	base    Shape
+	family     string
+	classes    int  // length of the label list, 0 without one
+	background bool // the list begins with that of no object
+	strides    []int
+	bins       int
+	base       Shape
 }
 
 // kind is one entry of the table of families.
@@ -77,9 +78,11 @@ func kinds() []kind {
 	}
 	yolo := inputDefaults{order: kernels.RGB, std: unit, pad: 114, fit: kernels.LetterboxCenter, size: 640}
 	stretched := inputDefaults{order: kernels.RGB, std: unit, fit: kernels.Stretch, size: 640}
+	ssd := inputDefaults{order: kernels.RGB, mean: [3]float64{127, 127, 127}, std: [3]float64{128, 128, 128}, fit: kernels.Stretch, size: 300}
 	return []kind{
 		{"nanodet", "a pair cls8 [N, cells, classes] and reg8 [N, cells, 4×bins] for each stride, or one output [N, cells, classes + 4×bins]",
 			matchNanoDet, nano},
+		{"ssd", "a pair scores [N, priors, 1 + classes], the background first, and boxes [N, priors, 4], corners in 0..1", matchSSD, ssd},
 		{"rtdetr", "[N, queries, 4 + classes], or a pair logits [N, queries, classes] and pred_boxes [N, queries, 4]", matchRTDETR, stretched},
 		{"yolov8", "[N, 4 + classes, anchors] (YOLOv8, v9, v11)", matchYOLOv8, yolo},
 		{"yolox", "[N, cells, 5 + classes], boxes relative to their cells",

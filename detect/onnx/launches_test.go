@@ -31,6 +31,7 @@ func TestCUDAFamilies(t *testing.T) {
 		"yolov5":  yolo{name: "out", classes: 5, perCell: 3, kind: v5},
 		"yolox":   yolo{name: "out", classes: 5, perCell: 1, kind: x},
 		"rtdetr":  queries, "rtdetr, a pair": pair,
+		"ssd": ssd{classes: 5, priors: 40, scores: "scores", boxes: "boxes", rest: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const rows = 3

@@ -16,7 +16,7 @@ import (
 type Spec struct {
 	Path      string
 	Digest    string // of the file: SHA-256 in hex
-	Family    string // nanodet, rtdetr, yolov5, yolov8, yolox
+	Family    string // nanodet, ssd, rtdetr, yolov5, yolov8, yolox
 	Labels    []string
 	Producer  string // the program that wrote the file
 	Input     Input
@@ -111,7 +111,7 @@ func (spec *Spec) fill(g *graph, side *sidecar) (err error) {
 	if err := spec.Input.shape(g, side); err != nil {
 		return err
 	}
-	h := hints{family: side.Family, classes: len(spec.Labels), base: spec.Input.Base}
+	h := hints{family: side.Family, classes: len(spec.Labels), background: isBackground(spec.Labels), base: spec.Input.Base}
 	if h.family == "" {
 		h.family = g.metadata["family"]
 	}
@@ -131,6 +131,11 @@ func (spec *Spec) fill(g *graph, side *sidecar) (err error) {
 		return err
 	}
 	spec.Family, spec.family = k.name, f
+	if one, is := f.(ssd); is {
+		if err := one.settle(spec, side.Input.Size+g.metadata["size"]+g.metadata["imgsz"] != ""); err != nil {
+			return err
+		}
+	}
 	switch {
 	case len(spec.Labels) == 0:
 		return fmt.Errorf("its %d classes have no names: list them under labels: in %s (labels: coco for the 80 of COCO)", classes, SidecarName(spec.Path))

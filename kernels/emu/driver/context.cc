@@ -152,6 +152,7 @@ EXPORT CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
 
 EXPORT CUresult cuCtxSynchronize() {
   ENTER(c);
+  if (any_capture(c)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   drain(c);
   return c->lost;
 }

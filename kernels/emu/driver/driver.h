@@ -39,6 +39,14 @@ struct Work {
   std::vector<std::pair<std::shared_ptr<struct CUstream_st>, uint64_t>> after;
 };
 
+// What a stream records instead of running it.
+struct Capture {
+  std::thread::id by;
+  CUstreamCaptureMode mode;
+  bool spoiled;
+  size_t nodes;
+};
+
 // A stream: a queue and the thread that works it off in order.
 struct CUstream_st {
   CUctx_st* context;
@@ -49,6 +57,7 @@ struct CUstream_st {
   uint64_t issued = 0, finished = 0;
   bool stop = false;
   std::thread worker;
+  std::unique_ptr<Capture> capture;  // null: what comes runs; see capture.cc
 
   CUstream_st(CUctx_st*, unsigned flags);
   ~CUstream_st();
@@ -118,6 +127,13 @@ void free_memory(CUctx_st*);  // all of a context's
 CUresult find_stream(CUctx_st*, CUstream, std::shared_ptr<CUstream_st>*);
 uint64_t enqueue(const std::shared_ptr<CUstream_st>&, std::function<void()>, bool always = false);
 void drain(CUctx_st*);  // every stream of it
+// capture.cc
+CUresult unsafe_call();  // by a thread beside or inside a recording
+#define UNSAFE() \
+  if (CUresult refused = unsafe_call()) return refused
+bool capture(CUstream_st*, bool spoil);  // takes note of one piece of work, if the stream records
+bool any_capture(CUctx_st*);             // and spoils it
+void end_capture(CUstream_st*);
 // grid.cc
 struct Launch {
   const emu_kernel* kernel;

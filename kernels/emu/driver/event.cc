@@ -57,6 +57,7 @@ EXPORT CUresult cuEventRecord(CUevent handle, CUstream stream) {
   if (CUresult r = find(handle, &e)) return r;
   if (CUresult r = find_stream(c, stream, &s)) return r;
   if (e->context != s->context) return CUDA_ERROR_INVALID_HANDLE;
+  if (capture(s.get(), false)) return CUDA_ERROR_NOT_SUPPORTED;  // graphs have no events here
   auto m = std::make_shared<Moment>();
   m->done = false;
   {
@@ -86,6 +87,7 @@ EXPORT CUresult cuEventQuery(CUevent handle) {
   std::shared_ptr<CUevent_st> e;
   if (CUresult r = find(handle, &e)) return r;
   if (CUresult lost = e->context->lost) return lost;
+  UNSAFE();
   auto m = last(e);
   std::lock_guard<std::mutex> guard(m->lock);
   return m->done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
@@ -109,6 +111,7 @@ EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent handle, unsigned) {
   std::shared_ptr<CUstream_st> s;
   if (CUresult r = find(handle, &e)) return r;
   if (CUresult r = find_stream(c, stream, &s)) return r;
+  if (capture(s.get(), true)) return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
   auto m = last(e);
   enqueue(s, [m] { reach(*m); }, true);
   return CUDA_SUCCESS;

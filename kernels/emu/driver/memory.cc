@@ -88,6 +88,7 @@ void free_memory(CUctx_st* c) {
 
 EXPORT CUresult cuMemAlloc_v2(CUdeviceptr* p, size_t bytes) {
   ENTER(c);
+  UNSAFE();
   if (!bytes) return CUDA_ERROR_INVALID_VALUE;
   std::lock_guard<std::mutex> guard(tables().lock);
   Region r{c, 0, 0, nullptr, nullptr};
@@ -106,6 +107,7 @@ EXPORT CUresult cuMemAllocPitch_v2(CUdeviceptr* p, size_t* pitch, size_t width, 
 
 EXPORT CUresult cuMemFree_v2(CUdeviceptr p) {
   ENTER(c);
+  UNSAFE();
   if (!p) return CUDA_SUCCESS;
   drain(c);
   std::lock_guard<std::mutex> guard(tables().lock);
@@ -140,6 +142,7 @@ EXPORT CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, size_t* bytes, CUdevi
 
 EXPORT CUresult cuMemHostAlloc(void** p, size_t bytes, unsigned) {
   ENTER(c);
+  UNSAFE();
   if (!bytes) return CUDA_ERROR_INVALID_VALUE;
   std::lock_guard<std::mutex> guard(tables().lock);
   Region r{c, 0, 0, nullptr, nullptr};
@@ -153,6 +156,7 @@ EXPORT CUresult cuMemAllocHost_v2(void** p, size_t bytes) { return cuMemHostAllo
 
 EXPORT CUresult cuMemFreeHost(void* p) {
   ENTER(c);
+  UNSAFE();
   drain(c);
   std::lock_guard<std::mutex> guard(tables().lock);
   auto at = tables().pinned.find((uint64_t)p);

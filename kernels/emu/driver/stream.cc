@@ -7,6 +7,7 @@
 CUstream_st::CUstream_st(CUctx_st* c, unsigned f) : context(c), flags(f), worker([this] { loop(); }) {}
 
 CUstream_st::~CUstream_st() {
+  end_capture(this);
   {
     std::lock_guard<std::mutex> guard(lock);
     stop = true;
@@ -84,9 +85,10 @@ static std::vector<std::pair<std::shared_ptr<CUstream_st>, uint64_t>> earlier(co
   return after;
 }
 
-// Queues work and returns its ticket. After the loss of the context, work is passed
+// Queues work and returns its ticket; a stream that records keeps it instead. After the loss of the context, work is passed
 // over, unless it always runs.
 uint64_t enqueue(const std::shared_ptr<CUstream_st>& s, std::function<void()> run, bool always) {
+  if (capture(s.get(), false)) return 0;
   CUctx_st* c = s->context;
   return s->push({[=] {
                     if (always || c->lost == CUDA_SUCCESS) run();
@@ -136,6 +138,7 @@ EXPORT CUresult cuStreamSynchronize(CUstream handle) {
   ENTER(c);
   std::shared_ptr<CUstream_st> s;
   if (CUresult r = find_stream(c, handle, &s)) return r;
+  if (capture(s.get(), true)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   s->wait(enqueue(s, [] {}, true));  // through the queue, so that the NULL stream waits for the others
   return c->lost;
 }
@@ -144,6 +147,7 @@ EXPORT CUresult cuStreamQuery(CUstream handle) {
   ENTER(c);
   std::shared_ptr<CUstream_st> s;
   if (CUresult r = find_stream(c, handle, &s)) return r;
+  if (capture(s.get(), true)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   std::lock_guard<std::mutex> guard(s->lock);
   return s->finished < s->issued ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
 }
