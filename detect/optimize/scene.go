@@ -56,6 +56,11 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 	s := &specialist{ctx: ctx, c: c, r: r, in: in, shape: shape, log: log, learn: some(learn, mostLearned), check: check}
 	simplified := fmt.Sprintf("%x", sha256.Sum256(m.Write())) // with what a file beside the original says, and its size
 	s.work = newWorkdir(c.Work, simplified, r.Calibration, shape.String(), fmt.Sprint(c.Classes, c.Least), recipe)
+	unlock, err := s.work.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := s.quiet(m); err != nil {
 		return fmt.Errorf("look for outputs that never fire: %w", err)
 	}

@@ -1,9 +1,12 @@
 package optimize
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 )
 
 // What was kept is there for the same key alone, and only whole.
@@ -56,5 +59,74 @@ func TestWorkdir(t *testing.T) {
 	}
 	if err := newWorkdir(path, "below a file").Save("a", nil); err == nil {
 		t.Error("below a file something was kept")
+	}
+}
+
+// Two at once in one folder are told so; folders of others do not matter, and a folder
+// that was let go is free again.
+func TestWorkdirIsLocked(t *testing.T) {
+	root := t.TempDir()
+	w := newWorkdir(root, "a")
+	unlock, err := w.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Lock(); err == nil || !strings.Contains(err.Error(), string(w)) || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("a second one: %v", err)
+	}
+	other, err := newWorkdir(root, "b").Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	unlock()
+	again, err := w.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	if _, err := newWorkdir(filepath.Join(root, "none"), "a").Lock(); err != nil {
+		t.Errorf("a root that is not there yet: %v", err)
+	}
+}
+
+// What was not used for longest goes when there is too much of it, but nothing that is
+// worked in, nothing that is no such folder, and nothing while there is room.
+func TestWorkdirMakesRoom(t *testing.T) {
+	root := t.TempDir()
+	var all []workdir
+	for i := range 5 {
+		w := newWorkdir(root, fmt.Sprint(i))
+		if err := w.Save("network-1", make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		used := time.Now().Add(time.Duration(i-10) * time.Hour)
+		if err := os.Chtimes(string(w), used, used); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, w)
+	}
+	strange := filepath.Join(root, "pictures")
+	if err := os.Mkdir(strange, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := all[0].Lock() // the oldest, and worked in
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	left := func() (names []int) {
+		for i, w := range all {
+			if w.Load("network-1") != nil {
+				names = append(names, i)
+			}
+		}
+		return names
+	}
+	if all[4].makeRoom(6000); len(left()) != 5 {
+		t.Errorf("there was room, and %v are left", left())
+	}
+	if all[3].makeRoom(3500); fmt.Sprint(left()) != "[0 3 4]" || !isThere(strange) {
+		t.Errorf("%v are left", left())
 	}
 }
