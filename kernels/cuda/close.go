@@ -86,6 +86,7 @@ func (d *device) end() error {
 func (d *device) empty() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer beside()()
 	if err := cu.PushCurrentCtx(d.ctx); err != nil {
 		return err
 	}

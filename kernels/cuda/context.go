@@ -41,6 +41,7 @@ func (d *device) within(f func() error) error {
 	defer d.leave()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer beside()()
 	if err := cu.PushCurrentCtx(d.ctx); err != nil {
 		return d.check("make the context current", err)
 	}

@@ -128,6 +128,8 @@ EXPORT CUresult cuGetErrorName(CUresult e, const char** name) {
       {716, "CUDA_ERROR_MISALIGNED_ADDRESS"},
       {719, "CUDA_ERROR_LAUNCH_FAILED"},
       {801, "CUDA_ERROR_NOT_SUPPORTED"},
+      {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
+      {901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"},
       {999, "CUDA_ERROR_UNKNOWN"},
   };
   auto at = names.find(e);

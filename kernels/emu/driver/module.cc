@@ -105,6 +105,7 @@ CUmod_st::~CUmod_st() {
 
 EXPORT CUresult cuModuleLoadData(CUmodule* module, const void* image) {
   ENTER(c);
+  UNSAFE();
   if (sightline_emu_hit("module")) return CUDA_ERROR_OUT_OF_MEMORY;
   if (!memcmp(image, "\x7f" "ELF", 4)) return CUDA_ERROR_NO_BINARY_FOR_GPU;  // cubins run on silicon only
   if (CUresult r = acceptable((const char*)image)) return r;
@@ -126,6 +127,7 @@ EXPORT CUresult cuModuleLoadDataEx(CUmodule* m, const void* image, unsigned, CUj
 
 EXPORT CUresult cuModuleUnload(CUmodule module) {
   ENTER(c);
+  UNSAFE();
   drain(c);
   std::lock_guard<std::mutex> guard(tables().lock);
   if (!tables().modules.erase(module)) return CUDA_ERROR_INVALID_HANDLE;
