@@ -1,9 +1,18 @@
 package onnx
 
 import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"sightline/decode"
+	"sightline/detect"
+	"sightline/internal/testkit"
 	"sightline/kernels"
 )
 
@@ -78,5 +87,62 @@ func TestSSDBoxes(t *testing.T) {
 	want := kernels.Box{X1: 150, Y1: 50, X2: 300, Y2: 150, Score: .7, Class: 1, Anchor: 1}
 	if err != nil || len(got) != 1 || got[0] != want || f.anchors(s) != 3 {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
+// A network of MobileNet-SSD's kind with seeded random weights sees on both engines what
+// a plain script with plain ONNX Runtime sees.
+func TestSSDReference(t *testing.T) {
+	const width, height, threshold = 320, 160, 0.6
+	script, python := filepath.Join(testkit.Root(t), "detect/onnx/testdata/ssd.py"), testkit.Dep(t, "venv/bin/python")
+	dir := t.TempDir()
+	model, luma := filepath.Join(dir, "ssd.onnx"), filepath.Join(dir, "luma")
+	ask := func(args ...string) []byte {
+		cmd := exec.CommandContext(t.Context(), python, append([]string{script}, args...)...)
+		cmd.Stderr = os.Stderr
+		text, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	ask("make", model)
+	rng := rand.New(rand.NewPCG(3, 4))
+	var pictures []*decode.Frame
+	var all []byte
+	for range 3 {
+		blocks := make([]byte, width*height/64)
+		for i := range blocks {
+			blocks[i] = byte(16 + rng.IntN(220))
+		}
+		data := make([]byte, width*height*3/2)
+		for i := range data {
+			if data[i] = 128; i < width*height {
+				data[i] = blocks[i/width/8*(width/8)+i%width/8]
+			}
+		}
+		all, pictures = append(all, data[:width*height]...), append(pictures, i420(data, width, height))
+	}
+	if err := os.WriteFile(luma, all, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var boxes [][][]any
+	if err := json.Unmarshal(ask("look", model, luma, fmt.Sprint(width), fmt.Sprint(height), fmt.Sprint(threshold)), &boxes); err != nil {
+		t.Fatal(err)
+	}
+	for _, engine := range []string{onnxRuntime, openVINO} {
+		cfg := config(t, "coco-nano", engine)
+		cfg.Model, cfg.Precision = model, "f32"
+		s := open(t, cfg)
+		for i, got := range look(t, s, newWriter(t, s, WriterConfig{Threshold: threshold}), pictures...) {
+			var want []detect.Detection
+			for _, b := range boxes[i] {
+				n := func(k int) float64 { return b[k].(float64) }
+				want = append(want, detect.Detection{Class: b[0].(string), Score: n(1), Box: detect.Rect{X: n(2), Y: n(3), W: n(4), H: n(5)}})
+			}
+			if err := different(got, want, threshold, 0.02); err != nil || len(want) < 10 {
+				t.Errorf("%s, picture %d of %d boxes: %v", engine, i, len(want), err)
+			}
+		}
 	}
 }
