@@ -17,6 +17,7 @@ type avDecoder interface {
 	Missing() int64
 	Concealed() int64
 	OnDevice() bool
+	DeviceFailed() bool
 	Surfaces() (count int, bytes int64)
 	Held() int
 	FrameThreads() bool
@@ -40,6 +41,7 @@ type decoder struct {
 	devices  []string // to be tried, best first
 	device   string   // of the open decoder, "" in software
 	trial    bool     // it has yet to show a picture
+	retry    retry    // of the device that refused
 	// home is where the open decoder's pictures stay, nil in host memory.
 	home   atomic.Pointer[surfaces]
 	moving bool // to another device, at the next keyframe
@@ -319,7 +321,7 @@ func (d *decoder) emitAll(frames []libav.Frame, emit func(*Frame) error) (err, e
 		}
 		if emitErr = emit(out); emitErr != nil {
 			for _, rest := range frames[i+1:] {
-				rest.Free()
+				d.free(rest)
 			}
 			break
 		}

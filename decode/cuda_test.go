@@ -360,9 +360,9 @@ func TestCUDAFallback(t *testing.T) {
 		name, kind, note string
 		list             []ingest.Packet
 	}{
-		{"codec", emu.Codec, "cuda: does not take this h264", h264},
+		{"codec", emu.Codec, "cuda: no decoder for this h264: ", h264},
 		{"codec that FFmpeg itself has no decoder of", emu.Codec, "cuda: ", av1},
-		{"decoder", emu.Decoder, "cuda: does not take this h264", h264},
+		{"decoder", emu.Decoder, "cuda: no decoder for this h264: ", h264},
 		{"first picture", emu.Picture, "cuda: ", h264},
 		{"stream", emu.Stream, "cuda: make a stream: out of memory", h264},
 		{"depth", "", "cuda: does not take this h264", high10},

@@ -10,6 +10,7 @@ import (
 
 	"sightline/ingest"
 	"sightline/internal/libav"
+	"sightline/kernels/cuda"
 )
 
 // devices lists what each word of Config.HWAccel tries, best first.
@@ -26,15 +27,17 @@ func (d *decoder) open(p ingest.Packet) error {
 	}
 	d.settle()
 	var why []string
+	passing := false
 	for _, device := range d.devices {
 		err := d.openDevice(p, device)
 		if err == nil {
 			return nil
 		}
+		passing = passing || device == "cuda" && errors.Is(err, cuda.ErrMemory)
 		why = append(why, device+": "+deviceTrouble(device, p.Codec, err))
 	}
 	if why != nil {
-		d.giveUpDevices(p, strings.Join(why, ", "))
+		d.giveUpDevices(p, strings.Join(why, ", "), passing)
 	}
 	return d.openSoftware(p)
 }
@@ -52,10 +55,15 @@ func (d *decoder) openDevice(p ingest.Packet, device string) error {
 		}
 		o.CUDA, o.Threads = home.native(), 1
 	}
-	av, err := d.openAV(o)
+	var av avDecoder
+	var err error
+	cuda.Beside(func() { av, err = d.openAV(o) })
 	if err != nil {
 		home.release()
 		return err
+	}
+	if device == "cuda" {
+		av = aside{av}
 	}
 	d.device, d.trial = device, true
 	d.home.Store(home)
@@ -105,12 +113,22 @@ func (d *decoder) opened(p ingest.Packet, av avDecoder) {
 		slog.String("decoder", av.Name()), slog.Int("threads", d.config.Threads))
 }
 
-// giveUpDevices decodes in software from now on, and says why, once a stream.
-func (d *decoder) giveUpDevices(p ingest.Packet, why string) {
+// giveUpDevices decodes in software from now on, and says why, once a stream; where that
+// is passing the device is tried again.
+func (d *decoder) giveUpDevices(p ingest.Packet, why string, passing bool) {
+	known := d.info.Load().Note == why
 	d.devices = nil
+	if passing {
+		d.retry.later()
+	} else {
+		d.retry = retry{}
+	}
 	d.tell(func(i *Info) { i.Note, i.HWAccel, i.Surfaces, i.SurfaceBytes = why, "", 0, 0 })
 	level := slog.LevelWarn
-	if d.config.HWAccel == "auto" {
+	switch {
+	case known:
+		level = slog.LevelDebug // it was tried again
+	case d.config.HWAccel == "auto":
 		level = slog.LevelInfo // nobody counted on one
 	}
 	d.config.Logger.Log(context.Background(), level, "no hardware decoding, decoding in software",
@@ -125,12 +143,12 @@ func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err er
 		if d.trial = false; d.av.OnDevice() {
 			d.watch(p)
 		} else {
-			d.giveUpDevices(p, refusal(device, p.Codec))
+			d.giveUpDevices(p, refusal(device, p.Codec, d.passing()), d.passing())
 		}
 		return frames, nil
 	}
 	for _, f := range frames {
-		f.Free()
+		d.free(f)
 	}
 	failed, home := d.av, d.home.Load()
 	if openErr := d.openSoftware(p); openErr != nil {
@@ -140,7 +158,7 @@ func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err er
 	home.release()
 	frames, softErr := d.av.Decode(p.Data, int64(id), d.frames[:0])
 	if softErr == nil {
-		d.giveUpDevices(p, device+": "+err.Error())
+		d.giveUpDevices(p, device+": "+err.Error(), device == "cuda" && d.config.GPU != nil)
 	}
 	return frames, softErr
 }
@@ -151,7 +169,7 @@ func (d *decoder) watch(p ingest.Packet) {
 	info := d.info.Load()
 	if d.device == "" || !d.av.OnDevice() {
 		if info.HWAccel != "" {
-			d.giveUpDevices(p, info.HWAccel+": does not take this "+string(p.Codec)+" any more")
+			d.giveUpDevices(p, info.HWAccel+": does not take this "+string(p.Codec)+" any more", d.passing())
 		}
 		return
 	}
@@ -159,15 +177,19 @@ func (d *decoder) watch(p ingest.Packet) {
 	if h := d.home.Load(); h != nil {
 		h.most = int64(d.av.Held())
 	}
+	d.retry = retry{}
 	if info.HWAccel == "" || n != info.Surfaces || bytes != info.SurfaceBytes {
 		d.tell(func(i *Info) { i.HWAccel, i.Note, i.Surfaces, i.SurfaceBytes = d.device, "", n, bytes })
 	}
 }
 
 // refusal is why FFmpeg decodes in software though there is a device, in words.
-func refusal(device string, codec ingest.Codec) string {
-	if device == "cuda" && !libav.HasNVDEC() {
+func refusal(device string, codec ingest.Codec, failed bool) string {
+	switch {
+	case device == "cuda" && !libav.HasNVDEC():
 		return "cuda: no libnvcuvid.so.1: install the driver's library for decoding"
+	case failed:
+		return device + ": no decoder for this " + string(codec) + ": the device has no room for one more, or does not take it"
 	}
 	return device + ": does not take this " + string(codec)
 }

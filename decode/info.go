@@ -6,6 +6,9 @@ type Info struct {
 	HWAccel string // the device that decodes: vaapi, qsv or cuda; "" in software
 	// Note is why no device decodes where one was asked for; "" otherwise.
 	Note string
+	// Retries is how often a device that had refused was tried again, at keyframes and
+	// with growing pauses, as it may have had no room. No picture is missing for it.
+	Retries uint64
 	// Held is how many bytes of pictures there are, handed out or not; Ceiling is
 	// how many there can be at the size of the last picture, 0 before the first.
 	// FFmpeg's AV1 decoder has memory of its own, which Held does not see.

@@ -13,7 +13,7 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 	info := f.Info()
 	e, ok := d.window.take(uint64(info.ID))
 	if !ok {
-		f.Free()
+		d.free(f)
 		return nil, nil
 	}
 	p := e.packet
@@ -28,7 +28,7 @@ func (d *decoder) frame(f libav.Frame) (*Frame, error) {
 		}
 	}
 	if d.crowded(info) {
-		f.Free()
+		d.free(f)
 		return nil, nil
 	}
 	color := colorOf(info, p.Codec)

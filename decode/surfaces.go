@@ -3,6 +3,7 @@ package decode
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"sightline/ingest"
@@ -52,11 +53,11 @@ func (s *surfaces) keep(out *Frame, f libav.Frame) (free func(), err error) {
 	if s.held.Load() < s.most {
 		free, err = s.place(out, f)
 	} else if free, err = s.copied(out); err == nil {
-		f.Free()
+		cuda.Beside(f.Free)
 		return free, nil
 	}
 	if err != nil {
-		f.Free()
+		cuda.Beside(f.Free)
 	}
 	return free, err
 }
@@ -71,7 +72,7 @@ func (s *surfaces) place(out *Frame, f libav.Frame) (free func(), err error) {
 	s.held.Add(1)
 	ready := out.Ready
 	return func() {
-		f.Free()
+		cuda.Beside(f.Free)
 		_ = ready.Close() // a loss is told by the device
 		s.held.Add(-1)
 		s.release()
@@ -170,14 +171,19 @@ func (d *decoder) SetGPU(gpu cuda.Device) {
 			i.Note, i.HWAccel, i.Surfaces, i.SurfaceBytes = "cuda: "+h.gpu.Err().Error(), "", 0, 0
 		})
 	}
-	d.config.GPU, d.moving = gpu, true
+	d.config.GPU, d.moving, d.retry = gpu, true, retry{}
 }
 
 // move leaves the device for the one that SetGPU named, where p can be decoded
-// without what came before.
+// without what came before, and software for a device that refused and is tried again.
 func (d *decoder) move(p ingest.Packet, s start, emit func(*Frame) error) error {
-	if !d.moving || d.av == nil || !p.Keyframe || s.kind != closed && s.kind != open {
+	again := d.retry.due(p, s)
+	if !(d.moving && p.Keyframe && (s.kind == closed || s.kind == open)) && !again || d.av == nil {
 		return nil
+	}
+	if again {
+		d.moving, d.retry.at = true, time.Time{}
+		d.tell(func(i *Info) { i.Retries++ })
 	}
 	if _, err := d.drain(emit); err != nil {
 		return err
@@ -191,10 +197,9 @@ func (d *decoder) settle() {
 	switch {
 	case !d.moving:
 	case d.config.GPU == nil:
-		d.moving, d.devices = false, nil
+		d.moving, d.devices, d.retry = false, nil, retry{}
 	default:
 		d.moving, d.devices = false, devices[d.config.HWAccel]
-		d.tell(func(i *Info) { i.Note = "" })
 	}
 }
 
@@ -215,6 +220,6 @@ func (d *decoder) lost(p ingest.Packet) error {
 	}
 	err := h.gpu.Err()
 	d.shut()
-	d.giveUpDevices(p, "cuda: "+err.Error())
+	d.giveUpDevices(p, "cuda: "+err.Error(), false)
 	return fmt.Errorf("decode %s: %w", p.Codec, err)
 }

@@ -59,6 +59,7 @@ type DecoderStatus struct {
 	SurfaceBytes int64  `json:"surface_bytes,omitempty"` // their memory
 	Out          int    `json:"out,omitempty"`           // of them, on their way through the pipeline
 	Refused      uint64 `json:"refused,omitempty"`       // pictures that were not handed out, as too many were
+	Retries      uint64 `json:"retries,omitempty"`       // of a GPU that had no decoder for the stream; see Note
 }
 
 // InputStatus is where a stream is read from, and how that goes.

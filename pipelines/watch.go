@@ -41,7 +41,7 @@ func (p *Pipeline) Streams() []StreamStatus {
 			info := d.Info()
 			st.Decoder = DecoderStatus{
 				Name: info.Decoder, Device: info.HWAccel, Note: info.Note, Bytes: info.Held, Ceiling: info.Ceiling,
-				Surfaces: info.Surfaces, SurfaceBytes: info.SurfaceBytes, Out: info.Out, Refused: info.Refused,
+				Surfaces: info.Surfaces, SurfaceBytes: info.SurfaceBytes, Out: info.Out, Refused: info.Refused, Retries: info.Retries,
 			}
 		}
 		st.Keep = s.shed.Keep()

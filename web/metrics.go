@@ -27,7 +27,7 @@ type collector struct {
 	inDecoder, inFlight                                    *prometheus.Desc
 	online, degraded, queue, queueBytes, keep, model       *prometheus.Desc
 	decodeCPU, decodeMemory, decodeCeiling, decodeInfo     *prometheus.Desc
-	surfaceBytes, refused, lost                            *prometheus.Desc
+	surfaceBytes, refused, retries, lost                   *prometheus.Desc
 	connects, abandoned, input, packetsLost, packetFaults  *prometheus.Desc
 	clock, clockOffset, clockUncertainty, clockDrift       *prometheus.Desc
 	events, latency                                        *prometheus.Desc
@@ -57,6 +57,7 @@ func newCollector(p Pipeline) *collector {
 		decodeMemory:  desc("decode_memory_bytes", "Memory of the decoder's pictures, those it keeps for reuse included.", "stream"),
 		decodeCeiling: desc("decode_memory_ceiling_bytes", "What that memory can grow to at the size of the last picture.", "stream"),
 		surfaceBytes:  desc("decode_surface_bytes", "Memory of a GPU that the decoder decodes into.", "stream"),
+		retries:       desc("decode_device_retries_total", "How often a GPU that had no decoder for the stream was tried again.", "stream"),
 		refused:       desc("decode_refused_total", "Pictures on a GPU that were not handed out, as too many were on their way (decode.surfaces).", "stream"),
 		decodeInfo:    desc("decode_info", "1 for the decoder in use and where it works.", "stream", "decoder", "device"),
 		lost:          desc("damage_lost_seconds_total", "Time of the stream that was not analyzed because of damage.", "stream"),
@@ -131,6 +132,9 @@ func (c *collector) stream(send sender, s pipelines.StreamStatus) {
 	if s.Decoder.Surfaces > 0 || s.Decoder.Refused > 0 {
 		send.gauge(c.surfaceBytes, float64(s.Decoder.SurfaceBytes), s.Name)
 		send.counter(c.refused, s.Decoder.Refused, s.Name)
+	}
+	if s.Decoder.Retries > 0 {
+		send.counter(c.retries, s.Decoder.Retries, s.Name)
 	}
 	send(c.lost, prometheus.CounterValue, s.LostSeconds, s.Name)
 	send.counter(c.connects, s.Input.Connects, s.Name)

@@ -44,8 +44,9 @@ func TestMetricsOfPicturesOnDevices(t *testing.T) {
 		t.Error("a stream that no GPU decodes has surfaces")
 	}
 	p.streams[0].Decoder.Surfaces, p.streams[0].Decoder.SurfaceBytes, p.streams[0].Decoder.Refused = 14, 9<<20, 3
+	p.streams[0].Decoder.Retries = 2
 	got = gathered(t, newCollector(p))
-	if got["sightline_decode_surface_bytes,stream=gate"] != 9<<20 || got["sightline_decode_refused_total,stream=gate"] != 3 {
+	if got["sightline_decode_surface_bytes,stream=gate"] != 9<<20 || got["sightline_decode_refused_total,stream=gate"] != 3 || got["sightline_decode_device_retries_total,stream=gate"] != 2 {
 		t.Errorf("%v", got)
 	}
 }

@@ -163,3 +163,4 @@ sl_output *sl_decoder_output(sl_decoder *d) { return &d->out; }
 const char *sl_decoder_name(sl_decoder *d) { return d->ctx->codec->name; }
 int sl_decoder_frame_threads(sl_decoder *d) { return d->ctx->active_thread_type & FF_THREAD_FRAME; }
 int sl_decoder_on_device(sl_decoder *d) { return d->on_device; }
+int sl_decoder_device_failed(sl_decoder *d) { return d->failed; }

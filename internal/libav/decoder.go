@@ -129,6 +129,10 @@ func (d *Decoder) FrameThreads() bool { return C.sl_decoder_frame_threads(d.p) !
 // OnDevice tells whether the last picture was decoded by the device.
 func (d *Decoder) OnDevice() bool { return C.sl_decoder_on_device(d.p) != 0 }
 
+// DeviceFailed tells whether FFmpeg decodes in software because the device gave it no
+// decoder, though the pictures' format is one it is asked for: it may have no room.
+func (d *Decoder) DeviceFailed() bool { return C.sl_decoder_device_failed(d.p) != 0 }
+
 // Surfaces is how many pictures the device has for this decoder, handed out or not,
 // and how many bytes they take; 0 where they do not stay there.
 func (d *Decoder) Surfaces() (count int, bytes int64) {

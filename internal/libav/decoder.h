@@ -54,6 +54,9 @@ const char *sl_decoder_name(sl_decoder *d);
 int sl_decoder_frame_threads(sl_decoder *d);
 // Whether the last picture was decoded on the device.
 int sl_decoder_on_device(sl_decoder *d);
+// Whether FFmpeg went on in software because the device, which takes such pictures by
+// their format, gave it no decoder.
+int sl_decoder_device_failed(sl_decoder *d);
 // How many pictures stay on the device, those handed out among them, and their bytes.
 int sl_decoder_surfaces(sl_decoder *d, int64_t *bytes);
 // How many of them may be held while decoding goes on.

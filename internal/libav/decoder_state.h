@@ -35,6 +35,7 @@ struct sl_decoder {
 	enum AVPixelFormat device_format; // AV_PIX_FMT_NONE without a device
 	int on_device, keep; // the last picture was; pictures stay there
 	int wanted;          // pictures to be held there
+	int chosen, failed;  // the device's format was: the last time it was, and to no avail
 };
 
 // Gives FFmpeg memory for a picture, out of a pool of the decoder's own.

@@ -8,13 +8,18 @@
 static enum AVPixelFormat sl_pick_format(AVCodecContext *ctx, const enum AVPixelFormat *offered) {
 	sl_decoder *d = ctx->opaque;
 	enum AVPixelFormat last = AV_PIX_FMT_NONE;
+	int before = d->chosen, there = 0;
+	d->chosen = d->failed = 0;
 	for (; *offered != AV_PIX_FMT_NONE; offered++) {
+		there |= *offered == d->device_format;
 		if (*offered == d->device_format && (!d->keep || sl_cuda_takes(ctx))) {
 			if (d->keep) sl_cuda_fit(d, ctx);
+			d->chosen = 1;
 			return *offered;
 		}
 		if (!(av_pix_fmt_desc_get(*offered)->flags & AV_PIX_FMT_FLAG_HWACCEL)) last = *offered;
 	}
+	d->failed = before && !there;
 	return last;
 }
 
