@@ -21,11 +21,13 @@ import (
 	"sightline/detect"
 	"sightline/internal/testkit"
 	registrytest "sightline/internal/testkit/registry"
+	"sightline/pipelines/delivery"
 	"sightline/pipelines/spec"
 	"sightline/sink"
 	"sightline/sink/format"
 	"sightline/sink/kafka"
 	"sightline/sink/kafka/embedded"
+	"sightline/sink/sinktest"
 )
 
 // kafkaSink makes the sink of a file's line, as a pipeline does.
@@ -42,6 +44,27 @@ func kafkaSink(t *testing.T, broker, keys string) sink.Sink {
 	}
 	t.Cleanup(func() { s.Close(context.Background()) })
 	return s
+}
+
+// delivering is a queue to s that runs for as long as the test.
+func delivering(t *testing.T, s sink.Sink) *delivery.Queue {
+	t.Helper()
+	q, err := delivery.New(delivery.Config{Name: "events"}, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); q.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return q
+}
+
+func offer(t *testing.T, q *delivery.Queue, ev *detect.Event) {
+	t.Helper()
+	if err := q.Offer(t.Context(), ev); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func embeddedBroker(t *testing.T) string {
@@ -94,7 +117,7 @@ func TestSchemaRegistryBesideKafka(t *testing.T) {
 			s := kafkaSink(t, broker, fmt.Sprintf("topic: %s, create_topic: {}, format: %s, registry: { url: %q }", topic, kind, api))
 			var records []sink.Record
 			for n := range 3 {
-				ev := event("gate", n)
+				ev := sinktest.Record("gate", uint64(n)).Event
 				ev.Type = detect.StreamOnline
 				records = append(records, sink.Record{Event: ev, Route: s.(sink.Router).Route(ev), Sequence: uint64(n + 1)})
 			}
@@ -179,21 +202,16 @@ func TestRegistryAwayHoldsEventsBack(t *testing.T) {
 	t.Cleanup(registry.Close)
 	broker := embeddedBroker(t)
 	s := kafkaSink(t, broker, fmt.Sprintf("topic: held, create_topic: {}, format: avro, registry: { url: %q }", registry.URL))
-	d, err := NewDelivery(DeliveryConfig{Name: "held"}, s, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := running(t, d)
-	t.Cleanup(func() { stop() })
+	q := delivering(t, s)
 	for n := range 3 {
-		ev := event("gate", n)
+		ev := sinktest.Record("gate", uint64(n)).Event
 		ev.Type = detect.StreamOnline
-		offer(t, d, ev)
+		offer(t, q, ev)
 	}
 	<-asked
 	up.Store(true)
 	for i, m := range arrived(t, broker, "held", 3) {
-		if !bytes.HasPrefix(m.Value, []byte{0, 0, 0, 0, 7}) || !bytes.Contains(m.Value, []byte(event("gate", i).ID)) {
+		if !bytes.HasPrefix(m.Value, []byte{0, 0, 0, 0, 7}) || !bytes.Contains(m.Value, []byte(sinktest.Record("gate", uint64(i)).Event.ID)) {
 			t.Errorf("message %d is % x", i, m.Value[:60])
 		}
 	}
@@ -203,16 +221,11 @@ func TestRegistryAwayHoldsEventsBack(t *testing.T) {
 func TestFormatLeavesOutWhatItCannotSay(t *testing.T) {
 	broker := embeddedBroker(t)
 	s := kafkaSink(t, broker, "topic: frigate, create_topic: {}, format: frigate")
-	d, err := NewDelivery(DeliveryConfig{Name: "frigate"}, s, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := running(t, d)
-	t.Cleanup(func() { stop() })
+	q := delivering(t, s)
 	for n, typ := range []detect.Type{detect.ObjectStarted, detect.LineCrossed, detect.ObjectEnded} {
-		ev := event("gate", n)
+		ev := sinktest.Record("gate", uint64(n)).Event
 		ev.Type = typ
-		offer(t, d, ev)
+		offer(t, q, ev)
 	}
 	for i, m := range arrived(t, broker, "frigate", 2) {
 		want := fmt.Sprintf("%020d", i+1)
@@ -225,7 +238,7 @@ func TestFormatLeavesOutWhatItCannotSay(t *testing.T) {
 			t.Errorf("message %d is %s", i, m.Value)
 		}
 	}
-	if l := d.Ledger("gate"); l.Made != 3 || l.Filtered != 1 {
+	if l := q.Ledger("gate"); l.Made != 3 || l.Filtered != 1 {
 		t.Errorf("%+v", l)
 	}
 }

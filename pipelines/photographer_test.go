@@ -288,7 +288,7 @@ func TestAHungDiskEndsNoShutdown(t *testing.T) {
 		cancel()
 		begun := time.Now()
 		<-ended
-		if took := time.Since(begun); took != hungAfter || len(d.out) != 1 {
+		if took := time.Since(begun); took != diskHangs || len(d.out) != 1 {
 			t.Errorf("it took %s, %d events came out", took, len(d.out))
 		}
 		if err := d.album.close(); err != nil {

@@ -109,12 +109,12 @@ func (p *Pipeline) drain(ctx context.Context) {
 func (p *Pipeline) losses(undelivered []error) error {
 	var errs []error
 	for i, o := range p.outlets {
-		lost := o.lost()
+		lost := o.Lost()
 		switch {
 		case undelivered[i] != nil:
-			errs = append(errs, fmt.Errorf("sink %s: %w: %w", o.name, ErrUndelivered, undelivered[i]))
+			errs = append(errs, fmt.Errorf("sink %s: %w: %w", o.cfg.Name, ErrUndelivered, undelivered[i]))
 		case lost > 0:
-			errs = append(errs, fmt.Errorf("sink %s: %w: %d events were given up", o.name, ErrUndelivered, lost))
+			errs = append(errs, fmt.Errorf("sink %s: %w: %d events were given up", o.cfg.Name, ErrUndelivered, lost))
 		}
 	}
 	return errors.Join(errs...)
@@ -127,7 +127,7 @@ func (p *Pipeline) Close() error {
 	defer cancel()
 	var errs []error
 	for _, d := range p.outlets {
-		errs = append(errs, d.Delivery.Close(), d.sink.Close(ctx))
+		errs = append(errs, d.Queue.Close(), d.sink.Close(ctx))
 	}
 	for _, s := range p.streams {
 		if s.lane.writer != nil {
@@ -168,7 +168,7 @@ func (p *Pipeline) emit(events []detect.Event, recorded time.Time) {
 		p.events.publish(func() *detect.Event { return ev })
 		for _, o := range p.outlets {
 			if err := o.Offer(p.hard, ev); err != nil {
-				p.log.Debug("event not taken", slog.String("sink", o.name), slog.Any("error", err))
+				p.log.Debug("event not taken", slog.String("sink", o.cfg.Name), slog.Any("error", err))
 			}
 		}
 	}

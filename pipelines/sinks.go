@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sightline/detect"
+	"sightline/pipelines/delivery"
 	"sightline/pipelines/spec"
 	"sightline/sink"
 	"sightline/sink/spool"
@@ -14,16 +15,16 @@ import (
 
 // outlet is one sink with what delivers to it.
 type outlet struct {
-	*Delivery
-	name, kind string
-	sink       sink.Sink
+	*delivery.Queue
+	kind string
+	cfg  delivery.Config
+	sink sink.Sink
 }
 
 // newOutlet makes the delivery to a sink and opens its spool. Where every stream is
 // lossless nothing is dropped: a full queue makes the files wait.
 func (p *Pipeline) newOutlet(sp *spec.Sink, s sink.Sink) (*outlet, error) {
-	o := &outlet{name: sp.Name, kind: sp.Kind, sink: s}
-	c := DeliveryConfig{Name: sp.Name, OnState: p.sinkState, OnAck: p.acknowledged}
+	c := delivery.Config{Name: sp.Name, OnState: p.sinkState, OnAck: p.acknowledged}
 	for _, t := range sp.Types {
 		c.Types = append(c.Types, detect.Type(t))
 	}
@@ -40,10 +41,23 @@ func (p *Pipeline) newOutlet(sp *spec.Sink, s sink.Sink) (*outlet, error) {
 		}
 	}
 	if dl := sp.DeadLetter; dl != nil {
-		c.DeadLetter = DeadLetterConfig{Path: dl.Path, Max: int64(dl.Max), Tries: dl.Tries}
+		c.Letters = delivery.Letters{Path: dl.Path, Max: int64(dl.Max), Tries: dl.Tries}
 	}
-	o.Delivery, err = NewDelivery(c, s, p.log)
-	return o, err
+	q, err := delivery.New(c, s, p.log)
+	return &outlet{Queue: q, kind: sp.Kind, cfg: c, sink: s}, err
+}
+
+// spoolConfig reads the key and takes the rest over.
+func spoolConfig(sp *spec.Spool) (spool.Config, error) {
+	c := spool.Config{
+		Path: sp.Path, Max: int64(sp.Max), MaxAge: sp.MaxAge, Sync: sp.Sync, WhenFull: spool.Policy(sp.WhenFull), Memory: int64(sp.Memory),
+	}
+	if c.Sync == 0 && c.WhenFull != spool.Block {
+		c.Sync = time.Nanosecond // cameras do not wait for a disk: the commit after each event is the queue's
+	}
+	var err error
+	c.Key, err = delivery.ReadKey(sp.KeyFile)
+	return c, err
 }
 
 func isLossless(st *spec.Stream) bool { return !st.Kind.Live() && st.Pace == "fastest" }
@@ -62,22 +76,6 @@ func (p *Pipeline) adviseSpools() {
 			p.log.Info("events wait in memory alone; `spool: {}` keeps them through outages and crashes", slog.String("sink", s.Name))
 		}
 	}
-}
-
-// lost is how many events were given up, of all streams.
-func (o *outlet) lost() uint64 {
-	l := o.total()
-	return sum(l.Dropped) + l.DeadLettered + l.Expired
-}
-
-// total is the account of all streams, those of an earlier run and what is about
-// none included.
-func (o *outlet) total() detect.SinkLedger {
-	out := detect.SinkLedger{Dropped: map[string]uint64{}}
-	for _, l := range o.Ledgers() {
-		add(&out, l)
-	}
-	return out
 }
 
 // acknowledged measures how long cameras' events took.
@@ -99,37 +97,34 @@ func (p *Pipeline) settle(s *stream) {
 	ctx, cancel := context.WithTimeout(p.hard, p.spec.DrainTimeout)
 	defer cancel()
 	for _, o := range p.outlets {
-		if !o.has(unreachable) {
+		if !o.Has(delivery.Unreachable) {
 			o.Settle(ctx, s.name)
 		}
 	}
 }
 
-// ownStream stands where an event is about no stream: no stream can be called so.
-const ownStream = "-"
-
 // sinkState tells the other sinks, and whoever watches, that one fails or works
 // again.
-func (p *Pipeline) sinkState(s DeliveryState) {
+func (p *Pipeline) sinkState(s delivery.State) {
 	severity := detect.Critical
 	switch s.Told.Code {
 	case detect.ReasonRecovered:
 		severity = detect.Info
-	case deadLettered:
+	case delivery.DeadLettered:
 		severity = detect.Warning
 	}
 	at := time.Now().UTC()
-	source := detect.Source(p.spec.Site, ownStream)
+	source := detect.Source(p.spec.Site, delivery.NoStream)
 	ev := detect.Event{
-		Site: p.spec.Site, Stream: ownStream, Type: detect.SinkDegraded, Subject: "sink/" + s.Name,
+		Site: p.spec.Site, Stream: delivery.NoStream, Type: detect.SinkDegraded, Subject: "sink/" + s.Name,
 		ID:   detect.EventID(source, "", detect.SinkDegraded, s.Name, s.Told.Code, uint64(at.UnixMicro())),
 		Time: at, Recorded: at, Severity: severity,
-		Data: detect.Data{Stream: detect.StreamInfo{Site: p.spec.Site, Name: ownStream}, Reason: &s.Told},
+		Data: detect.Data{Stream: detect.StreamInfo{Site: p.spec.Site, Name: delivery.NoStream}, Reason: &s.Told},
 	}
 	p.counts.event(ev.Type)
 	p.events.publish(func() *detect.Event { return &ev })
 	for _, o := range p.outlets {
-		if o.name != s.Name && !o.blocks() {
+		if o.cfg.Name != s.Name && !o.blocks() {
 			o.Offer(p.hard, &ev) // what it does not take, it accounts for
 		}
 	}
@@ -171,9 +166,9 @@ func (p *Pipeline) Sinks() []SinkStatus {
 	for i, o := range p.outlets {
 		st := o.State()
 		out[i] = SinkStatus{
-			Name: o.name, Kind: o.kind, State: "ok", Troubles: st.Troubles, Events: st.Events, Bytes: st.Bytes,
-			HeldKeys: st.Held, DeadLetters: st.DeadLetters, LastAckS: st.LastAck.Seconds(), DeadLetter: o.cfg.DeadLetter.Path,
-			Ledger: o.total(), Others: p.others(o),
+			Name: o.cfg.Name, Kind: o.kind, State: "ok", Troubles: st.Troubles, Events: st.Events, Bytes: st.Bytes,
+			HeldKeys: st.Held, DeadLetters: st.DeadLetters, LastAckS: st.LastAck.Seconds(), DeadLetter: o.cfg.Letters.Path,
+			Ledger: o.Total(), Others: p.others(o),
 		}
 		if !st.Since.IsZero() {
 			out[i].Since = &st.Since
@@ -185,7 +180,7 @@ func (p *Pipeline) Sinks() []SinkStatus {
 			out[i].State, out[i].Error = "degraded", st.Err.Error()
 		}
 		if path := o.cfg.Spool.Path; path != "" {
-			out[i].Spool = &Spool{Path: path, OK: !slices.Contains(st.Troubles, spoolFailed), Disk: st.Disk, Unsynced: st.Unsynced}
+			out[i].Spool = &Spool{Path: path, OK: !slices.Contains(st.Troubles, delivery.SpoolFailed), Disk: st.Disk, Unsynced: st.Unsynced}
 		}
 	}
 	return out
@@ -200,24 +195,11 @@ func (p *Pipeline) others(o *outlet) map[string]detect.SinkLedger {
 	return out
 }
 
-func add(to *detect.SinkLedger, l detect.SinkLedger) {
-	to.Made += l.Made
-	to.Filtered += l.Filtered
-	to.Acknowledged += l.Acknowledged
-	to.Spooled += l.Spooled
-	to.DeadLettered += l.DeadLettered
-	to.Expired += l.Expired
-	to.Recovered += l.Recovered
-	for reason, n := range l.Dropped {
-		to.Dropped[reason] += n
-	}
-}
-
 // sinkLedgers is what became of one stream's events, by sink.
 func (p *Pipeline) sinkLedgers(stream string) map[string]detect.SinkLedger {
 	out := make(map[string]detect.SinkLedger, len(p.outlets))
 	for _, o := range p.outlets {
-		out[o.name] = o.Ledger(stream)
+		out[o.cfg.Name] = o.Ledger(stream)
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sightline/detect"
+	"sightline/pipelines/delivery"
 	"sightline/pipelines/spec"
 	"sightline/sink/snapshot"
 )
@@ -20,6 +21,7 @@ const (
 	diskQueue    = 64                     // pictures waiting for that
 	diskPatience = 500 * time.Millisecond // how long a live stream's events wait for their pictures to be on disk
 	diskTrouble  = 10 * time.Second       // without a failure until the disk is called well
+	diskHangs    = 10 * time.Second       // after its end a pipeline waits no longer for a disk that does not answer
 	sweepEvery   = 10 * time.Minute
 )
 
@@ -78,7 +80,7 @@ func (p *Pipeline) newSnapshots(c *spec.Snapshots) (*snapshots, error) {
 		store: store, s3: cfg.S3, cutter: snapshot.NewCutter(cfg), types: map[detect.Type]bool{}, blur: c.Blur, log: log,
 		jobs: make(chan *keeping, diskQueue), full: make(chan struct{}, 1), fresh: make(chan struct{}, 1),
 	}
-	tell := func(r detect.ReasonInfo) { p.sinkState(DeliveryState{Name: snapshotsName, Told: r}) }
+	tell := func(r detect.ReasonInfo) { p.sinkState(delivery.State{Name: snapshotsName, Told: r}) }
 	a.disk = &condition{code: "disk", over: "pictures are kept again", lasts: diskTrouble, log: log, tell: tell}
 	a.far = &condition{code: "unreachable", over: "pictures are copied again", log: log, tell: tell}
 	for _, t := range c.Types {
@@ -300,7 +302,7 @@ func (a *snapshots) write() {
 }
 
 // run writes, thins out and copies until drain was called and ctx has ended. A disk
-// that does not answer then is left to itself after hungAfter.
+// that does not answer then is left to itself after diskHangs.
 func (a *snapshots) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for range diskWriters {
@@ -315,7 +317,7 @@ func (a *snapshots) run(ctx context.Context) {
 	<-ctx.Done()
 	select {
 	case <-ended:
-	case <-time.After(hungAfter):
+	case <-time.After(diskHangs):
 		a.mu.Lock()
 		a.left = true
 		a.mu.Unlock()

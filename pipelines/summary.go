@@ -46,9 +46,9 @@ func (p *Pipeline) Summary() Summary {
 			out.Skipped[k] += v
 		}
 	}
-	for _, d := range p.outlets {
-		out.Lost += d.lost()
-		out.Acknowledged += d.total().Acknowledged
+	for _, o := range p.outlets {
+		out.Lost += o.Lost()
+		out.Acknowledged += o.Total().Acknowledged
 	}
 	out.Events = p.counts.snapshot()
 	out.LatencyP50, out.LatencyP95 = p.latency.Quantile(0.5), p.latency.Quantile(0.95)

@@ -4,16 +4,21 @@ import (
 	"fmt"
 	"strings"
 
-	"sightline/pipelines"
+	"sightline/pipelines/delivery"
 	"sightline/pipelines/spec"
 )
 
 // examineSpools looks at where a pipeline's events wait.
 func examineSpools(sp *spec.Pipeline) (found []finding) {
-	for _, r := range pipelines.InspectSpools(sp) {
-		found = append(found, spoolFinding(r))
-		if r.DeadLetters > 0 || r.LettersErr != nil {
-			f := finding{Part: "dead letters " + r.Sink, OK: r.LettersErr == nil, Found: fmt.Sprintf("%d events that could not be delivered, each with the reason", r.DeadLetters)}
+	for i := range sp.Sinks {
+		s := &sp.Sinks[i]
+		if s.Spool == nil {
+			continue
+		}
+		r := delivery.Inspect(s.Spool.Path, s.Spool.KeyFile, s.DeadLetter.Path)
+		found = append(found, spoolFinding(s, r))
+		if r.Letters > 0 || r.LettersErr != nil {
+			f := finding{Part: "dead letters " + s.Name, OK: r.LettersErr == nil, Found: fmt.Sprintf("%d events that could not be delivered, each with the reason", r.Letters)}
 			if r.LettersErr != nil {
 				f.Todo = "they cannot be read: " + r.LettersErr.Error()
 			}
@@ -23,15 +28,15 @@ func examineSpools(sp *spec.Pipeline) (found []finding) {
 	return found
 }
 
-func spoolFinding(r pipelines.SpoolReport) finding {
-	f := finding{Part: "spool " + r.Sink}
+func spoolFinding(s *spec.Sink, r delivery.Report) finding {
+	f := finding{Part: "spool " + s.Name}
 	j := r.Journal
-	parts := []string{r.Spool.Path}
+	parts := []string{s.Spool.Path}
 	switch {
 	case j.Files == 0 && r.Err == nil:
 		parts = append(parts, "empty")
 	case j.Files > 0:
-		parts = append(parts, fmt.Sprintf("%s, %s of %s, %d entries, those of delivered events included", count(j.Files, "file"), sizeText(j.Bytes), sizeText(int64(r.Spool.Max)), j.Last+1-min(j.First, j.Last+1)))
+		parts = append(parts, fmt.Sprintf("%s, %s of %s, %d entries, those of delivered events included", count(j.Files, "file"), sizeText(j.Bytes), sizeText(int64(s.Spool.Max)), j.Last+1-min(j.First, j.Last+1)))
 	}
 	if j.Encrypted {
 		parts = append(parts, "encrypted")
@@ -48,7 +53,7 @@ func spoolFinding(r pipelines.SpoolReport) finding {
 	case r.Err != nil:
 		f.Need = true
 		todo = append(todo, r.Err.Error())
-	case r.Free < int64(r.Spool.Max)-j.Bytes:
+	case r.Free < int64(s.Spool.Max)-j.Bytes:
 		todo = append(todo, "the disk has less room than the spool may take: lower max, or make room; when the disk is full, events wait in memory alone")
 	}
 	f.OK, f.Todo = len(todo) == 0, strings.Join(todo, "; ")

@@ -34,8 +34,8 @@ type delivered struct {
 	aside   int // how many partitions away from the key's own
 }
 
-// delivery makes n events of two streams each, with accounts that add up.
-func delivery(t *testing.T, n uint64) (out []delivered) {
+// deliveries makes n events of two streams each, with accounts that add up.
+func deliveries(t *testing.T, n uint64) (out []delivered) {
 	t.Helper()
 	start := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	for i := uint64(1); i <= n; i++ {
@@ -143,7 +143,7 @@ func TestVerifyFindsWhatIsPlantedInApacheKafka(t *testing.T) {
 func verifyDoctored(t *testing.T, broker string, makeTopic func(topic string)) {
 	for topic, c := range doctored {
 		makeTopic(topic)
-		produce(t, broker, topic, c.plant(t, delivery(t, 20)))
+		produce(t, broker, topic, c.plant(t, deliveries(t, 20)))
 		got := sightline("verify", "--brokers", broker, "--topic", topic)
 		code := exitDone
 		if len(c.want) > 0 {
@@ -213,7 +213,7 @@ func TestVerifyFollows(t *testing.T) {
 	if err := c.CreateTopic("live", 3, nil); err != nil {
 		t.Fatal(err)
 	}
-	broker, ms := c.ListenAddrs()[0], delivery(t, 20)
+	broker, ms := c.ListenAddrs()[0], deliveries(t, 20)
 	produce(t, broker, "live", ms[:20])
 	told, say := io.Pipe()
 	sh := &shell{out: say, err: io.Discard, log: slog.New(slog.DiscardHandler)}
@@ -251,7 +251,7 @@ func TestVerifyFiles(t *testing.T) {
 		}
 		return path
 	}
-	ms := delivery(t, 20)
+	ms := deliveries(t, 20)
 	older, newer := write("events.1.jsonl", ms[:20]), write("events.jsonl", ms[20:])
 	for _, c := range []struct {
 		args []string

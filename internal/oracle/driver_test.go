@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"sightline/detect"
-	"sightline/pipelines"
+	"sightline/pipelines/delivery"
 	"sightline/sink/kafka"
 	"sightline/sink/spool"
 )
@@ -97,7 +97,7 @@ func drive(text string) error {
 	if err != nil {
 		return err
 	}
-	d, err := pipelines.NewDelivery(pipelines.DeliveryConfig{
+	q, err := delivery.New(delivery.Config{
 		Name: "oracle", Spool: spool.Config{Path: o.Spool, Max: 64 << 20, Sync: o.Sync},
 		Backoff: 20 * time.Millisecond, MaxBackoff: 500 * time.Millisecond,
 		OnAck: func(events []*detect.Event, _ time.Time) {
@@ -113,11 +113,11 @@ func drive(text string) error {
 	delivering, end := context.WithCancel(context.Background())
 	defer end()
 	ended := make(chan error, 1)
-	go func() { ended <- d.Run(delivering) }()
-	makeEvents(stop, o, d, says)
+	go func() { ended <- q.Run(delivering) }()
+	makeEvents(stop, o, q, says)
 	draining, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	if err := d.Drain(draining); err != nil {
+	if err := q.Drain(draining); err != nil {
 		return err
 	}
 	end()
@@ -128,7 +128,7 @@ func drive(text string) error {
 }
 
 // makeEvents makes events at the rate until ctx ends.
-func makeEvents(ctx context.Context, o orders, d *pipelines.Delivery, says *diary) {
+func makeEvents(ctx context.Context, o orders, q *delivery.Queue, says *diary) {
 	random := rand.New(rand.NewPCG(o.Seed, 1))
 	m := maker{epoch: fmt.Sprint(time.Now().UnixMicro()), ordinals: map[string]uint64{}}
 	begin, made := time.Now(), 0
@@ -143,7 +143,7 @@ func makeEvents(ctx context.Context, o orders, d *pipelines.Delivery, says *diar
 		for due := int(time.Since(begin).Seconds() * float64(o.Rate)); made < due; made++ {
 			ev := m.event(random, fmt.Sprint("s", random.IntN(o.Streams)))
 			says.write('m', ev.PartitionKey(), ev.ID)
-			if err := d.Offer(context.Background(), ev); err != nil {
+			if err := q.Offer(context.Background(), ev); err != nil {
 				panic(err)
 			}
 			if o.Sync == 0 {

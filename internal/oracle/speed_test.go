@@ -17,7 +17,7 @@ import (
 
 	"sightline/detect"
 	kafkatest "sightline/internal/testkit/kafka"
-	"sightline/pipelines"
+	"sightline/pipelines/delivery"
 	"sightline/sink"
 	"sightline/sink/kafka"
 	"sightline/sink/spool"
@@ -119,15 +119,15 @@ func (b *bench) bare(ms []kafkago.Message) time.Duration {
 	return time.Since(begin)
 }
 
-// delivery is a running pipelines.Delivery.
-type delivery struct {
-	*pipelines.Delivery
+// queue is a running delivery.Queue.
+type queue struct {
+	*delivery.Queue
 	acked atomic.Int64
 	stop  func()
 }
 
 // deliver runs a delivery with a spool in dir.
-func (b *bench) deliver(topic, dir string, most int64, policy spool.Policy, onAck func([]*detect.Event, time.Time)) *delivery {
+func (b *bench) deliver(topic, dir string, most int64, policy spool.Policy, onAck func([]*detect.Event, time.Time)) *queue {
 	cfg := kafka.Defaults()
 	cfg.Brokers, cfg.Topic = []string{b.broker.Addr}, topic
 	log := slog.New(slog.DiscardHandler)
@@ -135,8 +135,8 @@ func (b *bench) deliver(topic, dir string, most int64, policy spool.Policy, onAc
 	if err != nil {
 		b.Fatal(err)
 	}
-	d := &delivery{}
-	d.Delivery, err = pipelines.NewDelivery(pipelines.DeliveryConfig{
+	d := &queue{}
+	d.Queue, err = delivery.New(delivery.Config{
 		Name: "speed", Spool: spool.Config{Path: dir, Max: most, Sync: syncing, WhenFull: policy},
 		OnAck: func(events []*detect.Event, at time.Time) {
 			d.acked.Add(int64(len(events)))

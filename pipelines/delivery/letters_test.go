@@ -1,4 +1,4 @@
-package pipelines
+package delivery
 
 import (
 	"bytes"
@@ -15,12 +15,12 @@ import (
 	"sightline/sink/sinktest"
 )
 
-func letters(t testing.TB, from, n int) (out []deadLetter) {
+func letters(t testing.TB, from, n int) (out []letter) {
 	t.Helper()
 	for i := range n {
 		r := sinktest.Record("gate", uint64(from+i))
 		r.Route = sink.Route{Topic: "events", Key: "hq"}
-		l, err := newDeadLetter("kafka", r, 3, errors.New("too large"), time.Unix(1, 0))
+		l, err := newLetter("kafka", r, 3, errors.New("too large"), time.Unix(1, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,14 +30,14 @@ func letters(t testing.TB, from, n int) (out []deadLetter) {
 }
 
 // readLetters reads a file of dead letters back; all its lines are whole.
-func readLetters(t testing.TB, path string) (out []deadLetter) {
+func readLetters(t testing.TB, path string) (out []letter) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range bytes.Lines(text) {
-		var l deadLetter
+		var l letter
 		if err := json.Unmarshal(line, &l); err != nil {
 			t.Fatalf("%v in %s", err, line)
 		}
@@ -46,9 +46,19 @@ func readLetters(t testing.TB, path string) (out []deadLetter) {
 	return out
 }
 
+// eventID reads the id of an event as structured CloudEvent.
+func eventID(t testing.TB, text []byte) string {
+	t.Helper()
+	var ev struct{ ID string }
+	if err := json.Unmarshal(text, &ev); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return ev.ID
+}
+
 func TestDeadLettersAreAppendedAfterHalfALine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spool", "dead.jsonl")
-	d := &deadLetters{cfg: DeadLetterConfig{Path: path, Max: 1 << 20}, log: slog.New(slog.DiscardHandler)}
+	d := &letterFile{cfg: Letters{Path: path, Max: 1 << 20}, log: slog.New(slog.DiscardHandler)}
 	if err := d.write(letters(t, 1, 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +79,7 @@ func TestDeadLettersAreAppendedAfterHalfALine(t *testing.T) {
 	}
 	for i, l := range got {
 		id := sinktest.Record("gate", uint64(i+1)).Event.ID
-		if l.Sink != "kafka" || l.Reason != "too large" || l.Tries != 3 || l.Topic != "events" || l.Key != "hq" || read(t, l.Event).ID != id {
+		if l.Sink != "kafka" || l.Reason != "too large" || l.Tries != 3 || l.Topic != "events" || l.Key != "hq" || eventID(t, l.Event) != id {
 			t.Errorf("letter %d: %+v", i, l)
 		}
 	}
@@ -78,7 +88,7 @@ func TestDeadLettersAreAppendedAfterHalfALine(t *testing.T) {
 func TestDeadLettersKeepOneOlderFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dead.jsonl")
 	text, _ := json.Marshal(letters(t, 1, 1)[0])
-	d := &deadLetters{cfg: DeadLetterConfig{Path: path, Max: 3*int64(len(text)+1) + 1}, log: slog.New(slog.DiscardHandler)}
+	d := &letterFile{cfg: Letters{Path: path, Max: 3*int64(len(text)+1) + 1}, log: slog.New(slog.DiscardHandler)}
 	for i := range 8 {
 		if err := d.write(letters(t, i+1, 1)); err != nil {
 			t.Fatal(err)
@@ -95,7 +105,7 @@ func TestDeadLettersThatCannotBeWrittenAreTriedAgain(t *testing.T) {
 	if err := os.WriteFile(folder, nil, 0o600); err != nil { // a file where the folder belongs
 		t.Fatal(err)
 	}
-	d := &deadLetters{cfg: DeadLetterConfig{Path: filepath.Join(folder, "dead.jsonl"), Max: 1 << 20}, log: slog.New(slog.DiscardHandler)}
+	d := &letterFile{cfg: Letters{Path: filepath.Join(folder, "dead.jsonl"), Max: 1 << 20}, log: slog.New(slog.DiscardHandler)}
 	if err := d.write(letters(t, 1, 1)); err == nil || !strings.Contains(err.Error(), "dead.jsonl") {
 		t.Fatalf("got %v", err)
 	}
@@ -110,7 +120,7 @@ func TestDeadLettersThatCannotBeWrittenAreTriedAgain(t *testing.T) {
 }
 
 func TestDeadLetterBoundsWhatAPeerSays(t *testing.T) {
-	l, err := newDeadLetter("kafka", sinktest.Record("gate", 1), 1, errors.New(strings.Repeat("ü", 600)+"\xff"), time.Unix(1, 0))
+	l, err := newLetter("kafka", sinktest.Record("gate", 1), 1, errors.New(strings.Repeat("ü", 600)+"\xff"), time.Unix(1, 0))
 	if err != nil || len(l.Reason) != maxReason {
 		t.Errorf("%d bytes, %v", len(l.Reason), err)
 	}

@@ -1,10 +1,9 @@
-package pipelines
+package delivery
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
@@ -20,66 +19,15 @@ import (
 	"sightline/sink/spool"
 )
 
-func delivery(t testing.TB, cfg DeliveryConfig, s sink.Sink) *Delivery {
-	t.Helper()
-	cfg.Name = "events"
-	d, err := NewDelivery(cfg, s, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// inMemory is a queue of that size.
-func inMemory(size int64, block bool) spool.Config {
-	c := spool.Config{Max: size, WhenFull: spool.DropOldest}
-	if block {
-		c.WhenFull = spool.Block
-	}
-	return c
-}
-
-// running starts d and returns what ends it and hands back Run's error.
-func running(t *testing.T, d *Delivery) (stop func() error) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
-	return func() error { cancel(); return <-done }
-}
-
-func event(stream string, n int) *detect.Event {
-	return sinktest.Record(stream, uint64(n)).Event
-}
-
-func offer(t *testing.T, d *Delivery, events ...*detect.Event) {
-	t.Helper()
-	for _, ev := range events {
-		if err := d.Offer(t.Context(), ev); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// balanced checks the contract's sum and returns the account.
-func balanced(t *testing.T, d *Delivery, stream string) detect.SinkLedger {
-	t.Helper()
-	l := d.Ledger(stream)
-	if out := l.Filtered + l.Acknowledged + l.Spooled + l.DeadLettered + l.Expired + sum(l.Dropped); out != l.Made {
-		t.Fatalf("stream %s: %d made and %d accounted for: %+v", stream, l.Made, out, l)
-	}
-	return l
-}
-
-func TestDeliveryFiltersAndNumbersWhatIsLeft(t *testing.T) {
+func TestFiltersAndNumbersWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{}
-		d := delivery(t, DeliveryConfig{}, r)
-		stop := running(t, d)
+		q := newQueue(t, Config{}, r)
+		stop := running(t, q)
 		noise := event("gate", 0)
 		noise.Type = detect.Detections
-		offer(t, d, event("gate", 1), noise, event("lobby", 1), noise, event("gate", 2))
-		if err := d.Drain(t.Context()); err != nil {
+		offer(t, q, event("gate", 1), noise, event("lobby", 1), noise, event("gate", 2))
+		if err := q.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := stop(); err != nil {
@@ -92,20 +40,20 @@ func TestDeliveryFiltersAndNumbersWhatIsLeft(t *testing.T) {
 		if want := map[string]string{"gate": " 1 1, 2 2,", "lobby": " 1 1,"}; !maps.Equal(got, want) {
 			t.Errorf("delivered %v, want %v", got, want)
 		}
-		if l := balanced(t, d, "gate"); l.Made != 4 || l.Filtered != 2 || l.Acknowledged != 2 {
+		if l := balanced(t, q, "gate"); l.Made != 4 || l.Filtered != 2 || l.Acknowledged != 2 {
 			t.Errorf("gate: %+v", l)
 		}
 	})
 }
 
-func TestDeliveryTakesTheTypesAskedFor(t *testing.T) {
+func TestTakesTheTypesAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{}
-		d := delivery(t, DeliveryConfig{Types: []detect.Type{detect.Detections}}, r)
-		stop := running(t, d)
+		q := newQueue(t, Config{Types: []detect.Type{detect.Detections}}, r)
+		stop := running(t, q)
 		seen := event("gate", 1)
 		seen.Type = detect.Detections
-		offer(t, d, seen, event("gate", 2))
+		offer(t, q, seen, event("gate", 2))
 		synctest.Wait()
 		if got := r.Records(); len(got) != 1 || got[0].Event != seen {
 			t.Errorf("delivered %d events, want the detections alone", len(got))
@@ -114,16 +62,16 @@ func TestDeliveryTakesTheTypesAskedFor(t *testing.T) {
 	})
 }
 
-func TestDeliverySequenceBeginsAgainWithAnEpoch(t *testing.T) {
+func TestSequenceBeginsAgainWithAnEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{}
-		d := delivery(t, DeliveryConfig{}, r)
-		stop := running(t, d)
+		q := newQueue(t, Config{}, r)
+		stop := running(t, q)
 		var got []uint64
 		for i, epoch := range []string{"1", "1", "", "2", "2", ""} { // without: offline, between two connections
 			ev := event("gate", i)
 			ev.Data.Stream.Epoch = epoch
-			offer(t, d, ev)
+			offer(t, q, ev)
 		}
 		synctest.Wait()
 		for _, rec := range r.Records() {
@@ -138,7 +86,7 @@ func TestDeliverySequenceBeginsAgainWithAnEpoch(t *testing.T) {
 
 // The sink fails in part, wholly, or refuses, at random; whatever happens, each
 // event is accounted for once, and the order per stream is kept.
-func TestDeliveryConservesEventsUnderRandomFailures(t *testing.T) {
+func TestConservesEventsUnderRandomFailures(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { conserve(t, rand.New(rand.NewPCG(seed, 7))) })
@@ -153,29 +101,29 @@ func conserve(t *testing.T, rng *rand.Rand) {
 		time.Sleep(time.Duration(luck.IntN(50)) * time.Millisecond)
 		return randomAnswer(luck, events)
 	}
-	cfg := DeliveryConfig{Spool: inMemory(1<<(14+rng.IntN(6)), rng.IntN(2) == 0), MaxBatch: 1 + rng.IntN(20)}
-	d := delivery(t, cfg, r)
-	stop := running(t, d)
+	cfg := Config{Spool: inMemory(1<<(14+rng.IntN(6)), rng.IntN(2) == 0), MaxBatch: 1 + rng.IntN(20)}
+	q := newQueue(t, cfg, r)
+	stop := running(t, q)
 	streams := []string{"a", "b", "c"}
 	for i := range 400 {
-		offer(t, d, event(streams[rng.IntN(3)], i))
+		offer(t, q, event(streams[rng.IntN(3)], i))
 		if rng.IntN(4) == 0 {
 			time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
 		}
-		balanced(t, d, streams[0])
-		if state := d.State(); state.Bytes > cfg.Spool.Max {
+		balanced(t, q, streams[0])
+		if state := q.State(); state.Bytes > cfg.Spool.Max {
 			t.Fatalf("%d bytes wait, allowed are %d", state.Bytes, cfg.Spool.Max)
 		}
 	}
 	if rng.IntN(3) > 0 {
-		if err := d.Drain(t.Context()); err != nil {
+		if err := q.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	stop()
 	total := detect.SinkLedger{}
 	for _, s := range streams {
-		l := balanced(t, d, s)
+		l := balanced(t, q, s)
 		total.Made += l.Made
 		total.Acknowledged += l.Acknowledged
 		if l.Spooled != 0 || cfg.Spool.WhenFull == spool.Block && l.Dropped["queue_full"] != 0 {
@@ -194,63 +142,37 @@ func conserve(t *testing.T, rng *rand.Rand) {
 	}
 }
 
-// randomAnswer keeps a sink's promise: after a failed event of a stream none of the
-// same stream is accepted.
-func randomAnswer(rng *rand.Rand, events []sink.Record) error {
-	switch rng.IntN(4) {
-	case 0:
-		return nil
-	case 1:
-		return errors.New("not now")
-	}
-	partial := &sink.PartialError{Err: errors.New("not all")}
-	broken := map[string]bool{}
-	for i, e := range events {
-		switch {
-		case broken[e.Event.Stream] || rng.IntN(8) == 0:
-			broken[e.Event.Stream] = true
-			partial.Failed = append(partial.Failed, i)
-		case rng.IntN(20) == 0:
-			partial.Refused = append(partial.Refused, i)
-		}
-	}
-	if len(partial.Failed)+len(partial.Refused) == 0 {
-		return nil
-	}
-	return partial
-}
-
-func TestDeliveryNeverWaitsForAnUnreachableSink(t *testing.T) {
+func TestNeverWaitsForAnUnreachableSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{Answer: func(ctx context.Context, _ int, _ []sink.Record) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}}
-		d := delivery(t, DeliveryConfig{Spool: inMemory(20_000, false)}, r)
-		stop := running(t, d)
+		q := newQueue(t, Config{Spool: inMemory(20_000, false)}, r)
+		stop := running(t, q)
 		start := time.Now()
 		for i := range 1000 {
-			offer(t, d, event("gate", i))
+			offer(t, q, event("gate", i))
 		}
 		if took := time.Since(start); took != 0 {
 			t.Errorf("offering took %v", took)
 		}
-		l := balanced(t, d, "gate")
-		if state := d.State(); state.Bytes > 20_000 || l.Dropped["queue_full"] != 1000-l.Spooled || l.Spooled < 15 {
+		l := balanced(t, q, "gate")
+		if state := q.State(); state.Bytes > 20_000 || l.Dropped["queue_full"] != 1000-l.Spooled || l.Spooled < 15 {
 			t.Errorf("state %+v, account %+v", state, l)
 		}
 		err := stop()
 		if want := fmt.Sprintf("%d events undelivered", l.Spooled); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("run: got %v, want %s", err, want)
 		}
-		if l := balanced(t, d, "gate"); l.Spooled != 0 || l.Dropped["shutdown"] == 0 {
+		if l := balanced(t, q, "gate"); l.Spooled != 0 || l.Dropped["shutdown"] == 0 {
 			t.Errorf("after the end: %+v", l)
 		}
 	})
 }
 
 // What is dropped is the oldest; a consumer sees the gap and then the newest.
-func TestDeliveryDropsTheOldestAndLeavesAGap(t *testing.T) {
+func TestDropsTheOldestAndLeavesAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := true
 		r := &sinktest.Recorder{Answer: func(context.Context, int, []sink.Record) error {
@@ -259,14 +181,14 @@ func TestDeliveryDropsTheOldestAndLeavesAGap(t *testing.T) {
 			}
 			return nil
 		}}
-		d := delivery(t, DeliveryConfig{Spool: inMemory(15_000, false)}, r)
-		stop := running(t, d)
+		q := newQueue(t, Config{Spool: inMemory(15_000, false)}, r)
+		stop := running(t, q)
 		for i := range 100 {
-			offer(t, d, event("gate", 100+i))
+			offer(t, q, event("gate", 100+i))
 			synctest.Wait()
 		}
 		down = false
-		if err := d.Drain(t.Context()); err != nil {
+		if err := q.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		stop()
@@ -280,78 +202,78 @@ func TestDeliveryDropsTheOldestAndLeavesAGap(t *testing.T) {
 	})
 }
 
-func TestDeliveryWithBlockWaitsForRoom(t *testing.T) {
+func TestWithBlockWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{Answer: func(context.Context, int, []sink.Record) error {
 			time.Sleep(time.Second)
 			return nil
 		}}
-		d := delivery(t, DeliveryConfig{Spool: inMemory(5000, true), MaxBatch: 2}, r)
-		stop := running(t, d)
+		q := newQueue(t, Config{Spool: inMemory(5000, true), MaxBatch: 2}, r)
+		stop := running(t, q)
 		start := time.Now()
 		for i := range 50 {
-			offer(t, d, event("clip", i))
+			offer(t, q, event("clip", i))
 		}
 		if took := time.Since(start); took < 20*time.Second {
 			t.Errorf("50 events, two a second, were offered in %v", took)
 		}
-		if err := d.Drain(t.Context()); err != nil {
+		if err := q.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		stop()
-		if l := balanced(t, d, "clip"); l.Acknowledged != 50 {
+		if l := balanced(t, q, "clip"); l.Acknowledged != 50 {
 			t.Errorf("%+v", l)
 		}
 	})
 }
 
-func TestDeliveryWithBlockEndsWithItsContext(t *testing.T) {
+func TestWithBlockEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := delivery(t, DeliveryConfig{Spool: inMemory(2000, true)}, &sinktest.Recorder{}) // nobody runs it
-		offer(t, d, event("clip", 1))
+		q := newQueue(t, Config{Spool: inMemory(2000, true)}, &sinktest.Recorder{}) // nobody runs it
+		offer(t, q, event("clip", 1))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := d.Offer(ctx, event("clip", 2)); !errors.Is(err, context.DeadlineExceeded) {
+		if err := q.Offer(ctx, event("clip", 2)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		if l := balanced(t, d, "clip"); l.Dropped["canceled"] != 1 || l.Spooled != 1 {
+		if l := balanced(t, q, "clip"); l.Dropped["canceled"] != 1 || l.Spooled != 1 {
 			t.Errorf("%+v", l)
 		}
 	})
 }
 
-func TestDeliveryDrainHasADeadline(t *testing.T) {
+func TestDrainHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{Answer: func(context.Context, int, []sink.Record) error { return errors.New("broker is down") }}
-		d := delivery(t, DeliveryConfig{}, r)
-		stop := running(t, d)
-		offer(t, d, event("gate", 1), event("gate", 2))
+		q := newQueue(t, Config{}, r)
+		stop := running(t, q)
+		offer(t, q, event("gate", 1), event("gate", 2))
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		start := time.Now()
-		err := d.Drain(ctx)
+		err := q.Drain(ctx)
 		if err == nil || !strings.Contains(err.Error(), "2 events undelivered") || !strings.Contains(err.Error(), "broker is down") {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(start); took != 30*time.Second {
 			t.Errorf("drained for %v", took)
 		}
-		if err := d.Offer(t.Context(), event("gate", 3)); err == nil {
+		if err := q.Offer(t.Context(), event("gate", 3)); err == nil {
 			t.Error("an event was taken after the end")
 		}
 		if err := stop(); err == nil || !strings.Contains(err.Error(), "broker is down") {
 			t.Errorf("run: %v", err)
 		}
-		if l := balanced(t, d, "gate"); l.Dropped["shutdown"] != 2 || l.Dropped["closed"] != 1 {
+		if l := balanced(t, q, "gate"); l.Dropped["shutdown"] != 2 || l.Dropped["closed"] != 1 {
 			t.Errorf("%+v", l)
 		}
 	})
 }
 
-func TestDeliveryBacksOffAndTellsOfItsState(t *testing.T) {
+func TestBacksOffAndTellsOfItsState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var attempts []time.Duration
-		var states []DeliveryState
+		var states []State
 		var acked int
 		start := time.Now()
 		r := &sinktest.Recorder{Answer: func(_ context.Context, call int, _ []sink.Record) error {
@@ -361,18 +283,18 @@ func TestDeliveryBacksOffAndTellsOfItsState(t *testing.T) {
 			}
 			return nil
 		}}
-		d := delivery(t, DeliveryConfig{
+		q := newQueue(t, Config{
 			Backoff: time.Second, MaxBackoff: 8 * time.Second,
-			OnState: func(s DeliveryState) { states = append(states, s) },
+			OnState: func(s State) { states = append(states, s) },
 			OnAck: func(events []*detect.Event, at time.Time) {
 				if acked += len(events); !at.Equal(time.Now()) {
 					t.Errorf("acknowledged at %v, told at %v", at, time.Now())
 				}
 			},
 		}, r)
-		stop := running(t, d)
-		offer(t, d, event("gate", 1), event("gate", 2))
-		if err := d.Drain(t.Context()); err != nil {
+		stop := running(t, q)
+		offer(t, q, event("gate", 1), event("gate", 2))
+		if err := q.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		stop()
@@ -385,32 +307,32 @@ func TestDeliveryBacksOffAndTellsOfItsState(t *testing.T) {
 		if len(states) != 2 || !states[0].Degraded || states[0].Err == nil || states[0].Events != 2 || states[1].Degraded || states[1].Err != nil {
 			t.Errorf("states: %+v", states)
 		}
-		if end := d.State(); acked != 2 || end.LastAck != attempts[8] || end.Events != 0 || end.Bytes != 0 {
+		if end := q.State(); acked != 2 || end.LastAck != attempts[8] || end.Events != 0 || end.Bytes != 0 {
 			t.Errorf("acknowledged %d, state %+v", acked, end)
 		}
 	})
 }
 
-func TestDeliveryGivesUpRefusedEventsAtOnce(t *testing.T) {
+func TestGivesUpRefusedEventsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &sinktest.Recorder{Answer: func(_ context.Context, _ int, events []sink.Record) error {
 			return &sink.PartialError{Refused: []int{0}, Err: errors.New("broker gone"), Why: map[int]error{0: errors.New("too large")}}
 		}}
 		letters := filepath.Join(t.TempDir(), "dead.jsonl")
-		d := delivery(t, DeliveryConfig{MaxBatch: 3, DeadLetter: DeadLetterConfig{Path: letters}}, r)
+		q := newQueue(t, Config{MaxBatch: 3, Letters: Letters{Path: letters}}, r)
 		for i := range 6 {
-			offer(t, d, event("gate", i))
+			offer(t, q, event("gate", i))
 		}
-		stop := running(t, d)
+		stop := running(t, q)
 		start := time.Now()
-		if err := d.Drain(t.Context()); err != nil {
+		if err := q.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		stop()
 		if took := time.Since(start); took != 0 {
 			t.Errorf("waited %v for nothing", took)
 		}
-		if l := balanced(t, d, "gate"); l.DeadLettered != 2 || l.Acknowledged != 4 {
+		if l := balanced(t, q, "gate"); l.DeadLettered != 2 || l.Acknowledged != 4 {
 			t.Errorf("%+v", l)
 		}
 		for _, l := range readLetters(t, letters) {

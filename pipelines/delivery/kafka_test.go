@@ -1,4 +1,4 @@
-package pipelines
+package delivery
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 // The broker dies without warning while events are offered, and comes back: all of
 // them arrive, in order, and the account agrees with the topic.
-func TestDeliverySurvivesAKilledBroker(t *testing.T) {
+func TestSurvivesAKilledBroker(t *testing.T) {
 	b := kafkatest.Start(t)
 	b.CreateTopic("events", 3)
 	cfg := kafka.Defaults()
@@ -23,15 +23,15 @@ func TestDeliverySurvivesAKilledBroker(t *testing.T) {
 	}
 	defer s.Close(context.Background())
 
-	turns := make(chan DeliveryState, 100)
-	d := delivery(t, DeliveryConfig{Backoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
-		OnState: func(s DeliveryState) { turns <- s }}, s)
-	stop := running(t, d)
+	turns := make(chan State, 100)
+	q := newQueue(t, Config{Backoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
+		OnState: func(s State) { turns <- s }}, s)
+	stop := running(t, q)
 	const n = 3000
 	streams := []string{"a", "b", "c", "d"}
 	for i := range n {
 		for _, stream := range streams {
-			offer(t, d, event(stream, i+1))
+			offer(t, q, event(stream, i+1))
 		}
 		if i == n/2 {
 			b.Kill9()
@@ -45,7 +45,7 @@ func TestDeliverySurvivesAKilledBroker(t *testing.T) {
 	b.Restart()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := d.Drain(ctx); err != nil {
+	if err := q.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := stop(); err != nil {
@@ -73,7 +73,7 @@ func TestDeliverySurvivesAKilledBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, stream := range streams {
-		if l := balanced(t, d, stream); l.Acknowledged != n || arrived["test/"+stream] != n {
+		if l := balanced(t, q, stream); l.Acknowledged != n || arrived["test/"+stream] != n {
 			t.Errorf("stream %s: %d of %d arrived in order, account %+v", stream, arrived["test/"+stream], n, l)
 		}
 	}

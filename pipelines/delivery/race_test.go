@@ -1,4 +1,4 @@
-package pipelines
+package delivery
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"sightline/sink/spool"
 )
 
-// TestDeliverySumsHoldAtEveryMoment looks at the accounts all the time while events
+// TestSumsHoldAtEveryMoment looks at the accounts all the time while events
 // are made, dropped, delivered, refused and held back on a real disk.
-func TestDeliverySumsHoldAtEveryMoment(t *testing.T) {
+func TestSumsHoldAtEveryMoment(t *testing.T) {
 	for _, policy := range []spool.Policy{spool.DropOldest, spool.DropLowestSeverity, spool.Block} {
 		t.Run(string(policy), func(t *testing.T) { sumsHold(t, policy) })
 	}
@@ -34,30 +34,30 @@ func sumsHold(t *testing.T, policy spool.Policy) {
 			}
 			return randomAnswer(luck, events)
 		}
-		d := delivery(t, DeliveryConfig{
-			Spool:      spool.Config{Path: filepath.Join(folder, "spool"), Max: 1 << 20, Sync: time.Millisecond, WhenFull: policy, Memory: 64 << 10},
-			DeadLetter: DeadLetterConfig{Path: filepath.Join(folder, "dead.jsonl"), Tries: 3},
-			Backoff:    time.Millisecond, MaxBackoff: 4 * time.Millisecond, MaxBatch: 20,
+		q := newQueue(t, Config{
+			Spool:   spool.Config{Path: filepath.Join(folder, "spool"), Max: 1 << 20, Sync: time.Millisecond, WhenFull: policy, Memory: 64 << 10},
+			Letters: Letters{Path: filepath.Join(folder, "dead.jsonl"), Tries: 3},
+			Backoff: time.Millisecond, MaxBackoff: 4 * time.Millisecond, MaxBatch: 20,
 		}, r)
-		stop := running(t, d)
+		stop := running(t, q)
 		looking, enough := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		streams := []string{"a", "b", "c", "d"}
 		wg.Go(func() {
 			for looking.Err() == nil {
-				for name, l := range d.Ledgers() {
-					if out := l.Filtered + l.Acknowledged + l.Spooled + l.DeadLettered + l.Expired + sum(l.Dropped); out != l.Made {
+				for name, l := range q.Ledgers() {
+					if out := accounted(l); out != l.Made {
 						t.Errorf("stream %s: %d made and %d accounted for: %+v", name, l.Made, out, l)
 					}
 				}
-				d.State()
+				q.State()
 			}
 		})
 		var makers sync.WaitGroup
 		for _, name := range streams {
 			makers.Go(func() {
 				for i := range 600 {
-					if err := d.Offer(t.Context(), event(name, run*600+i+1)); err != nil {
+					if err := q.Offer(t.Context(), event(name, run*600+i+1)); err != nil {
 						t.Errorf("%s: %v", name, err)
 					}
 				}
@@ -72,7 +72,7 @@ func sumsHold(t *testing.T, policy spool.Policy) {
 		accepted += uint64(len(r.Records()))
 		var made, acknowledged, recovered uint64
 		for _, name := range streams {
-			l := balanced(t, d, name)
+			l := balanced(t, q, name)
 			made, acknowledged, recovered = made+l.Made, acknowledged+l.Acknowledged, recovered+l.Recovered
 		}
 		if made != 4*600+recovered || acknowledged != uint64(len(r.Records())) {
