@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,8 +42,7 @@ func (s *Session) NewWriter(cfg WriterConfig) (*Writer, error) {
 	for _, class := range cfg.Classes {
 		i := slices.Index(s.spec.Labels, class)
 		if i < 0 {
-			errs = append(errs, fmt.Errorf("class %q is not one of the %d of model %s (nearest: %s)",
-				class, len(s.spec.Labels), s.cfg.Name, strings.Join(nearest(class, s.spec.Labels), ", ")))
+			errs = append(errs, s.spec.unknown(class, s.cfg.Name))
 			continue
 		}
 		if w.wanted == nil {
@@ -51,6 +51,22 @@ func (s *Session) NewWriter(cfg WriterConfig) (*Writer, error) {
 		w.wanted[i] = true
 	}
 	return w, errors.Join(errs...)
+}
+
+// Knows is an error where the model does not know all classes; it names the nearest ones.
+func (spec *Spec) Knows(classes []string) error {
+	var errs []error
+	for _, class := range classes {
+		if !slices.Contains(spec.Labels, class) {
+			errs = append(errs, spec.unknown(class, filepath.Base(spec.Path)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (spec *Spec) unknown(class, model string) error {
+	return fmt.Errorf("class %q is not one of the %d of model %s (nearest: %s)",
+		class, len(spec.Labels), model, strings.Join(nearest(class, spec.Labels), ", "))
 }
 
 // Close frees the writer's tables, and waits for frames that a GPU reads. It writes

@@ -1,12 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,11 +48,15 @@ be learned, the other half is held back for the comparison.
 What was collected and measured is kept in --work: a run that was stopped goes on from there. Ctrl-C while pictures
 are collected goes on with those that are there; a second one ends the program.`
 
-const optimizeExamples = `  sightline optimize coco-nano -o gate.onnx --video gate.mp4 --classes person,car
-  sightline optimize yolov8n.onnx -o fast.onnx --video a.mp4 --video b.mp4 --fit --report fast.html
-  sightline optimize coco-nano -o small.onnx --video gate.mp4 --mode general --agreement 0.98
+const optimizeExamples = `  # exact: nothing changes but rounding; two of 80 classes stay, the input is as the pictures are
+  sightline optimize coco-nano -o gate.onnx --video gate.mp4 --classes person,car --fit
+  # general: in 8-bit integers, for any scene like these
+  sightline optimize coco-nano -o small.onnx --video a.mp4 --video b.mp4 --mode general --agreement 0.98
+  # scene: for one camera alone, from half an hour of it now, or from a recording
   sightline optimize coco-nano -o gate.onnx --config site.yaml --stream gate --mode scene --for 30m
-  sightline optimize coco-nano -o gate.onnx --config site.yaml --stream gate --mode scene --int8 --video yesterday.mp4`
+  sightline optimize coco-nano -o gate.onnx --config site.yaml --stream gate --mode scene --int8 --video yesterday.mp4
+  # what it would come to, with ground truth and a page to look at
+  sightline optimize coco-nano --dry-run --video gate.mp4 --gt gate.txt --ap50 0.5 --report gate.html`
 
 func newOptimize(sh *shell) *cobra.Command {
 	var o optimizeFlags
@@ -60,7 +65,7 @@ func newOptimize(sh *shell) *cobra.Command {
 		Short:   "Make a network smaller and faster, and prove on video that it sees the same",
 		Long:    optimizeLong,
 		Example: optimizeExamples,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneModel,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Model = args[0]
 			return o.run(cmd.Context(), sh)
@@ -119,7 +124,7 @@ func (o *optimizeFlags) run(ctx context.Context, sh *shell) error {
 		return err
 	}
 	o.Model = path
-	if err := errors.Join(o.engines(sh), o.bind(sh)); err != nil {
+	if err := cmp.Or(o.known(), o.engines(sh), o.bind(sh)); err != nil {
 		return err
 	}
 	frames, ctx, err := o.frames(ctx, sh)
@@ -148,52 +153,6 @@ func (o *optimizeFlags) run(ctx context.Context, sh *shell) error {
 	return nil
 }
 
-// places looks whether what is needed last is where it should be.
-func (o *optimizeFlags) places() error {
-	if _, err := os.Stat(filepath.Dir(o.page)); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	if o.truth == "" {
-		return nil
-	}
-	if _, err := os.Stat(o.truth); err != nil {
-		return fmt.Errorf("read ground truth: %w", err)
-	}
-	return nil
-}
-
-func (o *optimizeFlags) check() error {
-	switch {
-	case o.Out == "" && !o.DryRun:
-		return errors.New("optimize needs -o FILE, or --dry-run")
-	case (o.stream == "") != (len(o.configs) == 0):
-		return errors.New("--config FILE.yaml and --stream NAME go together: the stream is one of that pipeline")
-	case len(o.videos) == 0 && o.stream == "":
-		return errors.New("optimize needs --video FILE, or --config FILE.yaml --stream NAME: pictures to prove on that nothing changed")
-	case !slices.Contains([]string{optimize.ExactMode, optimize.GeneralMode, optimize.SceneMode}, o.Mode):
-		return fmt.Errorf("--mode %q is none of exact, general, scene", o.Mode)
-	case o.Mode == optimize.SceneMode && o.stream == "":
-		return errors.New("--mode scene makes a network for one stream alone: name it with --config FILE.yaml --stream NAME")
-	case o.Mode != optimize.SceneMode && (o.Integers || o.Smaller):
-		return errors.New("--int8 and --smaller belong to --mode scene; --mode general computes in 8-bit integers by itself")
-	case o.truth != "" && len(o.videos) == 0:
-		return errors.New("--gt is of a video: give it with --video")
-	case o.Mode != optimize.ExactMode && o.pictures < 2:
-		return fmt.Errorf("--mode %s wants 2 pictures or more: half of them are kept back for the comparison", o.Mode)
-	case o.every < 1 || o.pictures < 1 || o.length <= 0:
-		return errors.New("--every and --pictures want 1 or more, --for a time")
-	case o.Classes != nil && len(o.Classes) == 0:
-		return errors.New("--classes wants a name, or is left out for all classes")
-	case o.truth != "" && o.Classes != nil && !slices.Contains(o.Classes, truthClass):
-		return fmt.Errorf("--gt is of the class %s, which is not among --classes", truthClass)
-	case !(o.AP50 >= 0 && o.AP50 <= 100):
-		return errors.New("--ap50 wants points within 0 and 100")
-	case !(o.Least >= 0 && o.Least < 1) || !(o.Agreement >= 0 && o.Agreement <= 1):
-		return errors.New("--score and --agreement want a number within 0 and 1")
-	}
-	return nil
-}
-
 // bind finds the stream that the network is for.
 func (o *optimizeFlags) bind(sh *shell) error {
 	if o.stream == "" {
@@ -211,6 +170,10 @@ func (o *optimizeFlags) bind(sh *shell) error {
 	}
 	if o.bound == nil {
 		return fmt.Errorf("no stream %q in %v: there are %v", o.stream, o.configs, names)
+	}
+	if o.bound.Kind == spec.WHIP && len(o.videos) == 0 {
+		return fmt.Errorf("stream %s is published to, and only a running pipeline is there to be published to: give its stream "+
+			"detect: { optimize: { mode: %s } }, which takes the pictures there, or a recording with --video", o.stream, o.Mode)
 	}
 	o.Stream, o.Bind = o.bound.Name, o.bound.Bind()
 	return nil
@@ -242,9 +205,13 @@ const truthClass = "person"
 
 // accuracy holds both networks against ground truth, over the whole first video.
 func (o *optimizeFlags) accuracy(ctx context.Context, sh *shell, candidate string, r *optimize.Report) error {
+	calm := *sh // of what a pipeline tells of itself, and of other scenes' networks: both were looked with before
+	if !sh.log.Enabled(ctx, slog.LevelDebug) {
+		calm.log = slog.New(slog.DiscardHandler)
+	}
 	for i, model := range []string{o.Model, candidate} {
 		sets := []string{"detect.model=" + model, "detect.engine=" + o.Engines[0]}
-		found, err := evaluate(ctx, sh, o.videos[0], o.truth, sets, eval.Options{Confidence: 0.4, Classes: []string{truthClass}, First: 1})
+		found, err := evaluate(ctx, &calm, o.videos[0], o.truth, sets, eval.Options{Confidence: 0.4, Classes: []string{truthClass}, First: 1})
 		if err != nil {
 			return err
 		}

@@ -130,6 +130,10 @@ func TestOptimizeRefuses(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("\x08\x08\x3a\x05nodes"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	link := filepath.Join(t.TempDir(), "link.onnx")
+	if err := os.Symlink(testkit.Dep(t, "models/coco-nano.onnx"), link); err != nil {
+		t.Fatal(err)
+	}
 	yard := writeFile(t, "version: 1\nname: site\nstreams: { yard: { url: 'rtsp://10.0.0.3/main' }, lobby: { url: 'whip://' } }\nweb: {}\n")
 	if err := os.WriteFile(filepath.Join(dir, "described.yaml"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -146,21 +150,30 @@ func TestOptimizeRefuses(t *testing.T) {
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--stream", "gate"}, exitUsage, "go together"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--int8"}, exitUsage, "belong to --mode scene"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--config", yard, "--stream", "gate"}, exitNothing, "no stream \"gate\""},
-		{[]string{"optimize", "coco-nano", "-o", out, "--config", yard, "--stream", "lobby"}, exitNothing, "published to"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--config", yard, "--stream", "lobby"}, exitNothing, "a recording with --video"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--config", yard, "--stream", "yard", "--gt", broken}, exitUsage, "give it with --video"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--classes", ""}, exitUsage, "--classes wants a name"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--ap50", "NaN"}, exitUsage, "--ap50 wants points"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--classes", "car"}, exitUsage, "not among --classes"},
-		{[]string{"optimize", broken, "-o", broken, "--video", video, "--pictures", "1"}, exitNothing, "is the original"},
+		{[]string{"optimize", link, "-o", link, "--video", video, "--pictures", "1"}, exitNothing, "is the original"},
 		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "described.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "described.yaml would be taken for its description"},
 		{[]string{"optimize", "coco-nona", "-o", out, "--video", video}, exitNothing, "coco-nano"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken}, exitNothing, "broken.onnx"},
 		{[]string{"optimize", broken, "-o", out, "--video", video, "--pictures", "1"}, exitNothing, "broken.onnx"},
-		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "1", "--classes", "unicorn"}, exitNothing, `no class "unicorn"`},
-		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "no/such/out.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "no such file"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "1", "--classes", "unicorn"}, exitNothing, `class "unicorn" is not one of the 80`},
+		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "no/such/out.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "no folder"},
+		{[]string{"optimize", "coco-nano", "-o", dir, "--video", video, "--pictures", "1"}, exitNothing, "is there and is no file"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", "rtsp://admin:secret@10.0.0.3/main"}, exitUsage, "--stream NAME"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--agreement", "97"}, exitUsage, "for 97 % write 0.97"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--target", "tensorrt", "--mode", "general"}, exitUsage, "unproved there"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--target", "tflite"}, exitUsage, "none of onnxruntime, openvino, auto"},
+		{[]string{"optimize", "-o", out, "--video", video}, exitUsage, "needs one MODEL"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken, "--report", filepath.Join(dir, "no/such/page.html")}, exitNothing, "write the report"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken, "--gt", filepath.Join(dir, "none.txt")}, exitNothing, "read ground truth"},
 	})
+	if got := sightline("optimize", "coco-nano", "-o", out, "--video", "rtsp://admin:secret@10.0.0.3/main"); strings.Contains(got.errOut, "secret") {
+		t.Errorf("tells a password: %s", got.errOut)
+	}
 	got := sightline("optimize", "coco-nano", "-o", out, "--video", video, "--pictures", "2", "--classes", "giraffe", "--target", "onnxruntime")
 	if got.code != exitPartial || !strings.Contains(got.errOut, "nothing is proved") || !strings.Contains(got.out, "no boxes to compare") {
 		t.Errorf("of nothing: exit %d\n%s\n%s", got.code, got.out, got.errOut)
