@@ -43,34 +43,52 @@ func newBatch(s *Session, st *stage) (*Batch, error) {
 	return &Batch{session: s, stage: st, slots: m, rows: make([]row, s.cfg.MaxBatch)}, nil
 }
 
-// Open returns an empty batch of rows rows for a size that is ready. It waits for no
-// other batch, and may be called while others run; where more are out than ever
-// before it makes one, which on a GPU allocates.
+// Open returns an empty batch of rows rows for a size that is ready. It may be called
+// while others run. Where more are out than ever before it makes one, which on a GPU
+// allocates, and may take milliseconds: nothing else of the session waits for that,
+// unless it records CUDA graphs.
 func (s *Session) Open(shape Shape, rows int) (*Batch, error) {
 	if rows < 1 || rows > s.cfg.MaxBatch {
 		return nil, fmt.Errorf("open a batch: %d rows are not within 1 and %d", rows, s.cfg.MaxBatch)
 	}
+	b, st, err := s.idle(shape)
+	if err == nil && b == nil {
+		if b, err = newBatch(s, st); err == nil && s.Graphs() > 0 {
+			if err = b.slots.warm(); err != nil {
+				b.slots.Close()
+			}
+		}
+		if err != nil {
+			s.open.Done()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open a batch: %w", err)
+	}
+	b.limit = rows
+	return b, nil
+}
+
+// idle takes a batch that is there, or nil where one has to be made of the stage; the
+// session counts it as open.
+func (s *Session) idle(shape Shape) (*Batch, *stage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, fmt.Errorf("open a batch: %w", errClosed)
+		return nil, nil, errClosed
 	}
 	st := s.find(shape)
 	if st == nil {
-		return nil, fmt.Errorf("open a batch: input size %s is not compiled", shape)
+		return nil, nil, fmt.Errorf("input size %s is not compiled", shape)
 	}
-	var b *Batch
-	if last := len(st.idle) - 1; last >= 0 {
-		b, st.idle = st.idle[last], st.idle[:last]
-	} else {
-		var err error
-		if b, err = newBatch(s, st); err != nil {
-			return nil, fmt.Errorf("open a batch: %w", err)
-		}
-	}
-	b.limit = rows
 	s.open.Add(1)
-	return b, nil
+	last := len(st.idle) - 1
+	if last < 0 {
+		return nil, st, nil
+	}
+	b := st.idle[last]
+	st.idle = st.idle[:last]
+	return b, st, nil
 }
 
 // Close gives the batch back to its session. It must not be used afterwards.

@@ -29,10 +29,12 @@ type Config struct {
 
 	GPU    cuda.Device // to compute on, with frames in its memory or the host's; nil: the CPU. It outlives the session
 	Memory int64       // bytes of it that ONNX Runtime may take for itself, besides what is allocated through GPU; 0: any
-	// Graphs records each batch size as a CUDA graph on engine cuda, which saves
-	// launches. While a size is recorded, at Prepare, no other thread may allocate on
-	// the device: both would fail; so it is for devices that nothing else uses. The
-	// networks run on a thread of their own then.
+	// Graphs records each batch size of each batch as a CUDA graph on engine cuda, which
+	// saves launches; TensorRT's provider keeps one graph for all, so there are none. They
+	// are recorded at Prepare, beside whatever goes on on the device through GPU and
+	// cuda.Beside; who else allocates meanwhile, as TensorRT's own threads while another
+	// session builds an engine, may spoil it and be refused: then this session has none,
+	// and Fallbacks says so. The networks run on a thread of their own.
 	Graphs bool
 	// Cache is the folder where compiled networks are kept: CacheDir where it is empty,
 	// of which OpenVINO then takes what is there and adds nothing.

@@ -31,7 +31,8 @@ type gpu struct {
 	mu         sync.Mutex
 	candidates []candidate // those not refused so far, the best first; one once an input size is ready
 	refused    []error
-	graphs     int // CUDA graphs so far
+	graphs     int // CUDA graphs so far, by number
+	recorded   int // of them
 }
 
 func openGPU(cfg Config, spec *Spec, log *slog.Logger) (_ backend, err error) {
@@ -160,6 +161,9 @@ func (g *gpu) compile(c candidate, model []byte, shape Shape) (plan, error) {
 			return nil, err
 		}
 	}
+	if g.cfg.Graphs && c.name != cudaEngine {
+		g.log.Warn("no CUDA graphs: only engine cuda has them", "model", g.cfg.Name, "engine", c.name)
+	}
 	if g.cfg.Graphs && c.name == cudaEngine {
 		p, err := g.plan(c, model, shape, true)
 		if err == nil || errors.Is(err, cuda.ErrLost) {
@@ -184,6 +188,19 @@ func (g *gpu) nextGraph() int {
 	defer g.mu.Unlock()
 	g.graphs++
 	return g.graphs
+}
+
+// record counts CUDA graphs that were recorded.
+func (g *gpu) record(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.recorded += n
+}
+
+func (g *gpu) numGraphs() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.recorded
 }
 
 func (g *gpu) Close() {

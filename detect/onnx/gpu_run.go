@@ -98,7 +98,7 @@ func (s *gpuSlots) place(t *ort.Tensor, number int, memory cuda.Memory, offset i
 // warm runs every binding once, as providers of GPUs allocate, choose and record at
 // the first run. To the CPU's one run is as good as the other.
 func (s *gpuSlots) warm() error {
-	return s.whole(func() error {
+	err := s.whole(func() error {
 		for at := range s.runs {
 			if !s.plan.direct && at != (span{0, 1}) {
 				continue
@@ -109,6 +109,11 @@ func (s *gpuSlots) warm() error {
 		}
 		return nil
 	})
+	if err == nil && s.plan.graphed && !s.recorded {
+		s.recorded = true
+		s.plan.gpu.record(len(s.runs))
+	}
+	return err
 }
 
 // whole puts work into the session's stream, one batch's at a time, and waits for it.

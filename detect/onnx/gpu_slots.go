@@ -28,6 +28,7 @@ type gpuSlots struct {
 	wanted, found cuda.Pinned // where wants come from and results go
 	mirrors       []mirror    // where the host computes: the input, then the outputs
 	runs          map[span]*ort.Binding
+	recorded      bool // each run as a CUDA graph
 
 	mu   sync.Mutex  // guards fill and what is put into it
 	fill cuda.Stream // on which pictures come in
@@ -68,7 +69,7 @@ func (p *gpuPlan) newSlots() (_ *gpuSlots, err error) {
 	if err := s.fill.Synchronize(); err != nil {
 		return nil, err
 	}
-	return s, s.bindAll()
+	return s, p.device.Do(s.bindAll)
 }
 
 // allocate makes all the memory that does not depend on pictures.

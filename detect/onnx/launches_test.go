@@ -112,8 +112,8 @@ func TestCUDADirect(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(p.buckets); n != 4 || g.graphs != 2*n {
-		t.Errorf("%d graphs for two batches of the sizes %v", g.graphs, p.buckets)
+	if n := len(p.buckets); n != 4 || g.graphs != 2*n || s.Graphs() != 2*n {
+		t.Errorf("%d graphs, %d recorded, for two batches of the sizes %v", g.graphs, s.Graphs(), p.buckets)
 	}
 	w := newWriter(t, s, WriterConfig{Threshold: 0.1})
 	for n := 1; n <= 5; n += 2 {

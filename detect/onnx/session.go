@@ -105,6 +105,15 @@ func (s *Session) Info() detect.Model {
 // the order in which they were tried.
 func (s *Session) Fallbacks() []error { return s.runs.refusals() }
 
+// Graphs is how many CUDA graphs were recorded, 0 where Config asks for none or they
+// cannot be: one for each batch size of each batch of each input size.
+func (s *Session) Graphs() int {
+	if g, ok := s.runs.(*gpu); ok {
+		return g.numGraphs()
+	}
+	return 0
+}
+
 // Workers is how many Batches may Run at a time, each on one thread. More only
 // wait for one another.
 func (s *Session) Workers() int { return s.runs.workers() }

@@ -59,6 +59,13 @@ func (c *checker) detect(d *Detect) {
 	case d.Memory < leastMemory:
 		c.bad("detect.memory", "too little for a network: want 64MiB at least")
 	}
+	switch {
+	case c.failed("detect.cuda_graphs") || !d.CUDAGraphs:
+	case d.Device == "cpu" || d.Engine == "openvino":
+		c.bad("detect.cuda_graphs", "are for GPUs, and detect has the CPU compute")
+	case d.Engine == "tensorrt":
+		c.bad("detect.cuda_graphs", "are for ONNX Runtime's CUDA engine, and TensorRT has none: remove it, or set detect.engine: onnxruntime")
+	}
 }
 
 // track keeps low <= high <= new: what nobody wrote gives way.

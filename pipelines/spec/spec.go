@@ -58,6 +58,8 @@ type Detect struct {
 	Precision string `yaml:"precision" jsonschema:"enum=auto,enum=f32,enum=f16,enum=bf16,enum=int8,default=auto"`
 	// Memory bounds what networks and batches take of each GPU, decoders' surfaces left out (see decode.surfaces); when absent nine tenths of what is free at the start.
 	Memory Size `yaml:"memory"`
+	// CUDAGraphs has GPUs replay a recording of the network for each batch size (1, 2, 4 … max) instead of launching its parts one by one; with ONNX Runtime's CUDA engine only. Not yet measured on hardware.
+	CUDAGraphs bool `yaml:"cuda_graphs"`
 	// Input is the size the network sees: `aspect` (the model's area in the picture's own shape), `model`, or WIDTHxHEIGHT.
 	Input Input `yaml:"input" jsonschema:"default=aspect"`
 	// FPS is inferences a second and stream on the stream's own time grid, or `all`. When absent: 5 for live streams, all for files.
