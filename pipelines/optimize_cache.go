@@ -9,7 +9,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
+
+	"golang.org/x/sys/cpu"
 
 	"sightline/detect/onnx"
 	"sightline/pipelines/spec"
@@ -26,12 +30,13 @@ type recipe struct {
 	Classes []string          `json:"classes"` // none: all
 	Least   float64           `json:"least_score"`
 	Engine  string            `json:"engine"` // with its version
+	CPU     string            `json:"cpu"`    // what integers are computed with: the same network differs
 	Fit     bool              `json:"fit"`
 	Streams []string          `json:"streams"` // whose pictures it is learned from
 	Binds   []string          `json:"binds"`   // digests of their configuration
 }
 
-const recipeVersion = 1
+const recipeVersion = 2
 
 // key leaves the streams' names out: they may change.
 func (r recipe) key() string {
@@ -132,7 +137,7 @@ func recipeFor(sp *spec.Pipeline, st *spec.Stream, model *onnx.Spec, engine stri
 	o := st.Detect.Optimize
 	all := peers(sp, st)
 	r := recipe{
-		Version: recipeVersion, Model: model.Digest, Meta: model.Metadata(), Mode: o.Mode, Budget: o.Agreement, Engine: engine,
+		Version: recipeVersion, Model: model.Digest, Meta: model.Metadata(), Mode: o.Mode, Budget: o.Agreement, Engine: engine, CPU: processor(),
 		Least: st.Detect.Confidence, Fit: len(all) == 1 && inputText(sp.Detect.Input) == spec.InputAspect,
 	}
 	every := false
@@ -152,6 +157,26 @@ func recipeFor(sp *spec.Pipeline, st *spec.Stream, model *onnx.Spec, engine stri
 		r.Classes = nil
 	}
 	return r
+}
+
+// processor names the kind of processor by what engines compute small numbers with. What
+// was proved on one may differ on another: without instructions for it, products of
+// 8-bit integers are added up in 16 bits, and cut off there.
+func processor() string {
+	x, a := cpu.X86, cpu.ARM64
+	words := []string{runtime.GOARCH}
+	for _, f := range []struct {
+		has  bool
+		name string
+	}{
+		{x.HasAVX2, "avx2"}, {x.HasAVX512BW, "avx512bw"}, {x.HasAVX512VNNI, "avx512_vnni"}, {x.HasAVXVNNI, "avx_vnni"}, {x.HasAVXVNNIInt8, "avx_vnni_int8"},
+		{x.HasAMXInt8, "amx_int8"}, {x.HasAVX512BF16, "avx512_bf16"}, {x.HasAMXBF16, "amx_bf16"}, {a.HasASIMDDP, "asimddp"}, {a.HasI8MM, "i8mm"}, {a.HasSVE, "sve"},
+	} {
+		if f.has {
+			words = append(words, f.name)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // engineVersion names the engine that runs a model with its version.

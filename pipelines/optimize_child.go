@@ -80,6 +80,8 @@ func nicely(cmd *exec.Cmd, read func()) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	// Where memory lacks it is to be ended, and nothing else; it is made again later.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", cmd.Process.Pid), []byte("1000"), 0)
 	read()
 	return cmd.Wait()
 }
@@ -87,6 +89,7 @@ func nicely(cmd *exec.Cmd, read func()) error {
 // follow reads what the process prints until it ends.
 func (m *maker) follow(out io.Reader) (made Made) {
 	lines := bufio.NewScanner(out)
+	begun := time.Now()
 	for lines.Scan() {
 		var l line
 		if json.Unmarshal(lines.Bytes(), &l) != nil {
@@ -96,7 +99,15 @@ func (m *maker) follow(out io.Reader) (made Made) {
 			made = *l.Made
 			continue
 		}
-		m.set(func(s *MakeStatus) { s.Step, s.Done, s.Of = l.Step, l.Done, l.Of })
+		m.set(func(s *MakeStatus) {
+			if l.Step != s.Step || l.Done < s.Done {
+				begun = time.Now()
+			}
+			s.Step, s.Done, s.Of, s.Left = l.Step, l.Done, l.Of, 0
+			if l.Done > 0 && l.Of > l.Done {
+				s.Left = time.Since(begun).Seconds() * float64(l.Of-l.Done) / float64(l.Done)
+			}
+		})
 	}
 	_, _ = io.Copy(io.Discard, out) // a line too long ends the scanner, not the process
 	return made

@@ -44,6 +44,8 @@ type maker struct {
 	full     atomic.Bool        // no more are wanted
 	members  []*member
 
+	held *os.File // while it is there, nothing removes the folder
+
 	mu     sync.Mutex
 	status MakeStatus
 }
@@ -55,20 +57,25 @@ type member struct {
 	gpu    *gpu
 	shadow *shadow
 	pace   time.Duration
-	next   time.Time // the decoding goroutine's
+	next   time.Time   // the decoding goroutine's
+	handed bool        // it was given the network: the maker's goroutine's
+	waits  atomic.Bool // it begins with the network at the next start only
 }
 
 // MakeStatus is how far a network is that is made in the background.
 type MakeStatus struct {
-	State    string `json:"state"` // collecting, waiting (for another to be made, or for another process that makes this one), compiling, ready, refused (it did not keep its budget), failed
-	Pictures int    `json:"pictures"`
-	Wanted   int    `json:"wanted"`
-	Step     string `json:"step,omitempty"` // of compiling
-	Done     int    `json:"done,omitempty"`
-	Of       int    `json:"of,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-	Made     *Made  `json:"made,omitempty"`
-	Folder   string `json:"folder"`
+	State    string     `json:"state"` // collecting, waiting (for another to be made, or for another process that makes this one), compiling, ready, refused (it did not keep its budget), retrying, failed
+	Pictures int        `json:"pictures"`
+	Wanted   int        `json:"wanted"`
+	Step     string     `json:"step,omitempty"` // of compiling
+	Done     int        `json:"done,omitempty"`
+	Of       int        `json:"of,omitempty"`
+	Left     float64    `json:"left_s,omitempty"`   // seconds, about, until the pictures are there, or the step is done; absent: unknown
+	Failures int        `json:"failures,omitempty"` // times that it could not be made
+	Retry    *time.Time `json:"retry,omitempty"`    // when it is tried again
+	Reason   string     `json:"reason,omitempty"`
+	Made     *Made      `json:"made,omitempty"`
+	Folder   string     `json:"folder"`
 }
 
 // States of a network in the making.
@@ -78,8 +85,12 @@ const (
 	makeCompiling  = "compiling"
 	makeReady      = "ready"
 	makeRefused    = "refused"
+	makeRetrying   = "retrying"
 	makeFailed     = "failed"
 )
+
+// unproved is why a GPU gets no network of a mode that has a budget.
+const unproved = "networks of this mode are proved on the processor alone, and this stream's runs on a GPU: mode exact works there, or detect.device: cpu"
 
 // making lets a stream run on the original, or on what was made of it before.
 func (p *Pipeline) making(st *spec.Stream, path string, g *gpu, o Options, log *slog.Logger) (network, *shadow, error) {
@@ -92,10 +103,15 @@ func (p *Pipeline) making(st *spec.Stream, path string, g *gpu, o Options, log *
 		return network{}, nil, err
 	}
 	set := st.Detect.Optimize
-	w := newShadow(set.Shadow, set.Agreement, st.Detect.Confidence)
+	w := newShadow(set.Mode, set.Shadow, set.Agreement, st.Detect.Confidence)
 	one := &member{maker: m, st: st, gpu: g, shadow: w, pace: set.For * time.Duration(len(m.recipe.Binds)) / time.Duration(set.Pictures)}
 	w.member = one
 	m.members = append(m.members, one)
+	if g != nil && set.Mode != optimize.ExactMode {
+		m.set(func(s *MakeStatus) { s.State, s.Made, s.Reason = makeRefused, nil, unproved })
+		log.Warn("no optimized network: the original goes on", slog.String("reason", unproved))
+		return net, w, nil
+	}
 	if m.status.State != makeReady {
 		return net, w, nil
 	}
@@ -124,6 +140,11 @@ func (p *Pipeline) maker(st *spec.Stream, path string, net network, o Options) (
 	m := &maker{
 		p: p, o: o, spec: *st.Detect.Optimize, model: path, recipe: r, engine: net.model.Engine, folder: filepath.Join(cache, key),
 		log: p.log.With(slog.Any("streams", r.Streams)), pictures: make(chan *decode.Frame, 1),
+	}
+	if _, err := os.Stat(m.folder); err == nil {
+		if err := m.hold(); err != nil {
+			return nil, err
+		}
 	}
 	m.status = MakeStatus{State: makeCollecting, Wanted: m.spec.Pictures, Folder: m.folder}
 	switch have := kept(m.folder); {
@@ -182,13 +203,11 @@ func (t *member) take(f *decode.Frame) {
 // is after the streams' end.
 func (m *maker) run(ctx context.Context) {
 	if m.snapshot().State == makeCollecting {
-		if err := m.make(ctx); err != nil && ctx.Err() == nil {
-			m.set(func(s *MakeStatus) { s.State, s.Reason = makeFailed, err.Error() })
-			m.log.Warn("no optimized network was made: the original goes on", slog.Any("error", err))
-		}
+		m.insist(ctx)
 	}
 	m.full.Store(true)
 	<-ctx.Done()
+	m.letGo()
 	for {
 		select {
 		case f := <-m.pictures:
@@ -205,8 +224,8 @@ const busyPause = 2 * time.Second
 // lock keeps other processes from the folder until it is closed. It waits until those
 // are done with it.
 func (m *maker) lock(ctx context.Context) (*os.File, error) {
-	if err := os.MkdirAll(m.folder, 0o700); err != nil {
-		return nil, fmt.Errorf("keep optimized networks: %w", err)
+	if err := m.hold(); err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(m.folder, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -251,20 +270,20 @@ func (m *maker) make(ctx context.Context) error {
 // anew makes the network out of new pictures. The caller has the lock.
 func (m *maker) anew(ctx context.Context) (Made, error) {
 	m.set(func(s *MakeStatus) { s.State = makeCollecting })
+	m.tidy()
 	if err := keep(m.folder, recipeFile, m.recipe); err != nil {
 		return Made{}, err
 	}
+	sweep(filepath.Dir(m.folder), time.Now(), m.log)
 	if err := m.collect(ctx); err != nil {
 		return Made{}, err
 	}
 	m.full.Store(true)
-	m.set(func(s *MakeStatus) { s.State = makeWaiting })
-	select {
-	case m.p.press <- struct{}{}:
-		defer func() { <-m.p.press }()
-	case <-ctx.Done():
-		return Made{}, ctx.Err()
+	m.set(func(s *MakeStatus) { s.State, s.Left = makeWaiting, 0 })
+	if err := m.alone(ctx); err != nil {
+		return Made{}, err
 	}
+	defer m.done()
 	m.set(func(s *MakeStatus) { s.State = makeCompiling })
 	made, err := m.compile(ctx)
 	if err != nil {
@@ -279,6 +298,18 @@ func (m *maker) anew(ctx context.Context) (Made, error) {
 	return made, nil
 }
 
+// alone waits until no other network of this pipeline is made, or loaded, until done.
+func (m *maker) alone(ctx context.Context) error {
+	select {
+	case m.p.press <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *maker) done() { <-m.p.press }
+
 // collect keeps pictures until there are enough.
 func (m *maker) collect(ctx context.Context) error {
 	album, err := optimize.OpenAlbum(filepath.Join(m.folder, picturesFile))
@@ -288,7 +319,10 @@ func (m *maker) collect(ctx context.Context) error {
 	defer album.Close()
 	m.log.Info("collecting pictures for an optimized network", slog.Int("have", album.Len()), slog.Int("want", m.spec.Pictures))
 	for album.Len() < m.spec.Pictures && (album.Bytes() < mostPictures || album.Len() < leastMade) {
-		m.set(func(s *MakeStatus) { s.Pictures = album.Len() })
+		m.set(func(s *MakeStatus) {
+			s.Pictures = album.Len()
+			s.Left = (m.spec.For * time.Duration(m.spec.Pictures-s.Pictures) / time.Duration(m.spec.Pictures)).Seconds()
+		})
 		select {
 		case f := <-m.pictures:
 			err := album.Add(f)
@@ -304,13 +338,20 @@ func (m *maker) collect(ctx context.Context) error {
 	return nil
 }
 
-// hand gives the streams their network, loaded and compiled for their pictures. One at
-// pace fastest begins with it at the next start, as it must not depend on the clock when
-// its network changes; so does one on a GPU, whose networks are settled from the start.
+// hand gives the streams their network, loaded and compiled for their pictures. One on
+// a GPU, whose networks are settled from the start, begins with it at the next start.
 func (m *maker) hand(ctx context.Context, made Made) error {
+	if err := m.alone(ctx); err != nil { // the pipeline's networks are one table
+		return err
+	}
+	defer m.done()
 	for _, t := range m.members {
-		if t.shadow.stream.lossless || t.gpu != nil || ctx.Err() != nil {
-			continue // not lost: a stream goes on with the original
+		if t.gpu != nil {
+			t.waits.Store(true)
+			m.log.Info("a stream on a GPU takes its optimized network at the next start", slog.String("stream", t.st.Name))
+		}
+		if t.gpu != nil || t.handed || ctx.Err() != nil {
+			continue // not lost: a stream goes on with what it has
 		}
 		n, err := m.p.sibling(t.st, filepath.Join(m.folder, m.name()), t.shadow.original.detector.spec.Labels, t.gpu, m.o, m.log)
 		if err != nil {
@@ -322,6 +363,7 @@ func (m *maker) hand(ctx context.Context, made Made) error {
 				m.log.Debug("not compiled for this picture size yet", slog.Any("size", shape))
 			}
 		}
+		t.handed = true
 		t.shadow.offer(&n)
 	}
 	m.set(func(s *MakeStatus) { s.State, s.Made = makeReady, &made })

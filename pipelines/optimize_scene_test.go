@@ -95,7 +95,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	working := func(which string, falls int) func() bool {
 		return func() bool {
 			w := p.Streams()[0].Optimized
-			if s := w.Making.State; s == makeFailed || s == makeRefused {
+			if s := w.Making.State; s == makeRetrying || s == makeRefused {
 				t.Fatalf("%+v", *w.Making)
 			}
 			return w.Working == which && w.Falls == falls && w.Looks.Done >= 3
@@ -118,5 +118,43 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	told := slices.DeleteFunc(all, func(e told) bool { return e.Type != "stream.degraded" || !strings.Contains(e.raw, disagreement) })
 	if len(told) != 1 {
 		t.Errorf("it is told %d times: %v", len(told), told)
+	}
+}
+
+// A file at pace fastest takes its network while it runs, too.
+func TestFastestTakesItsNetwork(t *testing.T) {
+	o := parts(t)
+	o.Compiler = jobCommand(t)
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	p := build(t, fmt.Sprintf(`version: 1
+name: fastest
+detect:
+  model: '%s'
+  engine: onnxruntime
+  fps: 5
+  classes: [person]
+  optimize: { mode: exact, agreement: 0.6, pictures: 8, for: 2s, cache: '%s' }
+streams: { gate: { url: 'file:%s', pace: fastest, loop: true } }
+sinks: [{ kind: jsonl, path: '%s', types: [detections] }]
+`, blobs(t), t.TempDir(), squares(t, "scene.avi", "lime", 16), path), o)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	eventually(t, 2*time.Minute, "the optimized network works", func() bool {
+		w := p.Streams()[0].Optimized
+		if s := w.Making.State; s == makeRetrying || s == makeRefused {
+			t.Fatalf("%+v", *w.Making)
+		}
+		return w.Working == "optimized" && w.Looks.Done > 0
+	})
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if w := p.Streams()[0].Optimized; w.Mode != "exact" || w.Since == nil || w.Speedup == 0 || w.Looks.Skipped > 0 {
+		t.Errorf("%+v", w)
+	}
+	if names := worked(t, written(t, path)); names != "blobs blobs-exact" {
+		t.Errorf("networks: %s", names)
 	}
 }

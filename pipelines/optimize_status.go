@@ -1,13 +1,19 @@
 package pipelines
 
+import "time"
+
 // OptimizeStatus is how a stream's optimized network is doing.
 type OptimizeStatus struct {
-	Working   string     `json:"working"`   // optimized or original
-	Budget    float64    `json:"budget"`    // least recall and precision
-	Every     int        `json:"every"`     // one inference in so many is looked at by both, more often while in doubt; 0: none
-	Recall    float64    `json:"recall"`    // of the original's boxes, those the optimized network found, over the last looks
-	Precision float64    `json:"precision"` // of the optimized network's boxes, those the original has
-	Boxes     int        `json:"boxes"`     // of the original, in those looks
+	Working   string     `json:"working"`           // optimized or original
+	Mode      string     `json:"mode"`              // exact, general or scene
+	Since     *time.Time `json:"since,omitempty"`   // it works; absent: since the start
+	Speedup   float64    `json:"speedup,omitempty"` // times as fast as the original, when it was made; absent: unknown
+	Waits     string     `json:"waits,omitempty"`   // for what, where there is an optimized network that is not used: next_start
+	Budget    float64    `json:"budget"`            // least recall and precision
+	Every     int        `json:"every"`             // one inference in so many is looked at by both, more often while in doubt; 0: none
+	Recall    float64    `json:"recall"`            // of the original's boxes, those the optimized network found, over the last looks
+	Precision float64    `json:"precision"`         // of the optimized network's boxes, those the original has
+	Boxes     int        `json:"boxes"`             // of the original, in those looks
 	Window    int        `json:"window"`
 	Looks     LookCounts `json:"looks"`
 	Falls     int        `json:"falls"`            // times that the original had to take over
@@ -15,6 +21,9 @@ type OptimizeStatus struct {
 
 	Making *MakeStatus `json:"making,omitempty"` // where it is made in the background
 }
+
+// nextStart is what a network waits for that no running stream can take.
+const nextStart = "next_start"
 
 // status is nil for a nil shadow.
 func (w *shadow) status() *OptimizeStatus {
@@ -26,7 +35,7 @@ func (w *shadow) status() *OptimizeStatus {
 	v := &w.verdict
 	out := &OptimizeStatus{
 		Working: "original", Budget: v.budget, Every: v.every, Recall: v.long.recall(), Precision: v.long.precision(),
-		Boxes: v.long.sum.Boxes, Window: len(v.long.looks), Looks: w.counts, Falls: v.falls, Reason: w.told.Message,
+		Mode: w.mode, Boxes: v.long.sum.Boxes, Window: len(v.long.looks), Looks: w.counts, Falls: v.falls, Reason: w.told.Message,
 	}
 	if w.inUse.Load() {
 		out.Working = "optimized"
@@ -34,6 +43,16 @@ func (w *shadow) status() *OptimizeStatus {
 	if w.member != nil {
 		making := w.member.maker.snapshot()
 		out.Making = &making
+		if making.Made != nil {
+			out.Speedup = making.Made.Speedup
+		}
+		if w.member.waits.Load() {
+			out.Waits = nextStart
+		}
+	}
+	if !w.since.IsZero() {
+		since := w.since
+		out.Since = &since
 	}
 	return out
 }

@@ -63,7 +63,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	go func() { done <- p.Run(ctx) }()
 	eventually(t, 3*time.Minute, "the optimized network works and was looked at", func() bool {
 		w := p.Streams()[0].Optimized
-		if s := w.Making.State; s == makeFailed || s == makeRefused {
+		if s := w.Making.State; s == makeRetrying || s == makeRefused {
 			t.Fatalf("%+v", *w.Making)
 		}
 		return w.Working == "optimized" && w.Looks.Done >= 3

@@ -66,7 +66,7 @@ func (p *Pipeline) networks(st *spec.Stream, g *gpu, o Options, log *slog.Logger
 	if err != nil {
 		return network{}, nil, fmt.Errorf("the original of %s: %w", path, err)
 	}
-	w = newShadow(every, made.Agreement, st.Detect.Confidence)
+	w = newShadow(made.Mode, every, made.Agreement, st.Detect.Confidence)
 	w.begin(&other)
 	return net, w, nil
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"sightline/decode"
 	"sightline/detect"
@@ -28,6 +29,7 @@ type shadow struct {
 	stream     *stream  // set before it starts
 	member     *member  // where the optimized network is made in the background, else nil
 	original   *network // of the two
+	mode       string   // of the optimized network
 	confidence float64
 	offered    atomic.Pointer[network] // optimized meanwhile, not yet in use
 	want       atomic.Bool             // the optimized one is to work, where there is one
@@ -47,6 +49,7 @@ type shadow struct {
 	verdict verdict
 	counts  LookCounts
 	told    detect.ReasonInfo // of the last change
+	since   time.Time         // of that, on the clock
 	warned  bool              // that a look failed
 }
 
@@ -57,9 +60,10 @@ type LookCounts struct {
 	Failed  uint64 `json:"failed"`
 }
 
-// newShadow is for a stream that the original works for. every 0 never looks.
-func newShadow(every int, budget, confidence float64) *shadow {
-	return &shadow{confidence: confidence, looks: make(chan *look, 1), verdict: verdict{budget: budget, every: every}}
+// newShadow is for a stream that the original works for, and an optimized network of
+// this mode. every 0 never looks.
+func newShadow(mode string, every int, budget, confidence float64) *shadow {
+	return &shadow{mode: mode, confidence: confidence, looks: make(chan *look, 1), verdict: verdict{budget: budget, every: every}}
 }
 
 // begin says that the stream begins with the optimized network: n is the original.
@@ -148,6 +152,7 @@ func (w *shadow) tell(f *decode.Frame) {
 	s := w.stream
 	w.mu.Lock()
 	told := w.told
+	w.since = time.Now().UTC()
 	w.mu.Unlock()
 	switch {
 	case !w.working:

@@ -11,9 +11,10 @@ import (
 
 // Optimize makes a smaller network of the model in the background, out of pictures of
 // the streams themselves, and takes it once it has proved to see the same. A model
-// that was optimized already is only watched.
+// that was optimized already is only watched. A file at pace fastest takes the network
+// while it runs too, when it is there: the run in which it is made is not repeatable.
 type Optimize struct {
-	// Mode: exact changes nothing but rounding; general computes in 8-bit integers, one network for all streams that say the same; scene makes a specialist for each stream's view, nearly blind elsewhere.
+	// Mode: exact changes nothing but rounding; general computes in 8-bit integers, one network for all streams that say the same; scene makes a specialist for each stream's view, nearly blind elsewhere. On a GPU exact alone.
 	Mode string `yaml:"mode" jsonschema:"enum=exact,enum=general,enum=scene,default=general"`
 	// Agreement is the least recall and precision against the original, on pictures that were held back and later while it works.
 	Agreement float64 `yaml:"agreement" jsonschema:"minimum=0.5,maximum=1,default=0.97"`
@@ -34,6 +35,16 @@ func (c *checker) optimize(o *Optimize, path string) {
 	}
 	if o.Mode == "scene" && o.Shadow == 0 {
 		c.bad(path+".shadow", "a network for one scene must be watched: want 1 or more")
+	}
+	d, on := &c.p.Detect, ""
+	switch {
+	case d.Engine == "tensorrt":
+		on = "detect.engine is tensorrt"
+	case strings.HasPrefix(d.Device, "cuda:"):
+		on = "detect.device is " + d.Device
+	}
+	if o.Mode != "exact" && on != "" {
+		c.bad(path+".mode", "%s is proved on the processor alone, and %s: want exact, or leave optimize out", o.Mode, on)
 	}
 }
 
