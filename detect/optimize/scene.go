@@ -22,6 +22,9 @@ const (
 	mostTried     = 12 // that a group's loss is measured on
 )
 
+// leastVersion is that of ONNX's operators in which Pad has its amounts as an input.
+const leastVersion = 11
+
 // specialist makes a network for the pictures of one scene.
 type specialist struct {
 	ctx   context.Context
@@ -35,25 +38,24 @@ type specialist struct {
 	net   *prune.Net
 	focus []string // values that tell where something is
 
-	learn, check []*decode.Frame
+	learn, check []*decode.Frame // to learn from, and to choose by
+	prove        []*decode.Frame // the gate's
+	gentle       bool            // little may go: of each group only the first channels are measured
 	work         workdir
 }
 
 // scene takes away what the pictures of one camera do not need: outputs that never
 // fire on them, and channels that others can make up for; the most of it that keeps
-// the budget. Half of the pictures are learned from, the rest is held back for the
-// comparison.
+// the budget.
 func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, log *slog.Logger) error {
-	const leastVersion = 11 // the version of ONNX's operators in which Pad has its amounts as an input
 	if v := m.Opset(); v < leastVersion {
 		return fmt.Errorf("its operators are those of ONNX version %d, and pruning wants %d or later: export it again with a newer one", v, leastVersion)
 	}
 	if len(frames) < leastPictures {
 		return fmt.Errorf("%d pictures are too few to learn a scene from: give %d or more, better 80", len(frames), leastPictures)
 	}
-	learn, check := halves(frames)
-	r.Pictures = len(check)
-	s := &specialist{ctx: ctx, c: c, r: r, in: in, shape: shape, log: log, learn: some(learn, mostLearned), check: check}
+	parts := divide(frames)
+	s := &specialist{ctx: ctx, c: c, r: r, in: in, shape: shape, log: log, learn: some(parts.learn, mostLearned), check: parts.choose, prove: parts.prove}
 	simplified := fmt.Sprintf("%x", sha256.Sum256(m.Write())) // with what a file beside the original says, and its size
 	s.work = newWorkdir(c.Work, simplified, r.Calibration, shape.String(), fmt.Sprint(c.Classes, c.Least), recipe)
 	unlock, err := s.work.Lock()
@@ -65,6 +67,12 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 		return fmt.Errorf("look for outputs that never fire: %w", err)
 	}
 	s.trace()
+	if err := s.affordable(); err != nil {
+		return err
+	}
+	if err := s.turn(); err != nil {
+		return fmt.Errorf("turn channels: %w", err)
+	}
 	if len(s.net.Groups) == 0 {
 		return errors.New("no channels of this network may go: " + s.net.Describe())
 	}
@@ -80,7 +88,7 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 }
 
 // recipe changes when what is kept for a later run would be made otherwise.
-const recipe = "scene 1"
+const recipe = "scene 2"
 
 // block is how many channels go together: what engines compute at once.
 const block = 16

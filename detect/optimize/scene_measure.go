@@ -13,7 +13,7 @@ import (
 const (
 	maxColumns = 4700    // of a convolution: its moments have the square of it
 	maxRoom    = 1 << 26 // numbers that are held at a time
-	positions  = 500     // of a convolution's output, for each picture
+	positions  = 2500    // of a convolution's output, for each picture
 	gain       = 10      // how much more a position counts where something is
 )
 
@@ -152,6 +152,9 @@ func (s *specialist) inverses(groups []int, frames []*decode.Frame) (map[string]
 func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, base gauge) (prune.Measured, error) {
 	var m prune.Measured
 	marks := marksOf(g)
+	if s.gentle {
+		marks = marks[:min(2, len(marks))]
+	}
 	chunk := max(1, len(g.Classes)/32)
 	rank, err := s.net.Rank(g, inverses, len(g.Classes)-marks[len(marks)-1], chunk, marks, func(gone []int, weights map[string]prune.Weights) error {
 		if err := s.ctx.Err(); err != nil {

@@ -3,6 +3,7 @@ package optimize
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"sightline/detect/onnx"
@@ -25,18 +26,18 @@ type series struct {
 	*specialist
 	plan     []prune.Step
 	measured []prune.Measured
-	jury     *jury // of pictures that were held back
+	jury     *jury // of pictures that nothing is learned from, nor proved by
 }
 
-// search finds the smallest network that keeps the agreement on the pictures that
-// were held back, and then the smallest that passes the gate.
+// search finds the smallest network that keeps the agreement on the pictures to choose
+// by, and then the smallest that passes the gate.
 func (s *specialist) search(measured []prune.Measured) error {
 	jury, err := s.newJury(s.check, s.c.Engines[0], "", s.c.Least-Tolerance)
 	if err != nil {
 		return err
 	}
 	q := &series{specialist: s, plan: s.net.Plan(measured, block), measured: measured, jury: jury}
-	best, err := q.halve(0.2)
+	best, err := q.smallest(0.2)
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (s *specialist) search(measured []prune.Measured) error {
 		if !s.c.Integers {
 			lower(s.c, s.r, best.model, best.q.shape)
 		}
-		err := finish(s.ctx, s.c, s.r, best.model, s.check, s.log)
+		err := finish(s.ctx, s.c, s.r, best.model, s.prove, s.log)
 		if err == nil {
 			s.work.Forget("network-")
 		}
@@ -93,23 +94,33 @@ func (c *candidate) passes() bool {
 	return c.agree.Boxes > 0 && min(c.agree.Recall, c.agree.Precision) >= c.q.c.Agreement
 }
 
-// halve looks for the smallest network that agrees, between so much of the
+// margin is by how much a candidate keeps the agreement; less than nothing: it does
+// not.
+func (c *candidate) margin() float64 {
+	if c.agree.Boxes == 0 {
+		return -1
+	}
+	return min(c.agree.Recall, c.agree.Precision) - c.q.c.Agreement
+}
+
+// smallest looks for the smallest network that agrees, between so much of the
 // arithmetic and all, as if agreement only grew with what is left; nil where none
-// does.
-func (q *series) halve(low float64) (best *candidate, err error) {
-	const rounds = 5
+// does. It tries where a line between the nearest two that were tried meets the
+// budget, at most so many.
+func (q *series) smallest(low float64) (best *candidate, err error) {
+	const rounds = 6
 	what := "looking for the smallest network that agrees at " + q.shape.String()
-	high, tried := 1.0, map[int]bool{}
+	high, tried := 1.0, map[int]bool{0: true}
+	over, under := 1-q.c.Agreement, math.NaN() // the margins there
 	for i := range rounds {
 		q.progress(what, i, rounds)
-		at := q.step((low + high) / 2)
-		if best != nil && at == best.at {
-			high = (low + high) / 2
-			continue
+		part := 0.5
+		if !math.IsNaN(under) && over > under {
+			part = min(max(-under/(over-under), .2), .8)
 		}
-		if tried[at] {
-			low = (low + high) / 2
-			continue
+		at := q.between(low+part*(high-low), low, high, tried)
+		if at < 0 {
+			break
 		}
 		tried[at] = true
 		c, err := q.make(at)
@@ -117,13 +128,26 @@ func (q *series) halve(low float64) (best *candidate, err error) {
 			return nil, err
 		}
 		if c.passes() {
-			best, high = c, (low+high)/2
-			continue
+			best, high, over = c, q.left(at), c.margin()
+		} else {
+			low, under = q.left(at), c.margin()
 		}
-		low = (low + high) / 2
 	}
 	q.progress(what, rounds, rounds)
 	return best, nil
+}
+
+// between is the step of the plan nearest to so much of the arithmetic that leaves
+// less than high, more than low, and was not tried; -1 where there is none.
+func (q *series) between(left, low, high float64, tried map[int]bool) int {
+	best := -1
+	for i := range q.plan {
+		l := q.left(i)
+		if !tried[i] && l > low && l < high && (best < 0 || math.Abs(l-left) < math.Abs(q.left(best)-left)) {
+			best = i
+		}
+	}
+	return best
 }
 
 // smaller tries smaller inputs, the smallest last, as long as they lead to less
@@ -153,7 +177,7 @@ func (q *series) smaller(best *candidate) (*candidate, error) {
 			continue
 		}
 		best = c
-		if c, err = small.halve(0.2); err != nil {
+		if c, err = small.smallest(0.2); err != nil {
 			return nil, err
 		}
 		if c != nil && c.at > best.at {
@@ -191,7 +215,7 @@ func (q *series) make(at int) (*candidate, error) {
 			"%.0f %% of the arithmetic is left; %s", 100*q.left(at), q.net.Describe())})
 	}
 	if q.c.Integers {
-		made, step, err := integers(q.ctx, q.c, c.plain, q.in, q.shape, levels()[0], q.learn)
+		made, step, err := integersWithin(q.ctx, q.c, c.plain, q.in, q.shape, division{learn: q.learn, choose: q.check}, q.log)
 		if err != nil {
 			return nil, err
 		}

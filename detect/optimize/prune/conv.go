@@ -27,6 +27,9 @@ type Conv struct {
 // taps is the size of the window.
 func (c *Conv) taps() int { return c.kh * c.kw }
 
+// Taps is how many places of the input go into one of the output.
+func (c *Conv) Taps() int { return c.taps() }
+
 // depth is how many channels go into each output.
 func (c *Conv) depth() int { return len(c.ins) / c.parts }
 
@@ -71,7 +74,7 @@ func (n *Net) conv(node *graph.Node) *Conv {
 		return nil
 	}
 	c := &Conv{
-		Name: node.Outputs[0], node: node, weights: w.Float32s(), parts: int(node.Int("group", 1)), kh: int(w.Dims[2]), kw: int(w.Dims[3]),
+		Name: node.Outputs[0], node: node, weights: n.floats(w), parts: int(node.Int("group", 1)), kh: int(w.Dims[2]), kw: int(w.Dims[3]),
 		h: int(in[2]), w: int(in[3]), oh: int(out[2]), ow: int(out[3]), ins: slices.Clone(list),
 	}
 	outs := int(w.Dims[0])
@@ -82,8 +85,19 @@ func (n *Net) conv(node *graph.Node) *Conv {
 		c.bias = bias.Float32s()
 	}
 	c.outs = n.fresh(outs)
+	n.followed += len(c.ins) // of which others have a list too
 	n.ties(c)
 	return c
+}
+
+// floats are a tensor's numbers, once for all convolutions that share them.
+func (n *Net) floats(t *graph.Tensor) []float32 {
+	v, there := n.weights[t]
+	if !there {
+		v = t.Float32s()
+		n.weights[t] = v
+	}
+	return v
 }
 
 // geometry reads how the window moves; false where it is otherwise than the known

@@ -30,6 +30,7 @@ type Net struct {
 	lists    map[string][]int // of a value, the class of each channel; nil: not followed
 	followed int              // channels in lists
 	known    map[string][]int64
+	weights  map[*graph.Tensor][]float32
 	trims    []trim
 	windows  []window
 	parent   []int // union-find over channels
@@ -59,7 +60,7 @@ type trim struct {
 // dimensions. Where an operator does anything but carry channels on, one by one,
 // those it takes stay.
 func Trace(g *graph.Graph, known map[string][]int64) *Net {
-	n := &Net{Graph: g, lists: map[string][]int{}, known: known, pinned: map[int]string{}}
+	n := &Net{Graph: g, lists: map[string][]int{}, weights: map[*graph.Tensor][]float32{}, known: known, pinned: map[int]string{}}
 	for _, p := range g.Inputs {
 		n.opaque(p.Name, "the input")
 	}
@@ -175,12 +176,13 @@ func (n *Net) group() {
 			}
 		}
 	}
-	at := map[string]int{}
+	at, put := map[string]int{}, Set{}
 	for i, c := range n.convs {
 		for _, class := range c.outs {
-			if n.pinned[class] != "" || makers[class][0] != i {
+			if n.pinned[class] != "" || makers[class][0] != i || put[class] {
 				continue
 			}
+			put[class] = true
 			key := fmt.Sprint(makers[class], users[class])
 			k, there := at[key]
 			if !there {
@@ -188,9 +190,7 @@ func (n *Net) group() {
 				at[key] = k
 				n.Groups = append(n.Groups, Group{Name: c.Name, convs: users[class]})
 			}
-			if g := &n.Groups[k]; !slices.Contains(g.Classes, class) {
-				g.Classes = append(g.Classes, class)
-			}
+			n.Groups[k].Classes = append(n.Groups[k].Classes, class)
 		}
 	}
 	for _, c := range n.convs {

@@ -66,35 +66,87 @@ type Step struct {
 func (n *Net) Plan(measured []Measured, block int) []Step {
 	now := Step{Counts: make([]int, len(n.Groups)), MACs: n.MACs(nil)}
 	steps := []Step{now}
-	gone, convs := Set{}, n.touching()
-	const least = 1e-6 // so that what costs nothing is taken by what it saves
+	p := planner{n, measured, block, n.touching(), Set{}}
+	offers, beside := make([]offer, len(measured)), p.beside()
+	for i := range offers {
+		offers[i] = p.offer(i, 0)
+	}
 	for {
-		best, at, rate := Step{}, -1, 0.0
-		for i, m := range measured {
-			before := macs(convs[i], gone)
-			from := now.Counts[i]
-			for _, to := range []int{from + block, from + 2*block, from + 3*block} {
-				if to > m.most() {
-					break
-				}
-				n.take(gone, i, m.Order[from:to], true)
-				saved := before - macs(convs[i], gone)
-				n.take(gone, i, m.Order[from:to], false)
-				lost := m.at(to) - m.at(from)
-				if saved > 0 && (at < 0 || (lost+least)/float64(saved) < rate) {
-					counts := slices.Clone(now.Counts)
-					counts[i] = to
-					best, at, rate = Step{Counts: counts, MACs: now.MACs - saved, Loss: now.Loss + lost}, i, (lost+least)/float64(saved)
-				}
+		at := -1
+		for i, o := range offers {
+			if o.saved > 0 && (at < 0 || o.rate() < offers[at].rate()) {
+				at = i
 			}
 		}
 		if at < 0 {
 			return steps
 		}
-		n.take(gone, at, measured[at].Order[now.Counts[at]:best.Counts[at]], true)
-		now = best
+		o, counts := offers[at], slices.Clone(now.Counts)
+		n.take(p.gone, at, measured[at].Order[counts[at]:o.to], true)
+		counts[at] = o.to
+		now = Step{Counts: counts, MACs: now.MACs - o.saved, Loss: now.Loss + o.lost}
 		steps = append(steps, now)
+		for _, i := range beside[at] { // what others save has not changed
+			offers[i] = p.offer(i, counts[i])
+		}
 	}
+}
+
+// planner knows what is gone by now.
+type planner struct {
+	n        *Net
+	measured []Measured
+	block    int
+	convs    [][]*Conv // that make or take a group's channels
+	gone     Set
+}
+
+// offer is what it costs and saves to go on to so many channels of a group.
+type offer struct {
+	to    int
+	lost  float64
+	saved int64
+}
+
+func (o offer) rate() float64 {
+	const least = 1e-6 // so that what costs nothing is taken by what it saves
+	return (o.lost + least) / float64(o.saved)
+}
+
+// offer is the best of one to three blocks of a group of which so many are gone.
+func (p *planner) offer(group, from int) (best offer) {
+	m, convs := p.measured[group], p.convs[group]
+	before := macs(convs, p.gone)
+	for k := 1; k <= 3 && from+k*p.block <= m.most(); k++ {
+		o := offer{to: from + k*p.block}
+		p.n.take(p.gone, group, m.Order[from:o.to], true)
+		o.saved = before - macs(convs, p.gone)
+		p.n.take(p.gone, group, m.Order[from:o.to], false)
+		o.lost = m.at(o.to) - m.at(from)
+		if o.saved > 0 && (best.saved == 0 || o.rate() < best.rate()) {
+			best = o
+		}
+	}
+	return best
+}
+
+// beside are, for each group, those that share a convolution with it, and itself.
+func (p *planner) beside() [][]int {
+	of := map[*Conv][]int{}
+	for i, convs := range p.convs {
+		for _, c := range convs {
+			of[c] = append(of[c], i)
+		}
+	}
+	out := make([][]int, len(p.convs))
+	for i, convs := range p.convs {
+		for _, c := range convs {
+			out[i] = append(out[i], of[c]...)
+		}
+		slices.Sort(out[i])
+		out[i] = slices.Compact(out[i])
+	}
+	return out
 }
 
 // take adds channels of a group to those that are gone, or gives them back.

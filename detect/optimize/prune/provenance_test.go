@@ -152,3 +152,23 @@ func TestFollowingIsBounded(t *testing.T) {
 		t.Errorf("%d channels are followed; %s", total, n.Describe())
 	}
 }
+
+// Convolutions that share weights hold them once: a small file does not fill memory.
+func TestSharedWeightsAreHeldOnce(t *testing.T) {
+	b := newBuilder(1, 8, 4, 4)
+	x := b.conv("x", 8, 1, 1, 1)
+	shared := b.g.Nodes[0].Inputs[1:]
+	for range 5 {
+		x = b.node("Conv", []int64{1, 8, 4, 4}, []*graph.Attr{list("kernel_shape", 1, 1)}, append([]string{x}, shared...)...)
+	}
+	m := b.ends(x)
+	n := Trace(m.Graph, b.known)
+	if len(n.Convs()) != 6 {
+		t.Fatalf("%d convolutions are understood", len(n.Convs()))
+	}
+	for _, c := range n.Convs() {
+		if &c.weights[0] != &n.Convs()[0].weights[0] {
+			t.Errorf("%s has weights of its own", c.Name)
+		}
+	}
+}
