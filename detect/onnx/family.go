@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -91,6 +92,9 @@ func kinds() []kind {
 	}
 }
 
+// errFamily says that outputs are no family's.
+var errFamily = errors.New("unsupported outputs")
+
 // recognize finds the family of g: the one named in hints, or the first of the
 // table that g's outputs fit.
 func recognize(g *graph, h hints) (kind, family, int, error) {
@@ -114,7 +118,7 @@ func recognize(g *graph, h hints) (kind, family, int, error) {
 	for _, k := range kinds() {
 		fmt.Fprintf(&known, "; %s: %s", k.name, k.outputs)
 	}
-	return kind{}, nil, 0, fmt.Errorf("unsupported outputs %s; supported are, in 32-bit floats%s", describe(g.outputs), known.String())
+	return kind{}, nil, 0, fmt.Errorf("%w %s; supported are, in 32-bit floats%s", errFamily, describe(g.outputs), known.String())
 }
 
 // describe lists ports with their types and shapes.

@@ -279,7 +279,7 @@ func FuzzParseGraph(f *testing.F) {
 	f.Add(g.file())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, err := describeModel("x.onnx", data); err == nil {
+		if _, err := describeModel("x.onnx", data, true); err == nil {
 			return
 		}
 		_ = sniff(data)

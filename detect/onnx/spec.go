@@ -63,20 +63,26 @@ func (in Input) dims(s Shape, rows int) []int64 {
 
 // ReadSpec reads the model file at path and its sidecar, and recognizes its
 // family. Its errors say what was found and what is supported.
-func ReadSpec(path string) (*Spec, error) {
+func ReadSpec(path string) (*Spec, error) { return readSpec(path, false) }
+
+// ReadAny is ReadSpec for who does not decode: the outputs may be no family's, and then
+// Family is empty and there are no Labels.
+func ReadAny(path string) (*Spec, error) { return readSpec(path, true) }
+
+func readSpec(path string, loose bool) (*Spec, error) {
 	m, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read model: %w", err)
 	}
 	defer m.free()
-	spec, err := describeModel(path, m.bytes)
+	spec, err := describeModel(path, m.bytes, loose)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", path, err)
 	}
 	return spec, nil
 }
 
-func describeModel(path string, data []byte) (*Spec, error) {
+func describeModel(path string, data []byte, loose bool) (*Spec, error) {
 	g, err := parseGraph(data)
 	if err != nil {
 		if kind := sniff(data); kind != "" {
@@ -99,12 +105,12 @@ func describeModel(path string, data []byte) (*Spec, error) {
 		Path: path, Digest: hex.EncodeToString(sum[:]), Producer: g.producer,
 		Quantized: g.ops["DequantizeLinear"]+g.ops["QLinearConv"]+g.ops["ConvInteger"] > 0,
 	}
-	return spec, spec.fill(g, side)
+	return spec, spec.fill(g, side, loose)
 }
 
 // fill takes each property from the sidecar, else the file's metadata, else the
 // family's habits.
-func (spec *Spec) fill(g *graph, side *sidecar) (err error) {
+func (spec *Spec) fill(g *graph, side *sidecar, loose bool) (err error) {
 	if spec.Labels, err = labelsOf(g, side); err != nil {
 		return err
 	}
@@ -127,6 +133,10 @@ func (spec *Spec) fill(g *graph, side *sidecar) (err error) {
 		spec.Input.Base = h.base
 	}
 	k, f, classes, err := recognize(g, h)
+	if loose && errors.Is(err, errFamily) {
+		spec.Labels = nil
+		return spec.Input.colors(g, side, inputDefaults{order: kernels.RGB, std: [3]float64{255, 255, 255}, fit: kernels.LetterboxCenter})
+	}
 	if err != nil {
 		return err
 	}

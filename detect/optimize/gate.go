@@ -18,6 +18,11 @@ import (
 // signs it and writes it where it belongs. What is judged differs from what is
 // written by the figures in its metadata alone.
 func finish(ctx context.Context, c Config, r *Report, m *graph.Model, frames []*decode.Frame, log *slog.Logger) error {
+	return write(c, r, m, func(candidate string) error { return judge(ctx, c, r, candidate, frames, log) })
+}
+
+// write is finish with a judge of another kind.
+func write(c Config, r *Report, m *graph.Model, judge func(candidate string) error) error {
 	dir := filepath.Dir(c.Out)
 	if c.DryRun {
 		dir = ""
@@ -31,7 +36,7 @@ func finish(ctx context.Context, c Config, r *Report, m *graph.Model, frames []*
 	if err := put(f, m, c, r); err != nil {
 		return err
 	}
-	if err := judge(ctx, c, r, f.Name(), frames, log); err != nil {
+	if err := judge(f.Name()); err != nil {
 		return err
 	}
 	if err := put(f, m, c, r); err != nil {

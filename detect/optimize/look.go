@@ -49,7 +49,7 @@ func NewLooker(c LookerConfig, f *decode.Frame, log *slog.Logger) (_ *Looker, er
 	}
 	if err != nil {
 		l.Close()
-		return nil, err
+		return nil, blame(err, c.Model)
 	}
 	return l, nil
 }

@@ -104,8 +104,8 @@ func (r *Report) provenance(c Config) Provenance {
 		p.Figures.MACs = [2]int64{r.Before.MACs, r.After.MACs}
 	}
 	for _, e := range r.Engines {
-		if r.Mode == ExactMode && e.Precision != "f32" {
-			continue // in fewer bits machines differ, and nothing was promised
+		if e.Values != nil || r.Mode == ExactMode && e.Precision != "f32" {
+			continue // nothing was found, or in fewer bits machines differ, and nothing was promised
 		}
 		p.Figures.Recall = min(p.Figures.Recall, rounded(e.Agreement.Recall))
 		p.Figures.Precision = min(p.Figures.Precision, rounded(e.Agreement.Precision))

@@ -46,6 +46,7 @@ type EngineReport struct {
 	Input     [2]string `json:"input"`     // size before and after
 	Agreement Agreement `json:"agreement"` // at the size after
 	Race      Race      `json:"race"`
+	Values    *Values   `json:"values,omitempty"` // where the outputs are of no family, and no boxes are compared
 	// OverPlain is how many times as fast it is as the original on ONNX Runtime in
 	// 32-bit floats; 0 where that is not here.
 	OverPlain float64 `json:"over_onnxruntime_f32,omitempty"`

@@ -67,7 +67,7 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	if err := cmp.Or(c.proves(len(frames)), c.place()); err != nil {
 		return nil, err
 	}
-	spec, err := onnx.ReadSpec(c.Model) // which refuses what is no file, or too large
+	spec, err := onnx.ReadAny(c.Model) // which refuses what is no file, or too large
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +78,9 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	m, err := graph.Read(data)
 	if err != nil {
 		return nil, fmt.Errorf("read model %s: %w", c.Model, err)
+	}
+	if spec.Family == "" {
+		return unread(ctx, c, spec, m, frames)
 	}
 	in := spec.Input
 	r := &Report{

@@ -113,9 +113,12 @@ func (o *optimizeFlags) places() error {
 
 // known finds out early that the model cannot be read, or does not know a class.
 func (o *optimizeFlags) known() error {
-	sp, err := onnx.ReadSpec(o.Model)
+	sp, err := onnx.ReadAny(o.Model)
 	if err != nil {
 		return err
+	}
+	if sp.Family == "" {
+		return nil // only raw values are compared
 	}
 	return sp.Knows(o.Classes)
 }

@@ -86,6 +86,9 @@ func (o *optimizeFlags) tell(sh *shell, r *optimize.Report) error {
 // likeness says how alike the two networks' boxes are.
 func likeness(e optimize.EngineReport) string {
 	a := e.Agreement
+	if v := e.Values; v != nil {
+		return fmt.Sprintf("all %d values equal (within %.0e of the largest)", v.Count, max(v.Off, 1e-7))
+	}
 	if a.Boxes == 0 {
 		return "no boxes to compare"
 	}
