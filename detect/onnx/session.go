@@ -68,6 +68,9 @@ func New(cfg Config, log *slog.Logger) (*Session, error) {
 	for _, why := range s.runs.refusals() {
 		log.Warn("falling back to a slower inference engine", "engine", s.runs.engine(), "error", why)
 	}
+	if why := spec.unproved(s.runs.engine(), Processor()); why != "" {
+		log.Warn("the network was not proved on this engine", "model", cfg.Name, "engine", s.runs.engine(), "error", why)
+	}
 	log.Info("inference engine opened", "engine", s.runs.engine(), "version", s.runs.version(), "model", cfg.Name,
 		"family", spec.Family, "digest", spec.Digest[:12], "workers", s.Workers())
 	return s, nil

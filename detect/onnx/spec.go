@@ -23,6 +23,7 @@ type Spec struct {
 	Quantized bool // computes in 8-bit integers where it is marked to
 
 	family family
+	proof  Proof
 }
 
 // Input says what pictures the network takes.
@@ -102,7 +103,7 @@ func describeModel(path string, data []byte, loose bool) (*Spec, error) {
 	}
 	sum := sha256.Sum256(data)
 	spec := &Spec{
-		Path: path, Digest: hex.EncodeToString(sum[:]), Producer: g.producer,
+		Path: path, Digest: hex.EncodeToString(sum[:]), Producer: g.producer, proof: proof(g.metadata),
 		Quantized: g.ops["DequantizeLinear"]+g.ops["QLinearConv"]+g.ops["ConvInteger"] > 0,
 	}
 	return spec, spec.fill(g, side, loose)

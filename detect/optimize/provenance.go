@@ -7,11 +7,12 @@ import (
 	"math"
 	"os"
 
+	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
 
 // Provenance is what a network that was optimized says of itself, in its metadata.
-// Nothing in it depends on how fast a machine is.
+// Nothing in it depends on how fast a machine is, and of an exact one nothing on the machine.
 type Provenance struct {
 	Source      string   `json:"source"` // SHA-256 of the file that it was made of
 	Mode        string   `json:"mode"`
@@ -27,6 +28,8 @@ type Provenance struct {
 	Agreement float64 `json:"agreement"`
 	AP50      float64 `json:"ap50,omitempty"`
 	Figures   Figures `json:"figures"`
+	// Proof is where it was proved, of one that is not exact.
+	onnx.Proof
 }
 
 // Figures are what was measured on pictures that were held back, and what it weighs,
@@ -39,9 +42,6 @@ type Figures struct {
 	Parameters [2]int     `json:"parameters"`
 	Bytes      [2]int     `json:"bytes"` // of the files, without this text
 }
-
-// metaKey is where a network says so.
-const metaKey = "sightline.optimized"
 
 // maxFile bounds the network files that are read.
 const maxFile = 1 << 31
@@ -70,10 +70,10 @@ func ReadProvenance(path string) (*Provenance, error) {
 		return nil, fmt.Errorf("read provenance of %s: %w", path, err)
 	}
 	for _, e := range entries {
-		if e.Key == metaKey {
+		if e.Key == onnx.MadeKey {
 			p := &Provenance{}
 			if err := json.Unmarshal([]byte(e.Value), p); err != nil {
-				return nil, fmt.Errorf("read provenance of %s: its entry %s: %w", path, metaKey, err)
+				return nil, fmt.Errorf("read provenance of %s: its entry %s: %w", path, onnx.MadeKey, err)
 			}
 			return p, nil
 		}
@@ -92,6 +92,12 @@ func (r *Report) provenance(c Config) Provenance {
 	}
 	if c.Check != nil {
 		p.AP50 = c.AP50
+	}
+	if r.Mode != ExactMode {
+		for _, e := range r.Engines {
+			p.Engines = append(p.Engines, onnx.Proved{Engine: e.Engine, Precision: e.Precision})
+		}
+		p.Processor = onnx.Processor()
 	}
 	for _, s := range r.Steps {
 		p.Steps = append(p.Steps, s.Name)
@@ -119,6 +125,6 @@ func rounded(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 // sign writes a report into a network's metadata.
 func sign(m *graph.Model, c Config, r *Report) error {
 	text, err := json.Marshal(r.provenance(c))
-	m.SetMeta(metaKey, string(text))
+	m.SetMeta(onnx.MadeKey, string(text))
 	return err
 }

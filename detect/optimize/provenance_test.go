@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
 
@@ -16,7 +17,7 @@ func TestProvenance(t *testing.T) {
 	r := &Report{
 		SourceDigest: "abc", Mode: SceneMode, Classes: []string{"person"}, Calibration: "def", Steps: []Step{{Name: "affine"}, {Name: "channels"}},
 		Before: Size{Parameters: 100, Bytes: 400, MACs: 1000}, After: Size{Parameters: 50, Bytes: 60, MACs: 300},
-		Engines: []EngineReport{{Precision: "int8", Agreement: Agreement{Recall: .98123456, Precision: .99}, Race: Race{Original: 7}}},
+		Engines: []EngineReport{{Engine: "openvino", Precision: "int8", Agreement: Agreement{Recall: .98123456, Precision: .99}, Race: Race{Original: 7}}},
 	}
 	c := Config{Agreement: .97, Stream: "gate", Bind: "123"}
 	if err := sign(m, c, r); err != nil {
@@ -31,6 +32,7 @@ func TestProvenance(t *testing.T) {
 		Source: "abc", Mode: SceneMode, Steps: []string{"affine", "channels"}, Classes: []string{"person"}, Calibration: "def",
 		Stream: "gate", Bind: "123", Agreement: .97,
 		Figures: Figures{Recall: .9812, Precision: .99, MACs: [2]int64{1000, 300}, Parameters: [2]int{100, 50}, Bytes: [2]int{400, 60}},
+		Proof:   onnx.Proof{Engines: []onnx.Proved{{Engine: "openvino", Precision: "int8"}}, Processor: onnx.Processor()},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -42,7 +44,7 @@ func TestNoProvenance(t *testing.T) {
 	for says, data := range map[string][]byte{
 		"":             nano().Write(),
 		"cut short":    []byte("\x72\x7fabc"),
-		"its entry si": (&graph.Model{Graph: nano().Graph, Metadata: []graph.Entry{{Key: metaKey, Value: "{"}}}).Write(),
+		"its entry si": (&graph.Model{Graph: nano().Graph, Metadata: []graph.Entry{{Key: onnx.MadeKey, Value: "{"}}}).Write(),
 	} {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
