@@ -60,8 +60,8 @@ func samples(f *decode.Frame, part image.Rectangle) (out []byte) {
 	return out
 }
 
-// TestCUDAFetcher wants parts of pictures to be what whole copies show there, and no
-// more to be copied.
+// TestCUDAFetcher wants parts of pictures, and rows of luma, to be what whole copies show
+// there, to the bit, and no more to be copied.
 func TestCUDAFetcher(t *testing.T) {
 	gpu := openGPU(t)
 	var fetcher decode.Fetcher
@@ -75,7 +75,7 @@ func TestCUDAFetcher(t *testing.T) {
 		for _, part := range []image.Rectangle{
 			image.Rect(0, 0, 1, 1), image.Rect(2, 4, 103, 77), image.Rect(320, 242, 321, 243), image.Rect(0, 0, 321, 243), image.Rect(64, 0, 80, 243),
 		} {
-			before := emu.Counts().ToHost
+			before := emu.Counts()
 			got, err := fetcher.Part(f, part)
 			if err != nil {
 				t.Fatal(err)
@@ -87,14 +87,33 @@ func TestCUDAFetcher(t *testing.T) {
 			if !bytes.Equal(samples(got, part.Sub(part.Min)), want) {
 				t.Errorf("%v of format %d: other samples than the whole picture's", part, format)
 			}
-			if n := emu.Counts().ToHost - before; n > 2*int64(len(want)) {
-				t.Errorf("%v: %d bytes were copied for %d", part, n, len(want))
+			after := emu.Counts()
+			if n := after.ToHost - before.ToHost; n != int64(len(want)) || after.Launches-before.Launches != 1 {
+				t.Errorf("%v: %d bytes were copied for %d, by %d kernels", part, n, len(want), after.Launches-before.Launches)
 			}
 			got.Release()
 		}
 		for _, part := range []image.Rectangle{image.Rect(1, 0, 5, 5), image.Rect(0, 3, 5, 5), image.Rect(300, 0, 322, 5), {}} {
 			if _, err := fetcher.Part(f, part); err == nil {
 				t.Errorf("%v was copied", part)
+			}
+		}
+		again, err := fetcher.Whole(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := image.Rect(0, 0, 321, 243)
+		if !bytes.Equal(samples(again, all), samples(whole, all)) || again.Index != f.Index {
+			t.Errorf("format %d: the whole picture is another one", format)
+		}
+		again.Release()
+		for _, step := range []int{1, 3, 10} {
+			var want []byte
+			for y := 0; y+step <= whole.Height; y += step {
+				want = append(want, unsafe.Slice((*byte)(unsafe.Add(whole.Planes[0].Data, y*whole.Planes[0].Stride)), whole.Width)...)
+			}
+			if got, err := fetcher.Rows(f, step); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("format %d, every %dth row: %d bytes, %v", format, step, len(got), err)
 			}
 		}
 		whole.Release()

@@ -20,7 +20,8 @@ type batch interface {
 	Close()
 }
 
-// openBatchFunc returns an empty batch of so many rows; it does not block.
+// openBatchFunc returns an empty batch of so many rows. It may have to make it, which on
+// a GPU takes a while.
 type openBatchFunc func(shape onnx.Shape, rows int) (batch, error)
 
 func opener(s *onnx.Session) openBatchFunc {
@@ -101,11 +102,12 @@ type batcher struct {
 	mu     sync.Mutex
 	cond   *sync.Cond
 	open   []*openBatch
+	making map[onnx.Shape]bool // a batch is being opened, while nothing is locked
 	closed bool
 }
 
 func newBatcher(open openBatchFunc, g *gate, rows int) *batcher {
-	b := &batcher{opened: open, gate: g, rows: max(1, rows)}
+	b := &batcher{opened: open, gate: g, rows: max(1, rows), making: map[onnx.Shape]bool{}}
 	b.cond = sync.NewCond(&b.mu)
 	return b
 }
@@ -160,23 +162,48 @@ func (b *batcher) claim(r *row, shape onnx.Shape) (*openBatch, int, error) {
 		l.replace(old)
 		return ob, l.index, nil
 	}
-	ob := b.last(shape)
-	if ob == nil {
-		batch, err := b.opened(shape, b.rows)
-		if err != nil {
-			return nil, 0, err
-		}
-		ob = &openBatch{batch: batch, shape: shape, due: b.deadline == 0}
-		if b.deadline > 0 {
-			ob.timer = time.AfterFunc(b.deadline, func() { b.expire(ob) })
-		}
-		b.open = append(b.open, ob)
+	ob, err := b.vacant(shape)
+	if err != nil {
+		return nil, 0, err
 	}
 	r.seq = l.next()
 	ob.rows = append(ob.rows, r)
 	ob.writers++
 	l.batch, l.index = ob, len(ob.rows)-1
 	return ob, l.index, nil
+}
+
+// vacant is the batch that takes the next row: it waits for who opens one of the shape,
+// or opens one, unlocked meanwhile, so that rows of others come in and batches run.
+func (b *batcher) vacant(shape onnx.Shape) (*openBatch, error) {
+	for b.last(shape) == nil && b.making[shape] && !b.closed {
+		b.cond.Wait()
+	}
+	if b.closed {
+		return nil, errClosed
+	}
+	if ob := b.last(shape); ob != nil {
+		return ob, nil
+	}
+	b.making[shape] = true
+	b.mu.Unlock()
+	made, err := b.opened(shape, b.rows)
+	b.mu.Lock()
+	delete(b.making, shape)
+	b.cond.Broadcast()
+	if err == nil && b.closed {
+		made.Close()
+		err = errClosed
+	}
+	if err != nil {
+		return nil, err
+	}
+	ob := &openBatch{batch: made, shape: shape, due: b.deadline == 0}
+	if b.deadline > 0 {
+		ob.timer = time.AfterFunc(b.deadline, func() { b.expire(ob) })
+	}
+	b.open = append(b.open, ob)
+	return ob, nil
 }
 
 func (b *batcher) last(shape onnx.Shape) *openBatch {

@@ -55,6 +55,66 @@ func TestAGPUsBatchRunsWhenFullOrDue(t *testing.T) {
 	})
 }
 
+// TestABatchInTheMakingHoldsNobodyUp: one that has to be made takes a while, and two
+// lanes want it. Rows of another size come in and run meanwhile.
+func TestABatchInTheMakingHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &fakeEngine{openTime: time.Second}
+		b := onDevice(e, newGate(3, 0, threadTime), 2)
+		finish := working(b, 1)
+		began := time.Now()
+		took := make(chan time.Duration, 2)
+		for _, name := range []string{"a", "c"} {
+			go func() {
+				newFakeLane(name, true).put(t, b, 1, wide)
+				took <- time.Since(began)
+			}()
+		}
+		synctest.Wait()
+		for i := range uint64(3) {
+			newFakeLane("d", true).put(t, b, i+1, small)
+		}
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if got := fmt.Sprint(e.runs); got != "[[d1 d2] [d3]]" {
+			t.Errorf("ran %s meanwhile", got)
+		}
+		if one, two := <-took, <-took; one != time.Second || two != time.Second || e.opened != 3 {
+			t.Errorf("rows were taken after %v and %v, %d batches opened", one, two, e.opened)
+		}
+		finish()
+		if len(e.runs) != 3 || e.opened != e.closed {
+			t.Errorf("ran %v, %d batches opened, %d closed", e.runs, e.opened, e.closed)
+		}
+	})
+}
+
+// TestABatchMadeTooLateIsGivenBack closes the batcher while a batch is made.
+func TestABatchMadeTooLateIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &fakeEngine{openTime: time.Second}
+		b := onDevice(e, newGate(3, 0, threadTime), 2)
+		finish := working(b, 1)
+		errs := make(chan error, 2)
+		for range 2 {
+			go func() {
+				l := newFakeLane("l", true)
+				errs <- b.put(&row{lane: &l.lane}, decodetest.NewFrame(nil, 16, 16, 1, decodetest.Flat), wide)
+			}()
+		}
+		synctest.Wait()
+		finish()
+		for range 2 {
+			if err := <-errs; !errors.Is(err, errClosed) {
+				t.Errorf("error %v", err)
+			}
+		}
+		if e.opened != 1 || e.closed != 1 {
+			t.Errorf("%d batches opened, %d closed", e.opened, e.closed)
+		}
+	})
+}
+
 // TestABatcherThatClosedTakesNoRow is what a stream meets when its network moves.
 func TestABatcherThatClosedTakesNoRow(t *testing.T) {
 	e := &fakeEngine{}

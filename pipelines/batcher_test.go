@@ -20,6 +20,7 @@ import (
 // detection's class says what its row held.
 type fakeEngine struct {
 	writeTime, runTime time.Duration
+	openTime           time.Duration              // of a batch of wide pictures
 	refuse             func(f *decode.Frame) bool // frames that cannot be written
 	openErr            error
 
@@ -42,6 +43,9 @@ type fakeBatch struct {
 func (e *fakeEngine) open(shape onnx.Shape, rows int) (batch, error) {
 	if e.openErr != nil {
 		return nil, e.openErr
+	}
+	if shape == wide {
+		time.Sleep(e.openTime)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -194,7 +194,7 @@ func (p *Pipeline) newStreamOn(g *gpu, st *spec.Stream, o Options) (_ *stream, e
 func (p *Pipeline) decoder(st *spec.Stream, g *gpu) (decode.Decoder, error) {
 	d, err := decode.New(decode.Config{
 		Threads: st.Decode.Threads, Live: !isLossless(st), SkipLoopFilter: st.Decode.SkipLoopFilter == "all", HWAccel: st.Decode.HWAccel,
-		Logger: p.log, Frames: &p.frames, GPU: g.current(), Held: st.Decode.Surfaces,
+		Logger: p.log, Frames: &p.frames, GPU: g.current(), Held: p.surfaces(st),
 	})
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func Network(sp *spec.Pipeline, path string, o Options) onnx.Config {
 	c.Model, c.Engine, c.Device, c.Precision = path, sp.Detect.Engine, sp.Detect.Device, sp.Detect.Precision
 	c.Input = inputText(sp.Detect.Input)
 	c.MaxBatch, c.LibDirs, c.Workers = sp.Detect.Batch.Max, o.LibDirs, o.Cores
-	c.Reference, c.Memory = o.Reference, sp.EngineMemory()
+	c.Reference, c.Memory, c.Graphs = o.Reference, sp.EngineMemory(), sp.Detect.CUDAGraphs
 	return c
 }
 

@@ -5,7 +5,9 @@ import (
 
 	"sightline/decode"
 	"sightline/detect"
+	"sightline/detect/onnx"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/spec"
 )
 
 // lookAtDevice follows the GPU after it was lost, or is back: maybe another one already.
@@ -36,6 +38,7 @@ func (s *stream) leaveDevice() {
 		}
 	}
 	s.shoot.leaveDevice()
+	s.fetcher.Close()
 	s.follow() // gives up what it has of the engine
 	reason := detect.ReasonInfo{Code: gpuLost}
 	if cause := s.gpu.lost(); cause != nil {
@@ -65,6 +68,17 @@ func (s *stream) tellDevice(reason detect.ReasonInfo) {
 	s.degrade(reason, at)
 }
 
+// surfaces is how many of a stream's pictures may be out on a GPU: as many as it says,
+// but no fewer than come together where all goes well, those that kernels and the
+// photographer hold and the next one. With fewer a live stream would refuse pictures.
+func (p *Pipeline) surfaces(st *spec.Stream) int {
+	least := onnx.MaxHeld + 1
+	if p.snapshots != nil {
+		least += mostHeld
+	}
+	return max(st.Decode.Surfaces, least)
+}
+
 // hostCopy is a frame's pixels where the processor reads them: the frame itself, or a
 // copy made at the first call. The frame's users have it until forgetCopy. nil: it could
 // not be made, which was told.
@@ -76,7 +90,7 @@ func (s *stream) hostCopy(f *decode.Frame) *decode.Frame {
 		return s.copy
 	}
 	w := s.gate.aside(workPreprocess)
-	host, err := decode.Download(f)
+	host, err := s.fetcher.Whole(f)
 	s.gate.leave(w)
 	if err != nil {
 		s.warnings.warn(s.log, "picture could not be brought from the GPU", err)
@@ -120,6 +134,7 @@ type DeviceStatus struct {
 	Free    int64            `json:"free_bytes"`
 	Used    map[string]int64 `json:"used_bytes,omitempty"` // by what
 	Streams int              `json:"streams"`              // that were given to it
+	Graphs  int              `json:"cuda_graphs"`          // that were recorded: see detect.cuda_graphs
 }
 
 // Devices is every GPU that streams were given, in the order of their first use.
@@ -137,7 +152,7 @@ func (g *gpu) status() DeviceStatus {
 	defer g.mu.Unlock()
 	out := DeviceStatus{
 		Device: g.String(), Name: info.Name, Driver: info.Driver, State: DeviceReady, Since: g.since.UTC(), Losses: g.losses,
-		Total: info.Total, Free: info.Free, Streams: len(g.streams),
+		Total: info.Total, Free: info.Free, Streams: len(g.streams), Graphs: g.graphs(),
 	}
 	if device != nil && device == g.device {
 		out.Used = device.Used()
@@ -148,6 +163,16 @@ func (g *gpu) status() DeviceStatus {
 		out.State, out.Error = DeviceLost, g.cause.Error()
 	}
 	return out
+}
+
+// graphs is how many CUDA graphs its networks have.
+func (g *gpu) graphs() (n int) {
+	for _, d := range g.detectors {
+		if e := d.now.Load(); e != nil {
+			n += e.session.Graphs()
+		}
+	}
+	return n
 }
 
 // ask has the driver tell of the device, while nothing is locked: it may be slow. The

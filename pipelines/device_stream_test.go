@@ -9,6 +9,7 @@ import (
 	"sightline/decode/decodetest"
 	"sightline/ingest"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/spec"
 )
 
 // movedDecoder notes the devices it was moved to. Leaving one, it gives up a packet.
@@ -79,4 +80,18 @@ func TestNoDevicePictureWaitsToBeLearnedFrom(t *testing.T) {
 		t.Errorf("memory of kind %v waits, %d frames are held", kept.Memory, live.Frames())
 	}
 	kept.Release()
+}
+
+// TestSurfacesSuffice: fewer than are held together would have pictures refused.
+func TestSurfacesSuffice(t *testing.T) {
+	for _, c := range []struct {
+		asked, want int
+		snapshots   *snapshots
+	}{{2, 3, nil}, {3, 3, nil}, {8, 8, nil}, {2, 5, &snapshots{}}, {4, 5, &snapshots{}}, {8, 8, &snapshots{}}} {
+		p, st := &Pipeline{snapshots: c.snapshots}, &spec.Stream{}
+		st.Decode.Surfaces = c.asked
+		if got := p.surfaces(st); got != c.want {
+			t.Errorf("asked for %d, with snapshots %v: %d, want %d", c.asked, c.snapshots != nil, got, c.want)
+		}
+	}
 }

@@ -34,12 +34,7 @@ func (s *stream) inspect(f *decode.Frame) {
 	if s.quality == nil || !s.quality.Due(f) {
 		return
 	}
-	if f = s.hostCopy(f); f == nil {
-		return
-	}
-	core := s.gate.enter(workPreprocess, f.Received)
-	changes, err := s.quality.Look(f)
-	s.gate.leave(core)
+	changes, err := s.lookAt(f)
 	if err != nil {
 		s.warnings.warn(s.log, "picture was not looked at", err)
 	}
@@ -53,6 +48,27 @@ func (s *stream) inspect(f *decode.Frame) {
 		s.log.Warn("something is wrong with the picture", slog.String("reason", string(c.Condition)), slog.String("error", c.Message))
 		s.degrade(detect.ReasonInfo{Code: string(c.Condition), Message: c.Message}, f.Captured)
 	}
+}
+
+// lookAt has the quality of a frame looked at; of one on a GPU that nobody has copied it
+// brings the rows that a look takes, and no more.
+func (s *stream) lookAt(f *decode.Frame) ([]quality.Change, error) {
+	look := func() ([]quality.Change, error) { return s.quality.Look(f) }
+	switch {
+	case s.copy != nil:
+		f = s.copy
+	case f.Memory == decode.CUDA:
+		w := s.gate.aside(workPreprocess)
+		rows, err := s.fetcher.Rows(f, quality.Step(f))
+		s.gate.leave(w)
+		if err != nil {
+			return nil, err
+		}
+		look = func() ([]quality.Change, error) { return s.quality.LookAtRows(f, rows) }
+	}
+	core := s.gate.enter(workPreprocess, f.Received)
+	defer s.gate.leave(core)
+	return look()
 }
 
 // lossy adds to the time that was not analyzed because of damage, and notes

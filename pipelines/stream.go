@@ -62,6 +62,7 @@ type stream struct {
 
 	stopping <-chan struct{} // closed when the pipeline ends
 	onGPU    bool            // the last picture came in a GPU's memory
+	fetcher  decode.Fetcher  // of pictures on a GPU
 	copy     *decode.Frame   // in host memory, of the frame that is looked at; nil while nobody wanted it
 	seen     time.Time       // when the last picture was captured
 	warnings warnings
@@ -100,6 +101,7 @@ func (s *stream) run(ctx context.Context) error {
 	s.shoot.finish()
 	s.shadow.finish()
 	s.shapes.compiling.Wait()
+	s.fetcher.Close()
 	s.status.ended()
 	if s.quality != nil {
 		s.quality.Close()

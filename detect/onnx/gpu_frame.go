@@ -49,9 +49,9 @@ func (p *passage) over(wait bool) (bool, error) {
 	return true, err
 }
 
-// maxHeld is how many of a stream's pictures may wait for their kernels: a decoder
+// MaxHeld is how many of a stream's pictures may wait for their kernels: a decoder
 // has few surfaces.
-const maxHeld = 2
+const MaxHeld = 2
 
 // held are the pictures of one stream that a GPU may still read. It is safe for
 // concurrent use.
@@ -61,7 +61,7 @@ type held struct {
 }
 
 // admit waits until there is room for one more.
-func (h *held) admit() error { return h.keep(maxHeld - 1) }
+func (h *held) admit() error { return h.keep(MaxHeld - 1) }
 
 func (h *held) add(p *passage) {
 	h.mu.Lock()

@@ -308,7 +308,7 @@ func TestCUDAHolds(t *testing.T) {
 		}
 	}
 	b.Close()
-	if out != 0 || most < 2 || most > maxHeld+1 { // and the one in our own hands
+	if out != 0 || most < 2 || most > MaxHeld+1 { // and the one in our own hands
 		t.Errorf("%d frames are held after Close, %d at a time", out, most)
 	}
 	if _, err := b.Detections(0); err == nil {

@@ -53,13 +53,8 @@ func (e *eye) close() {
 	}
 }
 
-// look measures a frame in host memory, which the caller keeps.
-func (e *eye) look(f *decode.Frame) (*measures, error) {
-	luma, err := brightness(f)
-	if err != nil {
-		return nil, err
-	}
-	defer luma.Close()
+// look measures a frame by rows of its luma.
+func (e *eye) look(f *decode.Frame, luma gocv.Mat) (*measures, error) {
 	w := min(thumbWidth, f.Width)
 	h := max(2*cellSize, f.Height*w/f.Width)
 	gocv.Resize(luma, &e.thumb, image.Pt(w, h), 0, 0, gocv.InterpolationLinear) // of all samples would cost six times as much
@@ -89,10 +84,10 @@ func brightness(f *decode.Frame) (gocv.Mat, error) {
 	if f.Memory != decode.Host || p.Data == nil {
 		return gocv.Mat{}, errors.New("it is outside of host memory")
 	}
-	if p.Stride < f.Width || f.Width < 2*cellSize || f.Height < 2*cellSize {
-		return gocv.Mat{}, fmt.Errorf("%dx%d is too small", f.Width, f.Height)
+	if p.Stride < f.Width || small(f) {
+		return gocv.Mat{}, errSmall(f)
 	}
-	step := max(1, f.Width/thumbWidth/2)
+	step := Step(f)
 	rows := ((f.Height-1)*p.Stride + f.Width) / (step * p.Stride)
 	whole, err := gocv.NewMatFromBytes(rows, step*p.Stride, gocv.MatTypeCV8UC1, unsafe.Slice((*byte)(p.Data), rows*step*p.Stride))
 	if err != nil {
@@ -100,6 +95,22 @@ func brightness(f *decode.Frame) (gocv.Mat, error) {
 	}
 	defer whole.Close()
 	return whole.Region(image.Rect(0, 0, f.Width, rows)), nil
+}
+
+// Step is how many rows of a frame a look takes one of.
+func Step(f *decode.Frame) int { return max(1, f.Width/thumbWidth/2) }
+
+func small(f *decode.Frame) bool { return f.Width < 2*cellSize || f.Height < 2*cellSize }
+
+func errSmall(f *decode.Frame) error { return fmt.Errorf("%dx%d is too small", f.Width, f.Height) }
+
+// of is a view of rows of a frame's luma, one of every Step.
+func of(f *decode.Frame, rows []byte) (gocv.Mat, error) {
+	n := f.Height / Step(f)
+	if small(f) || len(rows) < n*f.Width {
+		return gocv.Mat{}, errSmall(f)
+	}
+	return gocv.NewMatFromBytes(n, f.Width, gocv.MatTypeCV8UC1, rows[:n*f.Width])
 }
 
 func (e *eye) copyOut() error {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"gocv.io/x/gocv"
+
 	"sightline/decode"
 )
 
@@ -81,10 +83,30 @@ func (w *Watch) Reset() {
 // that have begun or ended. It takes less than a millisecond. f is whole: damage
 // is no matter of quality here.
 func (w *Watch) Look(f *decode.Frame) ([]Change, error) {
+	luma, err := brightness(f)
+	if err != nil {
+		return nil, fmt.Errorf("look at a picture's quality: %w", err)
+	}
+	defer luma.Close()
+	return w.look(f, luma)
+}
+
+// LookAtRows is Look at a frame that is elsewhere, of whose luma the rows 0, Step, twice
+// Step … are here, as many as there are whole steps, without gaps.
+func (w *Watch) LookAtRows(f *decode.Frame, rows []byte) ([]Change, error) {
+	luma, err := of(f, rows)
+	if err != nil {
+		return nil, fmt.Errorf("look at a picture's quality: %w", err)
+	}
+	defer luma.Close()
+	return w.look(f, luma)
+}
+
+func (w *Watch) look(f *decode.Frame, luma gocv.Mat) ([]Change, error) {
 	if w.eye == nil {
 		w.eye = newEye()
 	}
-	m, err := w.eye.look(f)
+	m, err := w.eye.look(f, luma)
 	if err != nil {
 		return nil, fmt.Errorf("look at a picture's quality: %w", err)
 	}

@@ -43,6 +43,7 @@ func newDoctor(sh *shell) *cobra.Command {
 					return err
 				}
 				spools = append(examineSpools(p), examineOptimized(pipelines.CachedNetworks(p))...)
+				spools = append(spools, sh.examineGraphs(p.Detect)...)
 			}
 			found := append(examine(sh), spools...)
 			if asJSON {

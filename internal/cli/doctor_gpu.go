@@ -8,6 +8,7 @@ import (
 	"sightline/detect/onnx"
 	"sightline/internal/ort"
 	"sightline/kernels/driver"
+	"sightline/pipelines/spec"
 )
 
 // examineGPUs says which NVIDIA GPUs there are, what each decodes, and what of the rest
@@ -91,6 +92,18 @@ func examineProviders() finding {
 	}
 	f.Todo = todo(!f.OK, "put ONNX Runtime's GPU build (libonnxruntime.so with its providers, and CUDA's libraries) where engines are looked for: networks run on the CPU until then")
 	return f
+}
+
+// examineGraphs says what a pipeline that asks for CUDA graphs can expect. Whether a
+// network can be recorded shows only when it is.
+func (sh *shell) examineGraphs(d spec.Detect) []finding {
+	if !d.CUDAGraphs {
+		return nil
+	}
+	_, err := sh.machine.probe()
+	f := finding{Part: "CUDA graphs", OK: err == nil, Found: "asked for; `sightline warmup` records them for a try, and status says how many a run has"}
+	f.Todo = todo(!f.OK, "there is no GPU to replay them: detect.cuda_graphs does nothing here")
+	return []finding{f}
 }
 
 // examineCache says what is compiled already.

@@ -110,3 +110,17 @@ func TestSibling(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestDoctorTellsOfGraphs: only a pipeline that asks for them is told.
+func TestDoctorTellsOfGraphs(t *testing.T) {
+	for _, probe := range []error{nil, driver.ErrNone} {
+		sh := &shell{machine: machine{probe: func() (driver.Report, error) { return driver.Report{}, probe }}}
+		if got := sh.examineGraphs(spec.Detect{}); got != nil {
+			t.Errorf("nobody asks: %+v", got)
+		}
+		got := sh.examineGraphs(spec.Detect{CUDAGraphs: true})
+		if len(got) != 1 || got[0].OK != (probe == nil) || got[0].OK != (got[0].Todo == "") {
+			t.Errorf("with %v: %+v", probe, got)
+		}
+	}
+}

@@ -112,6 +112,9 @@ func printStatus(ctx context.Context, sh *shell, q query, args []string, asJSON 
 func printDevice(w io.Writer, d pipelines.DeviceStatus) {
 	fmt.Fprintf(w, "%s (%s): %s since %s, %s, %d of %d MiB free; lost %d times\n", d.Device, d.Name, d.State,
 		d.Since.Format(time.RFC3339), count(d.Streams, "stream"), d.Free>>20, d.Total>>20, d.Losses)
+	if d.Graphs > 0 {
+		fmt.Fprintf(w, "  %s\n", count(d.Graphs, "CUDA graph"))
+	}
 	if d.Error != "" {
 		fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(d.Error, "\n", "; "))
 	}

@@ -29,7 +29,8 @@ type warmed struct {
 	Rows      int      `json:"rows"`   // the most pictures at a time
 	Cached    string   `json:"cached"` // before: it was there; now: it is kept; never: this engine keeps nothing
 	Seconds   float64  `json:"seconds"`
-	Fallbacks []string `json:"fallbacks,omitempty"` // why no faster engine runs
+	Graphs    int      `json:"cuda_graphs,omitempty"` // of the network so far, recorded anew at each start
+	Fallbacks []string `json:"fallbacks,omitempty"`   // why no faster engine runs
 }
 
 func newWarmup(sh *shell) *cobra.Command {
@@ -64,7 +65,7 @@ func newWarmup(sh *shell) *cobra.Command {
 	}
 	overrideFlag(c, &sets)
 	c.Flags().StringArrayVar(&pictures, "picture", []string{"1920x1080", "640x480"}, "size of a stream's pictures: `WIDTHxHEIGHT` (repeatable)")
-	c.Flags().BoolVar(&asJSON, "json", false, "print [{model, device, engine, precision, size, rows, cached, seconds, fallbacks}]")
+	c.Flags().BoolVar(&asJSON, "json", false, "print [{model, device, engine, precision, size, rows, cached, seconds, cuda_graphs, fallbacks}]")
 	return c
 }
 
@@ -211,7 +212,7 @@ func (sh *shell) warmSize(ctx context.Context, s *onnx.Session, size onnx.Shape,
 		return warmed{}, err
 	}
 	info := s.Info()
-	w := warmed{Engine: info.Engine, Precision: info.Precision, Size: size.String(), Seconds: time.Since(start).Seconds(), Cached: "never"}
+	w := warmed{Engine: info.Engine, Precision: info.Precision, Size: size.String(), Seconds: time.Since(start).Seconds(), Cached: "never", Graphs: s.Graphs()}
 	if after, ok := s.Cached(size); ok && before {
 		w.Cached = "before"
 	} else if after {
@@ -228,6 +229,9 @@ func printWarmed(sh *shell, w warmed) {
 		"before": "was in the cache", "now": "is in the cache now", "never": "this engine keeps nothing: it is compiled at each start",
 	}[w.Cached]
 	fmt.Fprintf(sh.out, "%s %s on %s: %s %s, batches up to %d, %.1f s, %s\n", w.Model, w.Size, w.Device, w.Engine, w.Precision, w.Rows, w.Seconds, kept)
+	if w.Graphs > 0 {
+		fmt.Fprintf(sh.out, "  %s, which each start records anew\n", count(w.Graphs, "CUDA graph"))
+	}
 	for _, why := range w.Fallbacks {
 		fmt.Fprintf(sh.out, "  no faster engine: %s\n", why)
 	}

@@ -108,7 +108,7 @@ type Decode struct {
 	Skip string `yaml:"skip" jsonschema:"enum=none,enum=nonref,enum=nonkey,enum=auto,default=auto"`
 	// HWAccel decodes on a device, and on the processor where the device is missing. With a GPU as detect.device, auto and cuda leave the pictures in its memory.
 	HWAccel string `yaml:"hwaccel" jsonschema:"enum=none,enum=auto,enum=vaapi,enum=qsv,enum=cuda,default=none"`
-	// Surfaces are pictures in a GPU's memory that a stream may have on their way to its network, beyond what the codec itself refers to.
+	// Surfaces are pictures in a GPU's memory that a stream may have on their way to its network, beyond what the codec itself refers to; 3 at least are kept ready, with snapshots 5.
 	Surfaces int `yaml:"surfaces" jsonschema:"minimum=2,maximum=32,default=8"`
 }
 
