@@ -61,7 +61,7 @@ func python(t *testing.T, args ...string) []byte {
 func TestMobileNetSSD(t *testing.T) {
 	libs := []string{testkit.Dep(t, "onnxruntime/lib"), testkit.Dep(t, "openvino/lib")}
 	var frames []*decode.Frame
-	for i := range uint64(6) {
+	for i := range uint64(12) {
 		frames = append(frames, mosaic(i))
 	}
 	defer Release(frames)

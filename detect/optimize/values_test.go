@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,7 +65,7 @@ func TestUnreadOutputs(t *testing.T) {
 	} {
 		c := c
 		change(&c)
-		if r, err := Run(t.Context(), c, frames, log); r != nil || err == nil || !strings.Contains(err.Error(), says) {
+		if r, err := Run(t.Context(), c, slices.Repeat(frames, 6), log); r != nil || err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want %q", err, says)
 		}
 	}
