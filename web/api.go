@@ -79,8 +79,20 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) sinks(w http.ResponseWriter, _ *http.Request) { answer(w, s.pipeline.Sinks()) }
 
+// deviceView is a GPU's status, and what its used_bytes may come to in all.
+type deviceView struct {
+	pipelines.DeviceStatus
+	Budget int64 `json:"budget_bytes,omitempty"` // absent: most of what was free at the start
+}
+
 // devices are the GPUs in use, none where everything runs on the processor.
-func (s *Server) devices(w http.ResponseWriter, _ *http.Request) { answer(w, s.pipeline.Devices()) }
+func (s *Server) devices(w http.ResponseWriter, _ *http.Request) {
+	out := []deviceView{}
+	for _, d := range s.pipeline.Devices() {
+		out = append(out, deviceView{d, int64(s.pipeline.Spec().Detect.Memory) / 2}) // the other half is the engines' own
+	}
+	answer(w, out)
+}
 
 // ledger is the account of every stream; of those that are not in the file (any
 // more), and of "-", which is about none, there are only the sinks'.

@@ -25,14 +25,14 @@ func TestMetricsOfDevices(t *testing.T) {
 }
 
 func TestDevicesAreAnswered(t *testing.T) {
-	p := newFake(t, onLoopback)
+	p := newFake(t, "detect: { memory: 4GiB }\n"+onLoopback)
 	p.devices = []pipelines.DeviceStatus{{Device: "cuda:0", State: pipelines.DeviceLost, Error: "it fell off the bus"}}
 	code, found := getJSON(t, p, "/api/v1/devices")
 	list, _ := found.([]any)
 	if code != 200 || len(list) != 1 {
 		t.Fatalf("%d: %v", code, found)
 	}
-	if d, _ := list[0].(map[string]any); d["device"] != "cuda:0" || d["error"] != p.devices[0].Error || d["state"] != "lost" {
+	if d, _ := list[0].(map[string]any); d["device"] != "cuda:0" || d["error"] != p.devices[0].Error || d["state"] != "lost" || d["budget_bytes"] != float64(2<<30) {
 		t.Errorf("found %v", d)
 	}
 }

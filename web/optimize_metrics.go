@@ -9,7 +9,7 @@ type optimizeCollector struct {
 	pipeline Pipeline
 	site     string
 
-	works, recall, precision, looks, falls, making, pictures *prometheus.Desc
+	works, recall, precision, looks, falls, making, pictures, failures *prometheus.Desc
 }
 
 func newOptimizeCollector(p Pipeline) *optimizeCollector {
@@ -24,6 +24,7 @@ func newOptimizeCollector(p Pipeline) *optimizeCollector {
 		looks:     desc("shadow_looks_total", "Pictures that both networks were to look at.", "outcome"),
 		falls:     desc("shadow_falls_total", "Times that the original took over because they did not agree anymore."),
 		making:    desc("optimize_state", "1 for how far the network is that is made in the background.", "state"),
+		failures:  desc("optimize_failures_total", "Times that a network could not be made; it is tried again a few times."),
 		pictures:  desc("optimize_pictures", "Pictures collected to make a network of."),
 	}
 }
@@ -54,6 +55,7 @@ func (c *optimizeCollector) Collect(ch chan<- prometheus.Metric) {
 		send.counter(c.falls, uint64(o.Falls), s.Name)
 		if m := o.Making; m != nil {
 			send.gauge(c.making, 1, s.Name, m.State)
+			send.counter(c.failures, uint64(m.Failures), s.Name)
 			send.gauge(c.pictures, float64(m.Pictures), s.Name)
 		}
 	}

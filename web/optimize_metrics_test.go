@@ -10,7 +10,7 @@ func TestMetricsOfOptimizedNetworks(t *testing.T) {
 	p := withStreams(newFake(t, onLoopback))
 	p.streams[0].Optimized = &pipelines.OptimizeStatus{
 		Working: "original", Recall: .5, Precision: .75, Window: 9, Falls: 2, Looks: pipelines.LookCounts{Done: 9, Skipped: 3, Failed: 1},
-		Making: &pipelines.MakeStatus{State: "collecting", Pictures: 40},
+		Making: &pipelines.MakeStatus{State: "collecting", Pictures: 40, Failures: 2},
 	}
 	got := gathered(t, newOptimizeCollector(p))
 	for name, want := range map[string]float64{
@@ -22,13 +22,14 @@ func TestMetricsOfOptimizedNetworks(t *testing.T) {
 		"sightline_shadow_looks_total,outcome=failed,stream=gate":  1,
 		"sightline_shadow_falls_total,stream=gate":                 2,
 		"sightline_optimize_state,state=collecting,stream=gate":    1,
+		"sightline_optimize_failures_total,stream=gate":            2,
 		"sightline_optimize_pictures,stream=gate":                  40,
 	} {
 		if have, ok := got[name]; !ok || have != want {
 			t.Errorf("%s is %v (there: %v), want %v", name, have, ok, want)
 		}
 	}
-	if len(got) != 9 {
+	if len(got) != 10 {
 		t.Errorf("%d metrics: %v", len(got), got)
 	}
 }

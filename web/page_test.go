@@ -26,7 +26,7 @@ streams:
     lines: { path: { points: [[0.25, 0.92], [0.62, 0.28]] } }
     zones: { lawn: { polygon: [[0.02, 0.45], [0.36, 0.32], [0.42, 0.5], [0.05, 0.75]] } }
   marks: { url: "${MARKS}", on_demand: true }
-  old: { url: "file:${OLD}", pace: realtime, loop: true, detect: { fps: 5 } }
+  old: { url: "file:${OLD}", pace: realtime, loop: true, detect: { fps: 5, optimize: { pictures: 100, for: 1h, cache: "${CACHE}" } } }
   gone: { url: "rtsp://127.0.0.1:1/none" }
 rules:
   - { name: in-out, kind: crossing, line: path, classes: [person] }
@@ -44,7 +44,7 @@ type seen struct {
 	Tiles  map[string]struct {
 		Width, Still, Drawn, Matched, Exact, Boxes int
 		Time, Shape                                float64
-		Notice, State, Facts                       string
+		Notice, State, Facts, Network              string
 		Counts                                     []string
 	}
 	Marks []struct {
@@ -72,7 +72,7 @@ func TestChromiumLooksAtThePage(t *testing.T) {
 		"-f", "lavfi", "-i", "color=white:s=10x240:r=10:d=30", "-filter_complex", "overlay=x='mod(n,30)*10'", "-c:v", "libx264", "-bf", "0", "-g", "10", "-pix_fmt", "yuv420p")
 	leavesNothing(t)
 	cams := cameras(t, map[string]string{"north": video, "marks": marks})
-	s := newStation(t, pageStation, map[string]string{"NORTH": cams.URL("north"), "MARKS": cams.URL("marks"), "OLD": old, "PICTURES": t.TempDir(), "LOG": filepath.Join(t.TempDir(), "events.jsonl")})
+	s := newStation(t, pageStation, map[string]string{"NORTH": cams.URL("north"), "MARKS": cams.URL("marks"), "OLD": old, "PICTURES": t.TempDir(), "CACHE": t.TempDir(), "LOG": filepath.Join(t.TempDir(), "events.jsonl")})
 	until(t, 20*time.Second, "a camera online, and one that nobody watches yet", func() bool {
 		return s.state("north").State == "online" && s.state("marks").State == "idle"
 	})
@@ -113,6 +113,9 @@ func checkTiles(t *testing.T, got seen) {
 	}
 	if north.Matched < north.Drawn*8/10 {
 		t.Errorf("north: boxes are known for %d of %d pictures", north.Matched, north.Drawn)
+	}
+	if !regexp.MustCompile(`^optimizing general network · collecting pictures · \d%( · (\d\d min|1 h) left)?$`).MatchString(old.Network) || north.Network != "" {
+		t.Errorf("smaller networks: %q, and of a stream that has none %q", old.Network, north.Network)
 	}
 	if marks := got.Tiles["marks"]; marks.Width != 300 {
 		t.Errorf("marks: %+v", marks)

@@ -41,7 +41,7 @@ const look = () => page.evaluate(() => Object.fromEntries([...document.querySele
   return [tile.id.replace('stream-', ''), {
     width: video.videoWidth, time: video.currentTime, still: still.width, drawn: +overlay.dataset.drawn || 0, matched: +overlay.dataset.matched || 0,
     exact: +overlay.dataset.exact || 0, boxes: JSON.parse(overlay.dataset.boxes ?? '[]').length, notice: text('.notice'), state: text('.state'),
-    facts: text('.facts'), counts: [...tile.querySelectorAll('.counts li')].map((li) => li.textContent), shape: box.width / box.height,
+    facts: text('.facts'), network: [...tile.querySelector('.network').childNodes].map((c) => c.textContent).join(' '), counts: [...tile.querySelectorAll('.counts li')].map((li) => li.textContent), shape: box.width / box.height,
   }];
 })));
 const enough = await until(40, async () => {

@@ -4,6 +4,8 @@ import { Player } from './player.js';
 import { Overlay } from './overlay.js';
 import { showEvent, types } from './events.js';
 import { showSinks } from './sinks.js';
+import { showDevices } from './devices.js';
+import { showOptimized } from './optimized.js';
 import { url } from './url.js';
 
 const tiles = new Map();
@@ -82,6 +84,7 @@ function updateTile(stream) {
     const { name, engine, precision } = stream.model;
     part('.facts').textContent = `${stream.codec} ${stream.width}×${stream.height} · ${name ? `${name} on ${engine} ${precision}` : 'nothing is detected'}`;
   }
+  showOptimized(part('.network'), stream.optimized);
   overlay.places(stream.lines, stream.zones);
   part('.counts').replaceChildren(...stream.lines.filter((l) => l.counts).map((l) => item(`${l.name}: ${l.counts.forward} → ${l.counts.backward} ←`)),
     ...stream.zones.filter((z) => z.occupancy !== undefined).map((z) => item(`${z.name}: ${z.occupancy} inside`)));
@@ -98,6 +101,7 @@ async function refresh() {
   try {
     (await getJSON('api/v1/streams')).forEach(updateTile);
     showSinks($('sinks'), await getJSON('api/v1/sinks'));
+    showDevices($('devices'), await getJSON('api/v1/devices'));
   } catch {
     for (const tile of tiles.values()) { // the badge on top says it, too
       updateTile({ ...tile.stream, state: 'offline', reason: { code: 'the server does not answer' } });
