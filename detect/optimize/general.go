@@ -3,77 +3,61 @@ package optimize
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
+	"slices"
 
 	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
 
-// A level is how much of a network becomes integers: each keeps more in floats than
-// the one before, and is tried when that does not keep the budget.
-type level struct {
-	name string
-	keep func(g *graph.Graph) func(*graph.Node) bool
-}
+// mostProofs bounds how often the gate is asked: each time it is of a network with more
+// in floats, and the pictures that it judges by decide nothing else.
+const mostProofs = 3
 
-// levels begin with all but the convolutions that make the outputs: their small
-// differences decide about scores.
-func levels() []level {
-	heads := func(g *graph.Graph) func(*graph.Node) bool {
-		return func(n *graph.Node) bool { return makesOutput(g, n) }
+// general computes in 8-bit integers where that keeps the agreement.
+func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division, log *slog.Logger) error {
+	l, err := newLowering(ctx, c, m, in, shape, parts)
+	if err != nil {
+		return err
 	}
-	with := func(more func(g *graph.Graph, n *graph.Node) bool) func(*graph.Graph) func(*graph.Node) bool {
-		return func(g *graph.Graph) func(*graph.Node) bool {
-			return func(n *graph.Node) bool { return makesOutput(g, n) || more(g, n) }
+	if l.witness, err = newWitness(ctx, c, shape.String(), parts.choose, log); err != nil {
+		return err
+	}
+	steps, more := r.Steps, 0
+	need := c.Agreement + (1-c.Agreement)/6 // other pictures agree a little less than those chosen by
+	for proof := range mostProofs {
+		made, err := l.fewest(more, need)
+		if err != nil {
+			return err
 		}
-	}
-	return []level{
-		{"all but the last convolutions", heads},
-		{"all but the first and last convolutions", with(isFirst)},
-		{"all but the first and the last two convolutions", with(func(g *graph.Graph, n *graph.Node) bool {
-			return isFirst(g, n) || feedsOutput(g, n, 4)
-		})},
-	}
-}
-
-func isFirst(g *graph.Graph, n *graph.Node) bool {
-	for _, m := range g.Nodes {
-		if m.Op == "Conv" {
-			return m == n
+		r.Tried, l.tried = append(r.Tried, l.tried...), nil
+		r.Steps, r.Engines = append(slices.Clone(steps), made.step), nil
+		r.weigh(made.model, shape.Width, shape.Height)
+		err = finish(ctx, c, r, made.model, parts.prove, log)
+		if !errors.Is(err, ErrBudget) || more >= len(l.convs)/2 || proof == mostProofs-1 {
+			return err
 		}
+		r.Tried = append(r.Tried, made.step.Detail+": "+r.Reason)
+		more = len(made.kept) + max(1, len(l.convs)/12)
 	}
-	return false
+	return nil // not reached: the last proof returned
 }
 
 // makesOutput tells whether nothing but rearranging, in at most eight operators that
 // are no convolutions, is between a convolution and an output.
-func makesOutput(g *graph.Graph, n *graph.Node) bool { return reaches(g, n, 8, 0) }
-
-// feedsOutput allows one more convolution between, within so many operators.
-func feedsOutput(g *graph.Graph, n *graph.Node, within int) bool { return reaches(g, n, within, 1) }
-
-func reaches(g *graph.Graph, n *graph.Node, within, convs int) bool {
-	type place struct {
-		node *graph.Node
-		left int // convolutions that may come
-	}
-	front, seen := []place{{n, convs}}, map[place]bool{}
-	for range within + 1 {
-		var next []place
-		for _, p := range front {
-			for _, out := range p.node.Outputs {
+func makesOutput(g *graph.Graph, n *graph.Node) bool {
+	front := []*graph.Node{n}
+	for range 9 {
+		var next []*graph.Node
+		for _, n := range front {
+			for _, out := range n.Outputs {
 				if g.IsOutput(out) {
 					return true
 				}
 				for _, user := range g.Users(out) {
-					to := place{user, p.left}
-					if user.Op == "Conv" {
-						to.left--
-					}
-					if to.left >= 0 && !seen[to] {
-						seen[to] = true
-						next = append(next, to)
+					if user.Op != "Conv" && !slices.Contains(next, user) {
+						next = append(next, user)
 					}
 				}
 			}
@@ -83,42 +67,16 @@ func reaches(g *graph.Graph, n *graph.Node, within, convs int) bool {
 	return false
 }
 
-// formFor is what an engine computes fastest.
-func formFor(engine string) Form {
-	if engine == "openvino" {
-		return AroundConvolutions
-	}
-	return Everywhere
-}
-
-// errNoIntegers ends a series of levels, or says that there is none.
-var errNoIntegers = errors.New("it has no convolution with constant weights and inputs of known size that could compute in integers")
-
-// integers makes a copy of a simplified network in 8-bit integers.
-func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, l level, frames []*decode.Frame) (*graph.Model, Step, error) {
-	const byChannel = 13 // the version of ONNX's operators in which DequantizeLinear has an axis
-	if v := m.Opset(); v < byChannel {
-		return nil, Step{}, fmt.Errorf("its operators are those of ONNX version %d, and integers want %d or later: export it again with a newer one", v, byChannel)
-	}
-	copied, err := graph.Read(m.Write())
+// integers makes a copy of a simplified network in integers, all but the convolutions
+// that make the outputs, without a look at what it sees then.
+func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame) (*graph.Model, Step, error) {
+	l, err := newLowering(ctx, c, m, in, shape, division{learn: frames})
 	if err != nil {
 		return nil, Step{}, err
 	}
-	form := formFor(c.Engines[0])
-	p := planFor(copied.Graph, form, shapes(copied.Graph, shape.Width, shape.Height), l.keep(copied.Graph))
-	if len(p.convs) == 0 {
-		return nil, Step{}, errNoIntegers
-	}
-	spans, err := ranges(ctx, copied, in, shape, p.values, frames, c.LibDirs)
+	made, err := l.make(nil)
 	if err != nil {
-		return nil, Step{}, fmt.Errorf("look at the values inside: %w", err)
+		return nil, Step{}, err
 	}
-	quantize(copied.Graph, p, spans)
-	if _, err := refit(ctx, m, copied, in, shape, frames, c.LibDirs); err != nil {
-		return nil, Step{}, fmt.Errorf("fit the last convolutions: %w", err)
-	}
-	return copied, Step{
-		Name: "integers", Count: len(p.convs),
-		Detail: fmt.Sprintf("%s compute in 8-bit integers, marked %s", l.name, form),
-	}, nil
+	return made.model, made.step, nil
 }

@@ -203,7 +203,7 @@ func TestOtherFamiliesHold(t *testing.T) {
 				t.Errorf("simplified, it is off by %v", off)
 			}
 			for _, engine := range []string{"onnxruntime", "openvino"} {
-				made, _, err := integers(t.Context(), Config{Engines: []string{engine}, LibDirs: []string{lib}}, m, in, shape, levels()[0], frames)
+				made, _, err := integers(t.Context(), Config{Engines: []string{engine}, LibDirs: []string{lib}}, m, in, shape, frames)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -34,6 +34,7 @@ var integerOps = []string{"LeakyRelu", "Relu", "Concat", "MaxPool", "Add", "Mul"
 func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*graph.Node) bool) plan {
 	p := plan{form: form, convs: map[*graph.Node]bool{}}
 	values, last, floats := map[string]bool{}, behindConvolutions(g), floatValues(g)
+	whole := map[string]bool{} // values that are made in integers
 	for _, n := range g.Nodes {
 		c := convOf(g, n)
 		switch {
@@ -41,15 +42,16 @@ func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*gra
 			p.convs[n] = true
 			values[n.Inputs[0]] = true
 			if form == Everywhere {
-				values[n.Outputs[0]] = true
+				values[n.Outputs[0]], whole[n.Outputs[0]] = true, true
 			}
-		case form == Everywhere && c == nil && slices.Contains(integerOps, n.Op) && !last[n]:
+		case form == Everywhere && c == nil && slices.Contains(integerOps, n.Op) && !last[n] &&
+			slices.ContainsFunc(n.Inputs, func(in string) bool { return whole[in] }): // else it is faster in floats
 			for _, in := range n.Inputs {
 				if in != "" && g.Tensors[in] == nil {
 					values[in] = true
 				}
 			}
-			values[n.Outputs[0]] = true
+			values[n.Outputs[0]], whole[n.Outputs[0]] = true, true
 		}
 	}
 	for _, out := range g.Outputs {
@@ -118,7 +120,7 @@ func floatValues(g *graph.Graph) map[string]bool {
 // signed bytes, symmetric, by output channel; biases 32-bit integers where the
 // whole network is, as ONNX Runtime's integer convolutions want them.
 func quantize(g *graph.Graph, p plan, spans map[string]span) {
-	spans = aligned(g, p, spans)
+	spans = aligned(g, p.form, spans)
 	from := map[string]span{}
 	for _, value := range p.values {
 		from[pair(g, value, spans[value])] = spans[value]
@@ -132,16 +134,31 @@ func quantize(g *graph.Graph, p plan, spans map[string]span) {
 }
 
 // aligned gives values the same steps where an operator only moves numbers: it is
-// computed in integers only then.
-func aligned(g *graph.Graph, p plan, spans map[string]span) map[string]span {
+// computed in integers only then. Where values are joined in integers they share the
+// steps of the whole, so that they are rounded once, and joined by copying bytes.
+func aligned(g *graph.Graph, form Form, spans map[string]span) map[string]span {
 	out := maps.Clone(spans)
-	for _, n := range g.Nodes {
-		if n.Op != "MaxPool" && n.Op != "Resize" {
-			continue
+	share := func(a, b string) (changed bool) {
+		x, ok := out[a]
+		y, there := out[b]
+		if !ok || !there || x == y {
+			return false
 		}
-		from, both := out[n.Inputs[0]]
-		if _, to := out[n.Outputs[0]]; both && to {
-			out[n.Outputs[0]] = from
+		both := span{min(x.low, y.low), max(x.high, y.high)}
+		out[a], out[b] = both, both
+		return true
+	}
+	for changed := true; changed; { // spans only grow, and end at the widest
+		changed = false
+		for _, n := range g.Nodes {
+			switch {
+			case n.Op == "MaxPool" || n.Op == "Resize":
+				changed = share(n.Inputs[0], n.Outputs[0]) || changed
+			case n.Op == "Concat" && form == Everywhere:
+				for _, in := range n.Inputs {
+					changed = share(in, n.Outputs[0]) || changed
+				}
+			}
 		}
 	}
 	return out

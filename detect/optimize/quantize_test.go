@@ -64,31 +64,6 @@ func int8Weights(g *graph.Graph) (n int) {
 	return n
 }
 
-// The convolutions that make outputs stay in floats at every level, and each level
-// keeps no fewer than the one before.
-func TestLevelsKeepMoreAndMore(t *testing.T) {
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 3)), at: "x", channels: 2}
-	b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{}, {Size: 2}, {}, {}}}}
-	for range 5 {
-		b.conv()
-		b.node("Relu", []string{b.at})
-	}
-	b.conv()
-	b.node("Sigmoid", []string{b.at})
-	b.g.Outputs = []graph.Port{{Name: b.at, Type: graph.F32}}
-	var kept []int
-	for _, l := range levels() {
-		p := planFor(b.g, AroundConvolutions, shapes(b.g, 6, 5), l.keep(b.g))
-		kept = append(kept, 6-len(p.convs))
-		if p.convs[b.g.Nodes[len(b.g.Nodes)-2]] {
-			t.Errorf("%s: the last is in integers", l.name)
-		}
-	}
-	if kept[0] != 1 || kept[1] != 2 || kept[2] != 3 {
-		t.Errorf("levels keep %v of 6 convolutions", kept)
-	}
-}
-
 func TestScale(t *testing.T) {
 	for s, want := range map[span]struct {
 		step float32

@@ -14,21 +14,30 @@ type Report struct {
 	Mode         string         `json:"mode"`
 	Classes      []string       `json:"classes"`
 	Calibration  string         `json:"calibration_digest"` // of the pictures' samples
-	Pictures     int            `json:"pictures"`           // that both networks looked at
+	Pictures     int            `json:"pictures"`           // that both networks looked at, and which served for nothing else
+	Learned      int            `json:"learned_pictures"`   // that ranges and weights were fitted to
+	Chosen       int            `json:"choice_pictures"`    // that candidates were chosen by
 	Least        float64        `json:"least_score"`        // boxes are compared from it on
 	Steps        []Step         `json:"steps"`
 	Before       Size           `json:"before"`
 	After        Size           `json:"after"`
 	Layers       []LayerChange  `json:"layers"`
 	Engines      []EngineReport `json:"engines"`
-	AP50         [2]float64     `json:"ap50,omitzero"`    // before and after, where there was ground truth
-	Tried        []string       `json:"tried,omitempty"`  // what did not keep the budget before
-	Points       []Point        `json:"points,omitempty"` // all that were tried, the one that passed last
-	Agreement    float64        `json:"agreement"`        // that was asked for
+	AP50         [2]float64     `json:"ap50,omitzero"`     // before and after, where there was ground truth, on frames that nothing was learned from or chosen by
+	AP50All      [2]float64     `json:"ap50_all,omitzero"` // the same on all frames
+	Tried        []string       `json:"tried,omitempty"`   // what did not keep the budget before
+	Points       []Point        `json:"points,omitempty"`  // all that were tried, the one that passed last
+	Agreement    float64        `json:"agreement"`         // that was asked for
 	Examples     []Example      `json:"examples,omitempty"`
 	Passed       bool           `json:"passed"`
 	Reason       string         `json:"reason,omitempty"` // why it did not
+
+	known []uint64
 }
+
+// Known tells whether something was learned from a frame, counted from 1, of a video,
+// or chosen by it: a network proves nothing there.
+func (r *Report) Known(frame int) bool { return slices.Contains(r.known, uint64(frame)) }
 
 // Point is one network that was tried.
 type Point struct {
@@ -57,11 +66,11 @@ type EngineReport struct {
 // fault says why the engine's boxes are not as they should be: the same but for
 // rounding in 32-bit floats where nothing else was to change; at least alike where
 // it was, and in fewer bits, which round otherwise when the arithmetic is arranged
-// otherwise. "" is no fault.
+// otherwise; and boxes enough to tell. "" is no fault.
 func (e EngineReport) fault(mode string, agreement float64) string {
 	a := e.Agreement
-	if a.Boxes == 0 {
-		return fmt.Sprintf("on %s the original finds nothing on these pictures, so that nothing is proved: give pictures with something to see", e.Engine)
+	if few := tooFew(e.Engine, a.Boxes); few != "" {
+		return few
 	}
 	if mode == ExactMode && e.Precision == "f32" && !a.Exactly() {
 		return fmt.Sprintf("on %s boxes differ by more than rounding: recall %.4f, precision %.4f, sides by %.2g of the picture, scores by %.2g",

@@ -59,8 +59,8 @@ var ErrBudget = errors.New("the network that was made does not keep its budget")
 
 // Run makes a smaller network, holds it against the original on frames, which are
 // all of one size, with every engine, and writes it when it keeps its promise. Where
-// ranges of values are learned from frames, every other one is for that, and the
-// rest for the comparison. The file depends on the network, the settings and the
+// something is learned from frames, every other one is kept back for that comparison
+// alone, and of the rest every third for what is chosen on the way. The file depends on the network, the settings and the
 // frames alone, never on how fast this machine is. An error that wraps ErrBudget
 // comes with a report.
 func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger) (*Report, error) {
@@ -104,10 +104,15 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 		lower(c, r, m, shape)
 		return r, finish(ctx, c, r, m, frames, log)
 	}
+	parts := divide(frames)
+	parts.noted(r)
+	if err := enough(ctx, c, r, shape.String(), parts.prove, log); err != nil {
+		return r, err
+	}
 	if c.Mode == SceneMode {
 		return r, scene(ctx, c, r, m, in, shape, frames, log)
 	}
-	return r, general(ctx, c, r, m, in, shape, frames, log)
+	return r, general(ctx, c, r, m, in, shape, parts, log)
 }
 
 // proves refuses what would be no proof: without an engine or a picture that is held
@@ -115,13 +120,13 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 func (c Config) proves(pictures int) error {
 	least := 1
 	if c.Mode != ExactMode {
-		least = 2
+		least = leastSplit
 	}
 	switch {
 	case len(c.Engines) == 0:
 		return errors.New("optimize a network: there is no engine to prove it on")
 	case pictures < least:
-		return fmt.Errorf("optimize a network: %d pictures, and it takes %d or more to prove something: half of them are kept back where something is learned", pictures, least)
+		return fmt.Errorf("optimize a network: %d pictures, and it takes %d or more to prove something: where something is learned half of them are kept back", pictures, least)
 	case !(c.Agreement >= 0 && c.Agreement <= 1):
 		return fmt.Errorf("optimize a network: an agreement of %v is not within 0 and 1", c.Agreement)
 	}
@@ -150,40 +155,4 @@ func (c Config) place() error {
 func isThere(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// general tries one level after the other until one keeps the budget.
-func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, log *slog.Logger) error {
-	learn, check := halves(frames)
-	r.Pictures = len(check)
-	steps := r.Steps
-	var err error
-	for _, l := range levels() {
-		made, step, lacks := integers(ctx, c, m, in, shape, l, learn)
-		switch {
-		case errors.Is(lacks, errNoIntegers) && err != nil:
-			return err // of the level before, which kept fewer in floats
-		case lacks != nil:
-			return lacks
-		}
-		r.Steps, r.Engines = append(slices.Clone(steps), step), nil
-		r.weigh(made, shape.Width, shape.Height)
-		if err = finish(ctx, c, r, made, check, log); !errors.Is(err, ErrBudget) {
-			return err
-		}
-		r.Tried = append(r.Tried, step.Detail+": "+r.Reason)
-	}
-	return err
-}
-
-// halves are every other frame, and the rest.
-func halves(frames []*decode.Frame) (a, b []*decode.Frame) {
-	for i, f := range frames {
-		if i%2 == 0 {
-			a = append(a, f)
-		} else {
-			b = append(b, f)
-		}
-	}
-	return a, b
 }

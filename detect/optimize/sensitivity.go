@@ -1,0 +1,256 @@
+package optimize
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph"
+)
+
+// lowering puts one network into integers, and finds out which of its convolutions
+// have to stay in floats. Ranges and weights are learned from some pictures, the choice
+// is made on others.
+type lowering struct {
+	ctx     context.Context
+	c       Config
+	in      onnx.Input
+	shape   onnx.Shape
+	parts   division
+	witness *witness // of the pictures to choose by
+
+	float    *graph.Model // with channels of like size
+	spans    map[string]span
+	convs    []string // that can compute in integers
+	ranked   []string // the same, in the order in which they return to floats
+	scaled   int      // convolutions whose channels were
+	tried    []string // what did not agree
+	progress func(step string, done, of int)
+}
+
+// lowered is a network with some of its convolutions in integers.
+type lowered struct {
+	model *graph.Model
+	step  Step
+	kept  []string // convolutions in floats that could be in integers
+	agree Agreement
+}
+
+// errNoIntegers says that there is nothing to put into integers.
+var errNoIntegers = errors.New("it has no convolution with constant weights and inputs of known size that could compute in integers")
+
+// formFor is what an engine computes fastest.
+func formFor(engine string) Form {
+	if engine == "openvino" {
+		return AroundConvolutions
+	}
+	return Everywhere
+}
+
+// newLowering learns the ranges of a simplified network, which it does not change.
+func newLowering(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division) (*lowering, error) {
+	const byChannel = 13 // the version of ONNX's operators in which DequantizeLinear has an axis
+	if v := m.Opset(); v < byChannel {
+		return nil, fmt.Errorf("its operators are those of ONNX version %d, and integers want %d or later: export it again with a newer one", v, byChannel)
+	}
+	l := &lowering{ctx: ctx, c: c, in: in, shape: shape, parts: parts, progress: c.Progress}
+	if l.progress == nil {
+		l.progress = func(string, int, int) {}
+	}
+	l.progress("learning the ranges of values", 0, 0)
+	var err error
+	if l.float, err = graph.Read(m.Write()); err != nil {
+		return nil, err
+	}
+	p := l.plan(l.float.Graph, nil)
+	if len(p.convs) == 0 {
+		return nil, errNoIntegers
+	}
+	for _, n := range l.float.Graph.Nodes {
+		if p.convs[n] {
+			l.convs = append(l.convs, n.Outputs[0])
+		}
+	}
+	inFloats := func(n *graph.Node) bool { return !p.convs[n] }
+	if l.scaled, err = equalize(ctx, l.float, in, shape, parts.learn, c.LibDirs, inFloats); err != nil {
+		return nil, fmt.Errorf("make channels alike: %w", err)
+	}
+	if l.spans, err = ranges(ctx, l.float, in, shape, p.values, parts.learn, c.LibDirs); err != nil {
+		return nil, fmt.Errorf("look at the values inside: %w", err)
+	}
+	return l, nil
+}
+
+// plan keeps some convolutions in floats, and always those that make the outputs:
+// their small differences decide about scores.
+func (l *lowering) plan(g *graph.Graph, floats []string) plan {
+	return planFor(g, formFor(l.c.Engines[0]), shapes(g, l.shape.Width, l.shape.Height), func(n *graph.Node) bool {
+		return makesOutput(g, n) || slices.Contains(floats, n.Outputs[0])
+	})
+}
+
+// quantized is the network with some convolutions in floats and nothing fitted to that.
+func (l *lowering) quantized(floats []string) (*graph.Model, plan, error) {
+	m, err := graph.Read(l.float.Write())
+	if err != nil {
+		return nil, plan{}, err
+	}
+	p := l.plan(m.Graph, floats)
+	quantize(m.Graph, p, l.spans)
+	return m, p, nil
+}
+
+// make is the network with some convolutions in floats, the last ones fitted to what
+// reaches them then.
+func (l *lowering) make(floats []string) (*lowered, error) {
+	m, p, err := l.quantized(floats)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := refit(l.ctx, l.float, m, l.in, l.shape, l.parts.learn, l.c.LibDirs); err != nil {
+		return nil, fmt.Errorf("fit the last convolutions: %w", err)
+	}
+	which := "all but the last convolutions compute"
+	if len(floats) > 0 {
+		sorted := slices.DeleteFunc(slices.Clone(l.convs), func(conv string) bool { return !slices.Contains(floats, conv) })
+		which = "all but the last convolutions and " + strings.Join(sorted, ", ") + " compute"
+	}
+	made := &lowered{model: m, kept: floats, step: Step{Name: "integers", Count: len(p.convs), Detail: fmt.Sprintf(
+		"%s in 8-bit integers, marked %s; %d convolutions were scaled for it", which, p.form, l.scaled)}}
+	if l.witness != nil {
+		made.agree, err = l.witness.agrees(m)
+	}
+	return made, err
+}
+
+// rank orders the convolutions by how much agreement the network loses when that one
+// alone is in integers, for the time that floats cost there. What several lose adds up
+// as the squares do, as they do not know of each other.
+func (l *lowering) rank() error {
+	if l.ranked != nil {
+		return nil
+	}
+	frames := some(l.witness.frames, 8)
+	plain, err := l.witness.ask(l.float, frames)
+	if err != nil {
+		return err
+	}
+	known := shapes(l.float.Graph, l.shape.Width, l.shape.Height)
+	harm := map[string]float64{}
+	for i, conv := range l.convs {
+		l.progress("measuring what integers do to each convolution", i, len(l.convs))
+		m, _, err := l.quantized(slices.DeleteFunc(slices.Clone(l.convs), func(other string) bool { return other == conv }))
+		if err != nil {
+			return err
+		}
+		found, err := l.witness.ask(m, frames)
+		if err != nil {
+			return fmt.Errorf("measure what integers do to %s: %w", conv, err)
+		}
+		alike := expected(plain, found, l.c.Least)
+		off := 2 - alike.Recall - alike.Precision
+		harm[conv] = off * off / lost(convOf(l.float.Graph, l.float.Graph.Maker(conv)), known)
+	}
+	l.progress("measuring what integers do to each convolution", len(l.convs), len(l.convs))
+	l.ranked = slices.Clone(l.convs)
+	slices.SortStableFunc(l.ranked, func(a, b string) int { return cmp.Compare(harm[b], harm[a]) })
+	return nil
+}
+
+// lost is the time that a convolution takes longer in floats, in multiply-adds of
+// floats: two thirds of its own, and what it takes to call what makes integers into
+// floats and back, and to do that. It is reckoned, not timed, so that the choice is the same at any time.
+func lost(c *conv, known map[string][]int64) float64 {
+	const perValue, each = 26, 1_000_000 // multiply-adds that take as long
+	x, y := known[c.node.Inputs[0]], known[c.node.Outputs[0]]
+	if len(x) != 4 || len(y) != 4 {
+		return 1
+	}
+	in, out := float64(x[1]*x[2]*x[3]), float64(y[1]*y[2]*y[3])
+	return float64(c.weights.Len())*float64(y[2]*y[3])*2/3 + perValue*(in+out) + each
+}
+
+// agrees tells whether a network keeps an agreement on the pictures to choose by, and
+// notes when it does not.
+func (l *lowering) agrees(made *lowered, need float64) bool {
+	if min(made.agree.Recall, made.agree.Precision) >= need {
+		return true
+	}
+	l.tried = append(l.tried, fmt.Sprintf("%s: to choose by, recall %.4f, precision %.4f", made.step.Detail, made.agree.Recall, made.agree.Precision))
+	return false
+}
+
+// fewest is the network with the fewest convolutions in floats, more than so many, that
+// agrees as it has to on the pictures to choose by: twice as many more are tried each
+// time, at most half of all, and then whether some can go back. Where half of them does
+// not agree either, it is returned for the gate to say so.
+func (l *lowering) fewest(more int, need float64) (*lowered, error) {
+	most := max(len(l.convs)/2, more)
+	for gap := 1; ; gap *= 2 {
+		if more > 0 {
+			if err := l.rank(); err != nil {
+				return nil, err
+			}
+		}
+		l.progress("choosing what stays in floats", more, most)
+		made, err := l.make(l.ranked[:more])
+		switch {
+		case err != nil:
+			return nil, err
+		case l.agrees(made, need):
+			return l.without(made, need)
+		case more == most:
+			return made, nil
+		}
+		more = min(more+gap, most)
+	}
+}
+
+// without puts those convolutions back into integers that the agreement does not need
+// in floats, the ones that matter least first.
+func (l *lowering) without(best *lowered, need float64) (*lowered, error) {
+	const tries = 8
+	kept := best.kept
+	for i, conv := range slices.Backward(kept) {
+		if len(best.kept) == 1 || i < len(kept)-tries {
+			break
+		}
+		made, err := l.make(slices.DeleteFunc(slices.Clone(best.kept), func(one string) bool { return one == conv }))
+		if err != nil {
+			return nil, err
+		}
+		if l.agrees(made, need) {
+			best = made
+		}
+	}
+	return best, nil
+}
+
+// integersWithin puts a network into integers so that it agrees, on the pictures to
+// choose by, with what the original finds there at the same size. One that does not in
+// floats gets no more of them.
+func integersWithin(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division, log *slog.Logger) (*graph.Model, Step, error) {
+	l, err := newLowering(ctx, c, m, in, shape, parts)
+	if err != nil {
+		return nil, Step{}, err
+	}
+	if l.witness, err = newWitness(ctx, c, shape.String(), parts.choose, log); err != nil {
+		return nil, Step{}, err
+	}
+	need := c.Agreement
+	if plain, err := l.witness.agrees(l.float); err != nil {
+		return nil, Step{}, err
+	} else if min(plain.Recall, plain.Precision) < need {
+		need = 0
+	}
+	made, err := l.fewest(0, need)
+	if err != nil {
+		return nil, Step{}, err
+	}
+	return made.model, made.step, nil
+}
