@@ -228,19 +228,22 @@ func (g *gpu) recover(ctx context.Context) bool {
 		if !pause(ctx, backoff(n, time.Since(began), rand.Float64())) {
 			return false
 		}
-		device, engines, err := g.reopen()
-		if err != nil {
+		back, ok := g.reopenUntil(ctx)
+		if !ok {
+			return false
+		}
+		if back.err != nil {
 			level := slog.LevelDebug
 			if n&(n-1) == 0 { // ever more rarely
 				level = slog.LevelWarn
 			}
-			g.log.Log(ctx, level, "GPU did not come back, trying again", slog.Any("error", err), slog.Int("attempt", n))
+			g.log.Log(ctx, level, "GPU did not come back, trying again", slog.Any("error", back.err), slog.Int("attempt", n))
 			continue
 		}
 		standIns.Wait()
-		g.restore(device)
+		g.restore(back.device)
 		for i, d := range g.detectors {
-			d.replace(engines[i])
+			d.replace(back.engines[i])
 		}
 		g.urge()
 		g.log.Info("GPU is back", slog.Duration("after", time.Since(began)), slog.Int("attempt", n))
@@ -298,26 +301,6 @@ func (g *gpu) bury(ctx context.Context, dying cuda.Device) bool {
 			return false
 		}
 	}
-}
-
-// reopen opens the device and loads its networks.
-func (g *gpu) reopen() (cuda.Device, []*engine, error) {
-	device, err := g.openDevice()
-	if err != nil {
-		return nil, nil, err
-	}
-	var engines []*engine
-	for _, d := range g.detectors {
-		e, err := d.load(device)
-		if err != nil {
-			for _, e := range engines {
-				e.session.Close()
-			}
-			return nil, nil, errors.Join(err, device.Close())
-		}
-		engines = append(engines, e)
-	}
-	return device, engines, nil
 }
 
 // standIn has the network run on the CPU, if it can.
