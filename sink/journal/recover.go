@@ -17,11 +17,8 @@ import (
 func (j *Journal) Recover() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for j.syncing {
-		j.idle.Wait()
-	}
-	if j.closed {
-		return ErrClosed
+	if err := j.rest(); err != nil {
+		return err
 	}
 	if j.failed == nil {
 		return nil
@@ -108,11 +105,8 @@ func (j *Journal) Close() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for j.syncing {
-		j.idle.Wait()
-	}
-	if j.closed {
-		return ErrClosed
+	if err := j.rest(); err != nil {
+		return err
 	}
 	j.closed = true
 	for _, s := range j.handles {
@@ -120,4 +114,16 @@ func (j *Journal) Close() error {
 	}
 	j.handles = nil
 	return errors.Join(err, j.lock.Close())
+}
+
+// rest waits until no sync is under way, giving up mu meanwhile; ErrClosed when the
+// journal was closed by then.
+func (j *Journal) rest() error {
+	for j.syncing {
+		j.idle.Wait()
+	}
+	if j.closed {
+		return ErrClosed
+	}
+	return nil
 }
