@@ -8,6 +8,7 @@ import (
 
 	"sightline/detect"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/snapshots"
 )
 
 // analysis is what rules make of a stream; *rules.Stream is one.
@@ -244,7 +245,7 @@ func (a *analyst) row(r *row) {
 		a.emit(events)
 		return
 	}
-	a.shoot.take(shot{frame: r.picture, scene: true, dets: r.dets, tracks: tracks, events: events})
+	a.shoot.Take(snapshots.Shot{Frame: r.picture, Scene: true, Dets: r.dets, Tracks: tracks, Events: events})
 	r.picture = nil // the photographer's now
 }
 

@@ -21,6 +21,7 @@ import (
 	"sightline/ingest"
 	"sightline/ingest/webrtc"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
 	"sightline/sink/kafka/embedded"
 )
@@ -65,7 +66,7 @@ type Pipeline struct {
 	press     chan struct{}     // who compiles one holds it
 	streams   []*stream
 	outlets   []*outlet
-	snapshots *snapshots // nil: no pictures are kept
+	snapshots *snapshots.Album // nil: no pictures are kept
 	events    *hub[*detect.Event]
 	onEvent   func(*detect.Event)
 	latency   Histogram
@@ -110,7 +111,7 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 			errs = append(errs, fmt.Errorf("sink %s: %w", sp.Sinks[i].Name, err))
 		}
 	}
-	if p.snapshots, err = p.newSnapshots(sp.Snapshots); err != nil {
+	if p.snapshots, err = p.newAlbum(sp.Snapshots); err != nil {
 		errs = append(errs, err)
 	}
 	for i := range sp.Streams {

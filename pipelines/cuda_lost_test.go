@@ -13,18 +13,10 @@ import (
 
 	"sightline/detect"
 	"sightline/ingest"
+	"sightline/internal/testkit/gputest"
 	"sightline/kernels/emu"
 	"sightline/pipelines/spec"
 )
-
-// emulated skips a test that injures the device, on one that is real.
-func emulated(t testing.TB) {
-	t.Helper()
-	onGPU(t)
-	if !emu.Active() {
-		t.Skip("a real GPU is not made to fail")
-	}
-}
 
 // sequence does one thing after the other, as events make their conditions true.
 type sequence struct {
@@ -128,8 +120,8 @@ func (s silent) Run(ctx context.Context, emit func(ingest.Packet) error) error {
 // packet and picture is accounted for. One stream is a camera that has gone silent: it
 // does not keep the device from coming back.
 func TestCUDALostDevice(t *testing.T) {
-	emulated(t)
-	keepsNothing(t)
+	gputest.RequireEmulated(t)
+	gputest.KeepsNothing(t)
 	const streams = 2
 	out := filepath.Join(t.TempDir(), "events.jsonl")
 	var there, away, back DeviceStatus

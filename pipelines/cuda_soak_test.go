@@ -15,6 +15,7 @@ import (
 
 	"sightline/ingest"
 	"sightline/ingest/file"
+	"sightline/internal/testkit/gputest"
 	"sightline/kernels/emu"
 	"sightline/pipelines/spec"
 )
@@ -56,8 +57,8 @@ func traffic(t testing.TB, out string) string {
 // TestCUDASoak injures a device again and again under streams that come and go. After
 // each injury all of them go on, and the sums hold; at the end nothing is left.
 func TestCUDASoak(t *testing.T) {
-	emulated(t)
-	keepsNothing(t)
+	gputest.RequireEmulated(t)
+	gputest.KeepsNothing(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -10,44 +10,20 @@ import (
 	"unsafe"
 
 	"sightline/decode"
-	"sightline/internal/testkit"
-	"sightline/kernels/cuda"
+	"sightline/internal/testkit/gputest"
 	"sightline/kernels/emu"
 )
-
-// onGPU skips a test where there is neither a GPU nor an emulated one.
-func onGPU(t testing.TB) {
-	t.Helper()
-	found, err := cuda.Devices()
-	testkit.Require(t, "gpu", err == nil && len(found) > 0, "run it with kernels/emu/run.sh, or on a machine with an NVIDIA GPU")
-}
-
-// keepsNothing wants the emulated driver to be left as it was.
-func keepsNothing(t testing.TB) {
-	t.Helper()
-	before := emu.Counts().Live()
-	t.Cleanup(func() {
-		if after := emu.Counts().Live(); after != before {
-			t.Errorf("left on the device: %+v, before %+v", after, before)
-		}
-		if emu.Active() {
-			if text := emu.Report(); text != "" {
-				t.Errorf("kernels went wrong:\n%s", text)
-			}
-		}
-	})
-}
 
 // TestCUDASameEvents wants the same events, byte for byte, of pictures that went through
 // the GPU's memory and kernels and of those that the processor alone had, with the
 // kernels' definition of what a network is given. The video is decoded in software and
 // its pictures uploaded.
 func TestCUDASameEvents(t *testing.T) {
-	onGPU(t)
+	gputest.Require(t)
 	if !emu.Active() {
 		t.Skip("a GPU's providers round otherwise than the CPU's: boxes are compared in detect/onnx")
 	}
-	keepsNothing(t)
+	gputest.KeepsNothing(t)
 	const packets, streams = 24, 2
 	play := func(device string) map[string]string {
 		out := filepath.Join(t.TempDir(), "events.jsonl")
@@ -93,8 +69,8 @@ func nvdec(t testing.TB, out string, streams int, more string) string {
 // need them: somebody who watches, snapshots, quality. On the emulation what NVDEC shows
 // is made up, so nothing is found in it, but counts and numbers hold.
 func TestCUDAWholePath(t *testing.T) {
-	onGPU(t)
-	keepsNothing(t)
+	gputest.Require(t)
+	gputest.KeepsNothing(t)
 	const packets = 40
 	dir := t.TempDir()
 	o := parts(t)
@@ -128,8 +104,8 @@ func TestCUDAWholePath(t *testing.T) {
 // TestCUDAPicturesComeBack wants what somebody who watches a stream gets to be what NVDEC
 // made, in host memory.
 func TestCUDAPicturesComeBack(t *testing.T) {
-	onGPU(t)
-	keepsNothing(t)
+	gputest.Require(t)
+	gputest.KeepsNothing(t)
 	o := parts(t)
 	o.Source = cutFile(t, 20)
 	p := build(t, nvdec(t, filepath.Join(t.TempDir(), "events.jsonl"), 1, ""), o)

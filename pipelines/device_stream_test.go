@@ -9,6 +9,7 @@ import (
 	"sightline/decode/decodetest"
 	"sightline/ingest"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
 )
 
@@ -86,8 +87,8 @@ func TestNoDevicePictureWaitsToBeLearnedFrom(t *testing.T) {
 func TestSurfacesSuffice(t *testing.T) {
 	for _, c := range []struct {
 		asked, want int
-		snapshots   *snapshots
-	}{{2, 3, nil}, {3, 3, nil}, {8, 8, nil}, {2, 5, &snapshots{}}, {4, 5, &snapshots{}}, {8, 8, &snapshots{}}} {
+		snapshots   *snapshots.Album
+	}{{2, 3, nil}, {3, 3, nil}, {8, 8, nil}, {2, 5, &snapshots.Album{}}, {4, 5, &snapshots.Album{}}, {8, 8, &snapshots.Album{}}} {
 		p, st := &Pipeline{snapshots: c.snapshots}, &spec.Stream{}
 		st.Decode.Surfaces = c.asked
 		if got := p.surfaces(st); got != c.want {

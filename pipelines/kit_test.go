@@ -258,16 +258,7 @@ func perStream(all []told) map[string]string {
 // eventually polls until ok, and fails the test when that takes too long.
 func eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: not within %v", what, limit)
-		}
-	}
+	testkit.Eventually(t, limit, what, ok)
 }
 
 // media is the path of a sample video.

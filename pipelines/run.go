@@ -38,7 +38,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		deliveries.Go(func() { undelivered[i] = d.Run(hard) })
 	}
 	if p.snapshots != nil {
-		deliveries.Go(func() { p.snapshots.run(hard) })
+		deliveries.Go(func() { p.snapshots.Run(hard) })
 	}
 	for _, d := range p.detectors {
 		d.start()
@@ -100,7 +100,7 @@ func (p *Pipeline) drain(ctx context.Context) {
 		wg.Go(func() { o.Drain(ctx) }) // Run tells what was left
 	}
 	if p.snapshots != nil {
-		wg.Go(func() { p.snapshots.drain(ctx) })
+		wg.Go(func() { p.snapshots.Drain(ctx) })
 	}
 	wg.Wait()
 }
@@ -142,7 +142,7 @@ func (p *Pipeline) Close() error {
 		errs = append(errs, g.close())
 	}
 	if p.snapshots != nil {
-		errs = append(errs, p.snapshots.close())
+		errs = append(errs, p.snapshots.Close())
 	}
 	if p.broker != nil {
 		p.broker.Close()

@@ -2,7 +2,6 @@ package pipelines
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,19 +9,14 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"sightline/detect"
-	"sightline/internal/testkit/s3"
 	"sightline/pipelines/spec"
-	"sightline/sink/snapshot"
 )
 
 // pictured is an event with its snapshot as a consumer sees them.
@@ -241,7 +235,7 @@ func roughness(t *testing.T, data []byte) float64 {
 // asked for cars alone.
 func TestBlurredClassesAreFoundAndNotTold(t *testing.T) {
 	labels := []string{"person", "car", "dog"}
-	p := &Pipeline{snapshots: &snapshots{blur: []string{"person"}}}
+	p := &Pipeline{spec: &spec.Pipeline{Snapshots: &spec.Snapshots{Blur: []string{"person"}}}}
 	for _, c := range []struct{ asked, want []string }{{nil, nil}, {[]string{"car"}, []string{"car", "person"}}, {[]string{"person"}, []string{"person"}}} {
 		st := &spec.Stream{}
 		st.Detect.Classes = c.asked
@@ -257,112 +251,4 @@ func TestBlurredClassesAreFoundAndNotTold(t *testing.T) {
 	if got := a.analyzed(dets); len(got) != 1 || got[0].Class != "car" || len(dets) != 2 || dets[0].Class != "person" {
 		t.Errorf("analyzed are %v of %v", got, dets)
 	}
-}
-
-// newAlbum is a pipeline's snapshots with a bucket.
-func newAlbum(t *testing.T, dir, endpoint string) *snapshots {
-	t.Helper()
-	p := &Pipeline{log: slog.New(slog.DiscardHandler), spec: &spec.Pipeline{}, events: newEventHub()}
-	a, err := p.newSnapshots(&spec.Snapshots{Path: dir, Quality: 85, Max: 1 << 30, MaxAge: time.Hour, S3: &spec.S3{
-		Endpoint: endpoint, Region: "us-east-1", Bucket: s3.Bucket, Prefix: "hq", AccessKey: s3.Key, SecretKey: spec.NewSecret(s3.Secret),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// TestPicturesReachTheBucket begins without a server, stops with pictures on disk,
-// begins again, and then the server comes, goes and comes back.
-func TestPicturesReachTheBucket(t *testing.T) {
-	server, dir := s3.New(t), t.TempDir()
-	n := 0
-	keep := func(a *snapshots) {
-		t.Helper()
-		n++
-		ev := occurrence(detect.LineCrossed, n%60)
-		ev.ID = fmt.Sprintf("%s%d", ev.ID[:24], n+1e6)
-		k := &keeping{event: &ev, picture: &snapshot.Picture{JPEG: fmt.Appendf(nil, "picture %d", n)}, name: snapshot.Name(ev.Time, "gate", ev.ID)}
-		if a.keep([]*keeping{k}, true); k.failed != "" {
-			t.Fatal(k.failed)
-		}
-		if a.attach(k); ev.DataRef != "s3://"+s3.Bucket+"/hq/"+k.name {
-			t.Errorf("the event names %q", ev.DataRef)
-		}
-	}
-	begin := func() (a *snapshots, end func()) {
-		a = newAlbum(t, dir, server.Endpoint)
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		wg.Go(func() { a.run(ctx) })
-		return a, func() { a.drain(ctx); cancel(); wg.Wait(); a.close() }
-	}
-	waits := func(a *snapshots) int {
-		names, err := a.store.Waiting()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(names)
-	}
-	first, end := begin()
-	for range 9 {
-		keep(first)
-	}
-	eventually(t, 20*time.Second, "a failure", first.far.is)
-	end() // at once: there is nobody to wait for
-	if first.copied.Load() != 0 || waits(first) != 9 {
-		t.Fatalf("%d copied, %d wait", first.copied.Load(), waits(first))
-	}
-	second, end := begin()
-	server.Start()
-	eventually(t, 60*time.Second, "all copied", func() bool { return waits(second) == 0 })
-	server.Stop()
-	keep(second)
-	eventually(t, 20*time.Second, "a failure", second.far.is)
-	server.Start()
-	eventually(t, 60*time.Second, "the last copied", func() bool { return waits(second) == 0 && !second.far.is() })
-	end()
-	if c, f := second.copied.Load(), second.failures.Load(); c != 10 || f == 0 {
-		t.Errorf("%d copied after %d failures", c, f)
-	}
-	if files, _ := filepath.Glob(filepath.Join(dir, "2026-*", "gate", "*")); len(files) != 10 {
-		t.Errorf("%d pictures are left in the folder, want 10", len(files))
-	}
-}
-
-// TestOneBadPictureHoldsUpNoOther has a store of which some files cannot be read.
-func TestOneBadPictureHoldsUpNoOther(t *testing.T) {
-	server := s3.New(t)
-	server.Start()
-	a := newAlbum(t, t.TempDir(), server.Endpoint)
-	defer a.close()
-	var names []string
-	for n := range 20 {
-		names = append(names, snapshot.Name(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), "gate", fmt.Sprintf("%04x", n)))
-		if err := a.store.Put(names[n], []byte("picture")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	a.store = &unreadable{a.store, names[:copiesAtOnce]}
-	from := 0
-	eventually(t, 60*time.Second, "all others copied", func() bool {
-		waiting, err := a.store.Waiting()
-		if err != nil {
-			t.Fatal(err)
-		}
-		from, _ = a.copyList(t.Context(), waiting, from)
-		return len(waiting) == copiesAtOnce
-	})
-}
-
-type unreadable struct {
-	pictureStore
-	names []string
-}
-
-func (u *unreadable) Open(name string) (*os.File, error) {
-	if slices.Contains(u.names, name) {
-		return nil, os.ErrPermission
-	}
-	return u.pictureStore.Open(name)
 }

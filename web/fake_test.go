@@ -17,6 +17,7 @@ import (
 	"sightline/ingest"
 	"sightline/ingest/webrtc"
 	"sightline/pipelines"
+	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
 	"sightline/sink/snapshot"
 )
@@ -37,7 +38,7 @@ type fake struct {
 	ports   *webrtc.Ports // free ones on loopback when nil
 
 	devices   []pipelines.DeviceStatus
-	snapshots *pipelines.SnapshotStatus
+	snapshots *snapshots.Status
 	store     *snapshot.Store // nil: no pictures are kept
 }
 
@@ -62,7 +63,7 @@ func (f *fake) Ports() *webrtc.Ports {
 	return ports
 }
 
-func (f *fake) Snapshots() *pipelines.SnapshotStatus { return f.snapshots }
+func (f *fake) Snapshots() *snapshots.Status { return f.snapshots }
 
 func (f *fake) Snapshot(name string) (*os.File, error) {
 	if f.store == nil {

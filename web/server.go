@@ -21,6 +21,7 @@ import (
 	"sightline/ingest"
 	"sightline/ingest/webrtc"
 	"sightline/pipelines"
+	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
 )
 
@@ -44,7 +45,7 @@ type Pipeline interface {
 	RequestKeyframe(stream string)
 	Publisher(stream string) http.Handler
 	Ports() *webrtc.Ports
-	Snapshots() *pipelines.SnapshotStatus
+	Snapshots() *snapshots.Status
 	Snapshot(name string) (*os.File, error)
 }
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"sightline/pipelines"
+	"sightline/pipelines/snapshots"
 	"sightline/sink/snapshot"
 )
 
@@ -61,7 +61,7 @@ func TestSnapshotIsServed(t *testing.T) {
 // TestSnapshotsAreBehindTheDoor asks without and with the page's credentials.
 func TestSnapshotsAreBehindTheDoor(t *testing.T) {
 	p := newFake(t, "web: { listen: \"127.0.0.1:0\", auth: { username: viewer, password: hunter2 } }\n")
-	p.snapshots = &pipelines.SnapshotStatus{}
+	p.snapshots = &snapshots.Status{}
 	name, _ := withPictures(t, p)
 	for _, path := range []string{"/api/v1/snapshots", "/api/v1/snapshots/" + name} {
 		if w := request(t, p, get(path, nil)); w.Code != http.StatusUnauthorized || strings.Contains(w.Body.String(), "picture") {
@@ -122,10 +122,10 @@ func TestSnapshotStatusAndMetrics(t *testing.T) {
 	if w := request(t, p, get("/metrics", nil)); strings.Contains(w.Body.String(), "sightline_snapshot") {
 		t.Error("metrics of what is not kept")
 	}
-	p.snapshots = &pipelines.SnapshotStatus{
+	p.snapshots = &snapshots.Status{
 		Stats: snapshot.Stats{Bytes: 4096, Expired: 2, Outgrown: 3, Unsent: 1}, Max: 1 << 20, Error: "disk full",
-		Streams: map[string]pipelines.SnapshotCounts{"gate": {Kept: 7, GivenUp: map[string]uint64{"busy": 4}}},
-		Bucket:  &pipelines.BucketStatus{Waiting: 5, Copied: 6, Failures: 8},
+		Streams: map[string]snapshots.Counts{"gate": {Kept: 7, GivenUp: map[string]uint64{"busy": 4}}},
+		Bucket:  &snapshots.BucketStatus{Waiting: 5, Copied: 6, Failures: 8},
 	}
 	var got struct {
 		Bytes   int64

@@ -1,6 +1,6 @@
 //go:build cuda
 
-package pipelines
+package snapshots
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 
 	"sightline/decode"
 	"sightline/detect"
+	"sightline/internal/testkit/gputest"
 	"sightline/kernels/cuda"
 	"sightline/kernels/emu"
 )
@@ -55,28 +56,26 @@ func carpet(t *testing.T, gpu cuda.Device, format decode.PixelFormat, index uint
 // crowded puts a frame with objects at boxes, each of which gives rise to events, before a
 // photographer that is to blur what is before one of them.
 func crowded(d *darkroom, f *decode.Frame, boxes []detect.Rect, types ...detect.Type) {
-	var s shot
+	var s Shot
 	for i, box := range boxes {
-		s.tracks = append(s.tracks, detect.Track{ID: uint64(i + 1), Class: "person", Score: .9, Box: box, Confirmed: true})
+		s.Tracks = append(s.Tracks, detect.Track{ID: uint64(i + 1), Class: "person", Score: .9, Box: box, Confirmed: true})
 		for _, typ := range types {
-			ev := occurrence(typ, len(d.out)+len(s.events))
+			ev := occurrence(typ, len(d.out)+len(s.Events))
 			ev.Data.Object.TrackID, ev.Data.Object.BBox = fmt.Sprintf("e-%d", i+1), box
-			s.events = append(s.events, ev)
+			s.Events = append(s.Events, ev)
 		}
 	}
-	r := &row{}
-	d.show(r, f)
-	s.dets = []detect.Detection{{Class: "dog", Box: detect.Rect{X: .35, Y: .4, W: .1, H: .3}}}
-	s.frame, s.scene = r.picture, true
-	d.take(s)
+	s.Dets = []detect.Detection{{Class: "dog", Box: detect.Rect{X: .35, Y: .4, W: .1, H: .3}}}
+	s.Frame, s.Scene = d.Hold(f), true
+	d.Take(s)
 }
 
 // TestCUDAPicturesOfEvents wants the pictures of events, the best views among them, to be
 // those of the same frames in host memory, byte for byte; and nothing to be copied from
 // the device but what they show.
 func TestCUDAPicturesOfEvents(t *testing.T) {
-	onGPU(t)
-	keepsNothing(t)
+	gputest.Require(t)
+	gputest.KeepsNothing(t)
 	gpu, err := cuda.Open(cuda.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +88,6 @@ func TestCUDAPicturesOfEvents(t *testing.T) {
 	boxes := []detect.Rect{{X: .3, Y: .3, W: .3, H: .3}, {X: -.1, Y: .9, W: .2, H: .3}, {X: .7, Y: .01, W: .29, H: .5}, {X: .5, Y: .5, W: .001, H: .001}}
 	told := func(format decode.PixelFormat, move func(*decode.Frame) *decode.Frame) []detect.Event {
 		d := newDarkroom(t, true, "line.crossed", "object.ended")
-		d.sinks = func() map[string]detect.SinkLedger { return nil }
 		for index := range uint64(3) {
 			f := carpet(t, gpu, format, index+1)
 			moved := move(f)
@@ -103,8 +101,8 @@ func TestCUDAPicturesOfEvents(t *testing.T) {
 			moved.Release()
 			f.Release()
 		}
-		d.tell(ended(len(d.out), len(boxes)))
-		d.finish()
+		d.Tell(ended(len(d.out), len(boxes)))
+		d.Finish()
 		if got := d.counts(); got.Kept != uint64(4*len(boxes)) || len(got.GivenUp) != 0 {
 			t.Errorf("format %d: %+v", format, got)
 		}
@@ -143,19 +141,18 @@ func ended(from, n int) (out []detect.Event) {
 // TestCUDAPicturesOfALostDevice takes the device away between two frames: the second one's
 // picture fails, and nothing keeps the device from being opened again.
 func TestCUDAPicturesOfALostDevice(t *testing.T) {
-	emulated(t)
-	keepsNothing(t)
+	gputest.RequireEmulated(t)
+	gputest.KeepsNothing(t)
 	gpu, err := cuda.Open(cuda.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d, box := newDarkroom(t, true, "line.crossed"), []detect.Rect{{X: .3, Y: .3, W: .3, H: .3}}
-	d.sinks = func() map[string]detect.SinkLedger { return nil }
 	f := carpet(t, gpu, decode.NV12, 1)
 	crowded(d, f, box, detect.LineCrossed)
 	emu.Fail(emu.Device, 1)
 	crowded(d, f, box, detect.LineCrossed)
-	d.leaveDevice()
+	d.LeaveDevice()
 	f.Release()
 	emu.Restore(0)
 	if err := gpu.Close(); err != nil {

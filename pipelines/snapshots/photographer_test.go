@@ -1,4 +1,4 @@
-package pipelines
+package snapshots
 
 import (
 	"context"
@@ -13,34 +13,23 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"sightline/decode"
 	"sightline/decode/decodetest"
 	"sightline/detect"
-	"sightline/pipelines/spec"
 	"sightline/sink/snapshot"
 )
 
-// moodyStore is a store whose disk does as the test says.
-type moodyStore struct {
-	pictureStore
-	put func(name string) error // before what the real one does; nil does nothing
-}
-
-func (m *moodyStore) Put(name string, jpeg []byte) error {
-	if m.put != nil {
-		if err := m.put(name); err != nil {
-			return err
-		}
-	}
-	return m.pictureStore.Put(name, jpeg)
-}
+// TestMain looks for goroutines left behind.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // darkroom is one photographer with everything around it.
 type darkroom struct {
-	*photographer
-	store *moodyStore
-	live  *decode.Live
-	dir   string
+	*Photographer
+	disk func() error // asked before a picture is put on disk; nil: the disk is well
+	live *decode.Live
+	dir  string
 
 	mu    sync.Mutex
 	out   []detect.Event
@@ -48,32 +37,45 @@ type darkroom struct {
 	trued []string    // troubles told
 }
 
-func newDarkroom(t testing.TB, lossless bool, types ...string) *darkroom {
+func newDarkroom(t testing.TB, lossless bool, types ...detect.Type) *darkroom {
 	t.Helper()
 	d := &darkroom{dir: filepath.Join(t.TempDir(), "snapshots")}
-	p := &Pipeline{log: slog.New(slog.DiscardHandler), spec: &spec.Pipeline{}}
-	album, err := p.newSnapshots(&spec.Snapshots{Path: d.dir, Types: types, Quality: 85, Margin: .1, Max: 1 << 30, MaxAge: time.Hour, Blur: []string{"dog"}})
+	album, err := New(Config{
+		Config: snapshot.Config{Path: d.dir, Quality: 85, Margin: .1, Max: 1 << 30, MaxAge: time.Hour, Blur: []string{"dog"}},
+		Types:  types, Tell: d.told,
+	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { album.close() })
-	d.store = &moodyStore{pictureStore: album.store}
-	album.store = d.store
-	for _, c := range []*condition{album.disk, album.far} {
-		c.tell = func(r detect.ReasonInfo) {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.trued = append(d.trued, r.Code)
+	t.Cleanup(func() { album.Close() })
+	album.put = func(name string, jpeg []byte) error {
+		if d.disk != nil {
+			if err := d.disk(); err != nil {
+				return err
+			}
 		}
+		return album.store.Put(name, jpeg)
 	}
-	d.photographer = newPhotographer(album, "gate", lossless, newGate(2, 0, threadTime), func(events []detect.Event) {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for _, ev := range events {
-			d.out, d.at = append(d.out, ev), append(d.at, time.Now())
-		}
+	d.Photographer = album.Photographer(Stream{
+		Name: "gate", Lossless: lossless, Emit: d.emit,
+		Core:  func() func() { return func() {} },
+		Sinks: func() map[string]detect.SinkLedger { return nil },
 	})
 	return d
+}
+
+func (d *darkroom) emit(events []detect.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, ev := range events {
+		d.out, d.at = append(d.out, ev), append(d.at, time.Now())
+	}
+}
+
+func (d *darkroom) told(r detect.ReasonInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trued = append(d.trued, r.Code)
 }
 
 // occurrence is the nth event, of any type, about an object in the middle.
@@ -91,10 +93,10 @@ func (d *darkroom) picture(t testing.TB, n int) *decode.Frame {
 // scene holds a frame as the decoding goroutine does and hands it on as the analyst does.
 func (d *darkroom) scene(t testing.TB, n int, events ...detect.Event) {
 	t.Helper()
-	f, r := d.picture(t, n), &row{}
-	d.show(r, f)
+	f := d.picture(t, n)
+	held := d.Hold(f)
 	f.Release()
-	d.take(shot{frame: r.picture, scene: true, events: events, tracks: []detect.Track{{ID: 1, Class: "person", Score: .9, Box: detect.Rect{X: .3, Y: .3, W: .3, H: .3}, Confirmed: true}}})
+	d.Take(Shot{Frame: held, Scene: true, Events: events, Tracks: []detect.Track{{ID: 1, Class: "person", Score: .9, Box: detect.Rect{X: .3, Y: .3, W: .3, H: .3}, Confirmed: true}}})
 }
 
 func named(events []detect.Event) (out []bool) {
@@ -111,17 +113,17 @@ func TestEventsKeepTheirOrder(t *testing.T) {
 			d := newDarkroom(t, lossless, "line.crossed", "object.ended")
 			d.live = decodetest.Live(t)
 			var run sync.WaitGroup
-			run.Go(func() { d.album.run(t.Context()) })
-			d.start()
-			d.tell([]detect.Event{occurrence(detect.StreamOnline, 0)})
+			run.Go(func() { d.album.Run(t.Context()) })
+			d.Start()
+			d.Tell([]detect.Event{occurrence(detect.StreamOnline, 0)})
 			for n := 1; n < 40; n += 3 {
 				d.scene(t, n, occurrence(detect.Detections, n), occurrence(detect.LineCrossed, n+1))
-				d.tell([]detect.Event{occurrence(detect.StreamDegraded, n+2)})
+				d.Tell([]detect.Event{occurrence(detect.StreamDegraded, n+2)})
 				synctest.Wait()
 			}
-			d.tell([]detect.Event{occurrence(detect.ObjectEnded, 40)})
-			d.finish()
-			d.album.drain(t.Context())
+			d.Tell([]detect.Event{occurrence(detect.ObjectEnded, 40)})
+			d.Finish()
+			d.album.Drain(t.Context())
 			if len(d.out) != 41 || !slices.IsSortedFunc(d.out, func(a, b detect.Event) int { return a.Time.Compare(b.Time) }) {
 				t.Errorf("%d events came out", len(d.out))
 			}
@@ -153,50 +155,34 @@ func stop(t *testing.T, run *sync.WaitGroup) { t.Cleanup(run.Wait) }
 func TestAtMostTwoFramesAreHeld(t *testing.T) {
 	d := newDarkroom(t, false, "line.crossed")
 	d.live = decodetest.Live(t)
-	rows := make([]*row, 4)
-	show := func(n int) {
+	var held []*decode.Frame
+	for n := range 3 {
 		f := d.picture(t, n)
-		rows[n] = &row{}
-		d.show(rows[n], f)
-		if n == 2 {
-			d.replaced(rows[1]) // it takes over the place of the row before
-		}
+		held = append(held, d.Hold(f))
 		f.Release()
 	}
-	for n := range rows {
-		show(n)
-	}
-	held := []bool{rows[0].picture != nil, rows[1].picture != nil, rows[2].picture != nil, rows[3].picture != nil}
-	if !slices.Equal(held, []bool{true, false, true, false}) || d.live.Frames() != mostHeld {
+	if held[0] == nil || held[1] == nil || held[2] != nil || d.live.Frames() != MostHeld {
 		t.Errorf("held are %v, %d frames are out", held, d.live.Frames())
 	}
-	for _, r := range rows {
-		d.release(r)
-		d.release(r)
+	for _, f := range held[:2] {
+		d.Free(f)
 	}
-	d.take(shot{scene: true, events: []detect.Event{occurrence(detect.LineCrossed, 1)}})
-	d.start()
-	d.finish()
+	d.Take(Shot{Scene: true, Events: []detect.Event{occurrence(detect.LineCrossed, 1)}})
+	d.Start()
+	d.Finish()
 	if c := d.counts(); c.GivenUp[pictureBusy] != 1 || d.out[0].DataRef != "" {
 		t.Errorf("%+v", c)
 	}
 	device := decodetest.NewFrame(d.live, 16, 16, 1, decodetest.Flat)
 	device.Memory = decode.CUDA
-	r := &row{}
-	d.show(r, device)
+	kept := d.Hold(device)
 	device.Release()
-	if r.picture != device || d.live.Frames() != 1 {
+	if kept != device || d.live.Frames() != 1 {
 		t.Error("a frame in device memory is not held")
 	}
-	if d.release(r); d.live.Frames() != 0 {
+	if d.Free(kept); d.live.Frames() != 0 {
 		t.Error("a frame in device memory is held for good")
 	}
-	var none *photographer
-	none.show(r, device)
-	none.replaced(r)
-	none.release(r)
-	none.start()
-	none.finish()
 }
 
 // TestASlowDiskHoldsUpOnlyOnce has a disk that does not answer for seconds: the
@@ -207,10 +193,10 @@ func TestASlowDiskHoldsUpOnlyOnce(t *testing.T) {
 		d := newDarkroom(t, false, "line.crossed")
 		d.live = decodetest.Live(t)
 		answers := make(chan struct{})
-		d.store.put = func(string) error { <-answers; return nil }
+		d.disk = func() error { <-answers; return nil }
 		var run sync.WaitGroup
-		run.Go(func() { d.album.run(t.Context()) })
-		d.start()
+		run.Go(func() { d.album.Run(t.Context()) })
+		d.Start()
 		begun := time.Now()
 		for n := range 10 {
 			d.scene(t, n, occurrence(detect.LineCrossed, n))
@@ -231,8 +217,8 @@ func TestASlowDiskHoldsUpOnlyOnce(t *testing.T) {
 			d.scene(t, n, occurrence(detect.LineCrossed, n))
 			synctest.Wait()
 		}
-		d.finish()
-		d.album.drain(t.Context())
+		d.Finish()
+		d.album.Drain(t.Context())
 		if c := d.counts(); c.Kept != 2 || c.GivenUp[pictureSlow]+c.GivenUp[pictureBusy] != 10 || !slices.Equal(d.trued, []string{"disk", detect.ReasonRecovered}) {
 			t.Errorf("%+v, told %q", c, d.trued)
 		}
@@ -246,22 +232,22 @@ func TestAccountsTellOfWhatWasBeforeThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDarkroom(t, false, "line.crossed")
 		d.live = decodetest.Live(t)
-		d.store.put = func(string) error { time.Sleep(diskPatience / 2); return nil }
+		d.disk = func() error { time.Sleep(diskPatience / 2); return nil }
 		made := func() map[string]detect.SinkLedger {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			return map[string]detect.SinkLedger{"events": {Made: uint64(len(d.out))}}
 		}
-		d.sinks = made
+		d.stream.Sinks = made
 		var run sync.WaitGroup
-		run.Go(func() { d.album.run(t.Context()) })
-		d.start()
+		run.Go(func() { d.album.Run(t.Context()) })
+		d.Start()
 		d.scene(t, 1, occurrence(detect.LineCrossed, 1))
 		account := occurrence(detect.Accounting, 2)
 		account.Data = detect.Data{Accounting: &detect.Ledger{Sinks: made()}}
-		d.tell([]detect.Event{account})
-		d.finish()
-		d.album.drain(t.Context())
+		d.Tell([]detect.Event{account})
+		d.Finish()
+		d.album.Drain(t.Context())
 		if len(d.out) != 2 || d.out[1].Data.Accounting.Sinks["events"].Made != 1 {
 			t.Errorf("after one event the account says %+v", d.out[len(d.out)-1].Data.Accounting)
 		}
@@ -277,21 +263,21 @@ func TestAHungDiskEndsNoShutdown(t *testing.T) {
 		d.live = decodetest.Live(t)
 		answers := make(chan struct{})
 		defer close(answers)
-		d.store.put = func(string) error { <-answers; return nil }
+		d.disk = func() error { <-answers; return nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		go func() { defer close(ended); d.album.run(ctx) }()
-		d.start()
+		go func() { defer close(ended); d.album.Run(ctx) }()
+		d.Start()
 		d.scene(t, 1, occurrence(detect.LineCrossed, 1))
-		d.finish()
-		d.album.drain(ctx)
+		d.Finish()
+		d.album.Drain(ctx)
 		cancel()
 		begun := time.Now()
 		<-ended
 		if took := time.Since(begun); took != diskHangs || len(d.out) != 1 {
 			t.Errorf("it took %s, %d events came out", took, len(d.out))
 		}
-		if err := d.album.close(); err != nil {
+		if err := d.album.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -304,15 +290,15 @@ func TestAFullDiskCostsThePictureAlone(t *testing.T) {
 			d := newDarkroom(t, lossless, "line.crossed")
 			d.live = decodetest.Live(t)
 			full := true
-			d.store.put = func(string) error {
+			d.disk = func() error {
 				if full {
 					return syscall.ENOSPC
 				}
 				return nil
 			}
 			var run sync.WaitGroup
-			run.Go(func() { d.album.run(t.Context()) })
-			d.start()
+			run.Go(func() { d.album.Run(t.Context()) })
+			d.Start()
 			for n := range 6 {
 				if full = n < 4; n > 3 {
 					time.Sleep(diskTrouble) // and until then it is not called well
@@ -320,8 +306,8 @@ func TestAFullDiskCostsThePictureAlone(t *testing.T) {
 				d.scene(t, n, occurrence(detect.LineCrossed, n))
 				synctest.Wait()
 			}
-			d.finish()
-			d.album.drain(t.Context())
+			d.Finish()
+			d.album.Drain(t.Context())
 			if got := named(d.out); !slices.Equal(got, []bool{false, false, false, false, true, true}) {
 				t.Errorf("lossless %v: pictures are %v", lossless, got)
 			}
@@ -340,58 +326,3 @@ func TestTrackNumber(t *testing.T) {
 		}
 	}
 }
-
-// flock is a tracker that always has ten objects.
-type flock struct{ tracks []detect.Track }
-
-func (f flock) Update(time.Time, detect.Rect, []detect.Detection) []detect.Track { return f.tracks }
-
-// BenchmarkInferredFrame is what the analyst spends on a frame with ten objects
-// and nothing to tell, and with an event whose picture is cut and kept. Off is a
-// pipeline without snapshots.
-func BenchmarkInferredFrame(b *testing.B) {
-	var f flock
-	for i := range 10 {
-		f.tracks = append(f.tracks, detect.Track{ID: uint64(i + 1), Class: "person", Score: .8, Confirmed: true, Box: detect.Rect{X: .05 + .08*float64(i), Y: .3, W: .07, H: .3}})
-	}
-	for _, c := range []struct {
-		name      string
-		on, event bool
-	}{{"off", false, false}, {"on", true, false}, {"on, with an event", true, true}} {
-		b.Run(c.name, func(b *testing.B) {
-			d := newDarkroom(b, true, "object.ended", "line.crossed")
-			fake := &eventful{}
-			a := (&analyst{
-				analysis: fake, tracker: func() detect.Tracker { return f }, sampler: quiet{}, ledger: newLedger(), status: &state{},
-				emit: func([]detect.Event) {}, release: func() {}, settle: func() {}, sinks: func() map[string]detect.SinkLedger { return nil }, warn: func(string, error) {},
-			}).prepare()
-			a.current = f
-			if c.on {
-				a.shoot = d.photographer
-			}
-			frame := decodetest.NewFrame(nil, 1920, 1080, 1, decodetest.Gradient)
-			defer frame.Release()
-			frame.Epoch = "e"
-			b.ReportAllocs()
-			n := 0
-			for b.Loop() {
-				r := &row{meta: frameMeta{captured: time.Unix(int64(n), 0)}}
-				a.shoot.show(r, frame)
-				if n++; c.event {
-					fake.next = []detect.Event{occurrence(detect.LineCrossed, n)}
-				}
-				a.row(r)
-			}
-		})
-	}
-}
-
-// eventful tells what it was given.
-type eventful struct {
-	fakeAnalysis
-	next []detect.Event
-}
-
-func (e *eventful) Apply(detect.Scene) []detect.Event { return e.next }
-
-var _ pictureStore = (*snapshot.Store)(nil)

@@ -1,4 +1,4 @@
-package pipelines
+package snapshots
 
 import (
 	"context"
@@ -6,25 +6,22 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	"sightline/detect"
 	"sightline/sink/snapshot"
 )
 
 const (
-	copiesAtOnce  = 4
-	copyBackoff   = time.Second // after the first failure; doubled with each
-	copyLongest   = time.Minute
-	remindTrouble = 5 * time.Minute // between log lines of the same
+	copiesAtOnce = 4
+	copyBackoff  = time.Second // after the first failure; doubled with each
+	copyLongest  = time.Minute
 )
 
 // copyAll copies what waits until ctx ends, and again what failed. What waits is
 // known by the folder, so it survives a restart. Order does not matter.
-func (a *snapshots) copyAll(ctx context.Context) {
+func (a *Album) copyAll(ctx context.Context) {
 	pause, from := copyBackoff, 0
 	for ctx.Err() == nil {
 		names, err := a.store.Waiting()
@@ -61,7 +58,7 @@ func (a *snapshots) copyAll(ctx context.Context) {
 // copyList copies names, beginning in the middle, so that one that always fails
 // does not hold up the others for ever. It ends where several in a row fail, and
 // returns where to begin next.
-func (a *snapshots) copyList(ctx context.Context, names []string, from int) (next int, err error) {
+func (a *Album) copyList(ctx context.Context, names []string, from int) (next int, err error) {
 	for done := 0; done < len(names) && ctx.Err() == nil; done += copiesAtOnce {
 		n := min(copiesAtOnce, len(names)-done)
 		errs := make([]error, n)
@@ -87,7 +84,7 @@ func (a *snapshots) copyList(ctx context.Context, names []string, from int) (nex
 }
 
 // copyOne copies a picture; one that was removed meanwhile needs no copy.
-func (a *snapshots) copyOne(ctx context.Context, name string) error {
+func (a *Album) copyOne(ctx context.Context, name string) error {
 	f, err := a.store.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return a.store.Sent(name)
@@ -104,62 +101,4 @@ func (a *snapshots) copyOne(ctx context.Context, name string) error {
 		return err
 	}
 	return a.store.Sent(name)
-}
-
-// condition is something that goes wrong for a time, and is told when it comes and
-// when it is over.
-type condition struct {
-	code, over string
-	lasts      time.Duration // at least: a disk that is nearly full takes some and refuses others
-	log        *slog.Logger
-	tell       func(detect.ReasonInfo)
-
-	mu      sync.Mutex
-	err     error // the last, nil while all is well
-	attempt int
-	failed  time.Time
-	logged  time.Time
-}
-
-// note takes how the last attempt went.
-func (t *condition) note(err error) {
-	now := time.Now()
-	t.mu.Lock()
-	before := t.err
-	if err == nil && before != nil && now.Sub(t.failed) < t.lasts {
-		t.mu.Unlock()
-		return
-	}
-	t.err = err
-	told := detect.ReasonInfo{Code: detect.ReasonRecovered, Message: t.over}
-	switch {
-	case err == nil && before == nil:
-		t.mu.Unlock()
-		return
-	case err == nil:
-		t.attempt = 0
-		t.log.Info(t.over)
-	default:
-		t.attempt++
-		t.failed = now
-		told = detect.ReasonInfo{Code: t.code, Message: err.Error(), Attempt: t.attempt}
-		if before == nil || now.Sub(t.logged) >= remindTrouble {
-			t.logged = now
-			t.log.Warn("trouble with snapshots", slog.String("reason", t.code), slog.Any("error", err), slog.Int("attempt", t.attempt))
-		}
-	}
-	t.mu.Unlock()
-	if (before == nil) != (err == nil) {
-		t.tell(told)
-	}
-}
-
-// is tells whether it lasts.
-func (t *condition) is() bool { return t.last() != nil }
-
-// last is why the last attempt failed.
-func (t *condition) last() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.err
 }
