@@ -15,8 +15,8 @@ import (
 // in floats, and the pictures that it judges by decide nothing else.
 const mostProofs = 3
 
-// general computes in 8-bit integers where that keeps the agreement.
-func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division, log *slog.Logger) error {
+// inIntegers computes in 8-bit integers where that keeps the agreement.
+func inIntegers(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division, log *slog.Logger) error {
 	l, err := newLowering(ctx, c, m, in, shape, parts)
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ type specialist struct {
 
 	learn, check []*decode.Frame // to learn from, and to choose by
 	prove        []*decode.Frame // the gate's
+	known        []*decode.Frame // all others: what is chosen is fitted to them once more
 	gentle       bool            // little may go: of each group only the first channels are measured
 	work         workdir
 }
@@ -56,8 +57,9 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 	}
 	parts := divide(frames)
 	s := &specialist{ctx: ctx, c: c, r: r, in: in, shape: shape, log: log, learn: some(parts.learn, mostLearned), check: parts.choose, prove: parts.prove}
+	s.known = some(slices.Concat(parts.learn, parts.choose), mostLearned)
 	simplified := fmt.Sprintf("%x", sha256.Sum256(m.Write())) // with what a file beside the original says, and its size
-	s.work = newWorkdir(c.Work, simplified, r.Calibration, shape.String(), fmt.Sprint(c.Classes, c.Least), recipe)
+	s.work = newWorkdir(c.Work, simplified, r.Calibration, shape.String(), fmt.Sprint(c.Classes, c.Least, s.block()), recipe)
 	unlock, err := s.work.Lock()
 	if err != nil {
 		return err
@@ -90,8 +92,25 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 // recipe changes when what is kept for a later run would be made otherwise.
 const recipe = "scene 2"
 
-// block is how many channels go together: what engines compute at once.
-const block = 16
+// lanes is how many channels of what comes out engines compute at once.
+const lanes = 16
+
+// block is how many channels go together. ONNX Runtime wants whole lanes of what goes
+// in as well; OpenVINO's convolutions take half of that as fast.
+func (s *specialist) block() int {
+	if s.c.made() == "openvino" {
+		return lanes / 2
+	}
+	return lanes
+}
+
+// made is the engine that a network is made for.
+func (c Config) made() string {
+	if len(c.Engines) == 0 {
+		return ""
+	}
+	return c.Engines[0]
+}
 
 // trace follows the channels of the network and adds values that tell where
 // something is, which are no part of what is written.

@@ -20,11 +20,11 @@ const (
 // the smallest network.
 func (s *specialist) effort() (sum float64) {
 	run := float64(s.net.MACs(nil)) + eachNode*float64(len(s.net.Graph.Nodes))
-	learned := float64(len(s.learn))
+	learned := float64(len(s.known))
 	used := map[string]bool{}
 	gone := prune.Set{}
 	for _, g := range s.net.Groups {
-		sum += float64(len(marksOf(g))) * min(mostTried, learned/4) * run
+		sum += float64(len(s.marksOf(g))) * min(mostTried, learned/4) * run
 		for _, class := range g.Classes {
 			gone[class] = true
 		}

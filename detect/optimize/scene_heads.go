@@ -142,7 +142,7 @@ func (s *specialist) bestScores(names []string) ([]float32, error) {
 		g.Outputs = append(g.Outputs, graph.Port{Name: v, Type: graph.F32, Dims: fixed(taps[i].Dims)})
 	}
 	best := make([]float32, len(names))
-	err := s.look(&g, taps, s.learn, func(i int, seen [][]float32) {
+	err := s.look(&g, taps, s.known, func(i int, seen [][]float32) {
 		for k, v := range seen {
 			most := slices.Max(v)
 			if math.IsNaN(float64(most)) {
@@ -150,7 +150,7 @@ func (s *specialist) bestScores(names []string) ([]float32, error) {
 			}
 			best[k] = max(best[k], most)
 		}
-		s.progress("looking for outputs that never fire", i+1, len(s.learn))
+		s.progress("looking for outputs that never fire", i+1, len(s.known))
 	})
 	return best, err
 }

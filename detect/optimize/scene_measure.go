@@ -26,7 +26,7 @@ func (s *specialist) sampling(positions int) prune.Sampling {
 // nothing is known.
 func (s *specialist) measure(groups []int) ([]prune.Measured, error) {
 	var fit, try []*decode.Frame
-	for i, f := range s.learn {
+	for i, f := range s.known {
 		if i%4 == 1 && len(try) < mostTried {
 			try = append(try, f)
 		} else {
@@ -43,7 +43,7 @@ func (s *specialist) measure(groups []int) ([]prune.Measured, error) {
 		g := s.net.Groups[i]
 		switch {
 		case s.work.load(fmt.Sprintf("group-%d.json", i), &measured[i]) && measured[i].Fits(g):
-		case len(marksOf(g)) == 0: // too few to take a block away
+		case len(s.marksOf(g)) == 0: // too few to take a block away
 		case s.narrow(g):
 			open = append(open, i)
 		default:
@@ -73,8 +73,8 @@ func (s *specialist) measure(groups []int) ([]prune.Measured, error) {
 
 // marksOf are the numbers of channels at whose loss a group is measured: whole
 // blocks, at most six.
-func marksOf(g prune.Group) (marks []int) {
-	n := len(g.Classes)
+func (s *specialist) marksOf(g prune.Group) (marks []int) {
+	n, block := len(g.Classes), s.block()
 	each := max(block, (n/6+block-1)/block*block)
 	for k := each; n-k >= block; k += each {
 		marks = append(marks, k)
@@ -151,7 +151,7 @@ func (s *specialist) inverses(groups []int, frames []*decode.Frame) (map[string]
 // group orders and measures one.
 func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, base gauge) (prune.Measured, error) {
 	var m prune.Measured
-	marks := marksOf(g)
+	marks := s.marksOf(g)
 	if s.gentle {
 		marks = marks[:min(2, len(marks))]
 	}

@@ -10,7 +10,7 @@ import (
 // refitted takes channels away and fits what is left, convolution by convolution in
 // forward order, to what the original computes.
 func (q *series) refitted(at int, without prune.Set) (*graph.Graph, error) {
-	name := fmt.Sprintf("network-%s-%d.onnx", q.shape, at)
+	name := fmt.Sprintf("network-%s-%d-of-%d.onnx", q.shape, at, len(q.learn))
 	if data := q.work.Load(name); data != nil {
 		if m, err := graph.Read(data); err == nil {
 			return m.Graph, nil

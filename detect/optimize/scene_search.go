@@ -36,7 +36,7 @@ func (s *specialist) search(measured []prune.Measured) error {
 	if err != nil {
 		return err
 	}
-	q := &series{specialist: s, plan: s.net.Plan(measured, block), measured: measured, jury: jury}
+	q := &series{specialist: s, plan: s.net.Plan(measured, s.block(), lanes), measured: measured, jury: jury}
 	best, err := q.smallest(0.2)
 	if err != nil {
 		return err
@@ -51,8 +51,11 @@ func (s *specialist) search(measured []prune.Measured) error {
 			return err
 		}
 	}
-	const gentler = 0.06 // of the arithmetic, each time the gate refuses
+	gentler := 0.04 // of the arithmetic, more each time the gate refuses
 	for {
+		if best, err = best.final(); err != nil {
+			return err
+		}
 		best.tell()
 		if !s.c.Integers {
 			lower(s.c, s.r, best.model, best.q.shape)
@@ -65,10 +68,17 @@ func (s *specialist) search(measured []prune.Measured) error {
 			return err
 		}
 		s.r.Tried = append(s.r.Tried, best.name()+": "+s.r.Reason)
-		if best, err = best.q.make(best.q.step(best.q.left(best.at) + gentler)); err != nil {
-			return err
-		}
+		best = &candidate{q: best.q, at: min(best.at-1, best.q.step(best.q.left(best.at)+gentler))}
+		gentler *= 2
 	}
+}
+
+// final is a candidate that is fitted to all pictures but those that it is proved by.
+func (c *candidate) final() (*candidate, error) {
+	s, q := *c.q.specialist, *c.q
+	s.learn, q.specialist = s.known, &s
+	made := &candidate{q: &q, at: c.at}
+	return made, made.build()
 }
 
 // left is how much of the arithmetic is left after a step of the plan.
@@ -163,7 +173,7 @@ func (q *series) smaller(best *candidate) (*candidate, error) {
 		m.SetMeta("size", fmt.Sprintf("[%d, %d]", s.shape.Height, s.shape.Width))
 		s.m = &m
 		s.trace()
-		small := &series{specialist: &s, plan: s.net.Plan(q.measured, block), measured: q.measured, jury: q.jury}
+		small := &series{specialist: &s, plan: s.net.Plan(q.measured, s.block(), lanes), measured: q.measured, jury: q.jury}
 		need := float64(best.q.plan[best.at].MACs) / float64(small.plan[0].MACs) // more of it would be no gain
 		at := 0
 		for at < len(small.plan)-1 && small.left(at) > need*0.98 {
@@ -199,27 +209,37 @@ func (q *series) scaled(part float64) onnx.Shape {
 	return in.Base
 }
 
-// make makes the network of a step of the plan and holds it against the original.
-func (q *series) make(at int) (*candidate, error) {
-	c := &candidate{q: q, at: at}
-	without := q.net.Without(q.measured, q.plan[at].Counts)
-	left, err := q.refitted(at, without)
+// build makes the network of a step of the plan.
+func (c *candidate) build() error {
+	q := c.q
+	without := q.net.Without(q.measured, q.plan[c.at].Counts)
+	left, err := q.refitted(c.at, without)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m := *q.m
 	m.Graph, m.Metadata = left, slices.Clone(q.m.Metadata)
 	c.plain, c.model = &m, &m
 	if len(without) > 0 {
 		c.steps = append(c.steps, Step{Name: "channels", Count: len(without), Detail: fmt.Sprintf(
-			"%.0f %% of the arithmetic is left; %s", 100*q.left(at), q.net.Describe())})
+			"%.0f %% of the arithmetic is left; %s", 100*q.left(c.at), q.net.Describe())})
 	}
 	if q.c.Integers {
-		made, step, err := integersWithin(q.ctx, q.c, c.plain, q.in, q.shape, division{learn: q.learn, choose: q.check}, q.log)
+		made, step, err := integers(q.ctx, q.c, c.plain, q.in, q.shape, q.learn)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		c.model, c.steps = made, append(c.steps, step)
+	}
+	return nil
+}
+
+// make makes the network of a step of the plan and holds it against the original.
+func (q *series) make(at int) (*candidate, error) {
+	c := &candidate{q: q, at: at}
+	err := c.build()
+	if err != nil {
+		return nil, err
 	}
 	var speedup float64
 	if c.agree, speedup, err = q.jury.try(c.model, q.shape); err != nil {

@@ -52,8 +52,9 @@ func specialistFor(t *testing.T, c Config, frames []*decode.Frame) *specialist {
 	if _, err := Exact(m, c.Classes); err != nil {
 		t.Fatal(err)
 	}
-	learn, check := halves(frames)
-	s := &specialist{ctx: t.Context(), c: c, r: &Report{Mode: c.Mode}, in: spec.Input, shape: shape, log: slog.New(slog.DiscardHandler), learn: learn, check: check}
+	parts := divide(frames)
+	learn := slices.Concat(parts.learn, parts.choose)
+	s := &specialist{ctx: t.Context(), c: c, r: &Report{Mode: c.Mode}, in: spec.Input, shape: shape, log: slog.New(slog.DiscardHandler), learn: learn, known: learn, check: parts.prove}
 	s.work = newWorkdir(c.Work, "test")
 	if err := s.quiet(m); err != nil {
 		t.Fatal(err)
@@ -94,7 +95,7 @@ func TestScene(t *testing.T) {
 		}
 	}
 	turned(t, s, groups[0])
-	steps := s.net.Plan(measured, block)
+	steps := s.net.Plan(measured, s.block(), lanes)
 	last := len(steps) / 2 // a sixth of the arithmetic is gone
 	q := &series{specialist: s, plan: steps, measured: measured}
 	if q.jury, err = s.newJury(s.check, plainEngine, "", c.Least-Tolerance); err != nil {
@@ -145,7 +146,7 @@ func TestScene(t *testing.T) {
 	if err != nil || spec.Family != "nanodet" {
 		t.Errorf("%+v, %v", spec, err)
 	}
-	s.learn = nil // nothing is learned again
+	s.learn, s.known = make([]*decode.Frame, len(s.learn)), nil // nothing is learned again
 	known, err := s.measure(groups)
 	if err != nil || !slices.Equal(known[groups[0]].Order, measured[groups[0]].Order) {
 		t.Errorf("what was kept is not found: %v", err)
@@ -176,7 +177,7 @@ func turned(t *testing.T, s *specialist, group int) {
 		t.Errorf("with other channels it sees otherwise: %+v, %v", a, err)
 	}
 	later := *s
-	later.m, later.learn = s.m, nil
+	later.m, later.known = s.m, nil
 	if err := later.turn(); err != nil || !sameGraph(later.m.Graph, s.m.Graph) {
 		t.Errorf("what was turned is not found: %v", err)
 	}
@@ -234,7 +235,7 @@ func TestSceneLeavesSomethingOfAllValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	measured, err := s.group(g, map[string]*prune.Inverse{c.Name: inverse}, noGauge{})
-	if err != nil || len(measured.Losses) != 1 || measured.Losses[0].Count != block || !measured.Fits(g) {
+	if err != nil || len(measured.Losses) != 1 || measured.Losses[0].Count != lanes || !measured.Fits(g) {
 		t.Errorf("%+v, %v", measured, err)
 	}
 }
@@ -285,7 +286,7 @@ func TestSceneTimeIsBounded(t *testing.T) {
 			x = b.op("Relu", []string{b.op("Conv", append([]string{x}, weights...), ints("kernel_shape", 1, 1))})
 		}
 		m := b.network(t, []int64{1, 32, pixels / 8, pixels / 8})
-		s := &specialist{m: m, learn: make([]*decode.Frame, 40)}
+		s := &specialist{m: m, known: make([]*decode.Frame, 40)}
 		s.net = prune.Trace(m.Graph, shapes(m.Graph, pixels, pixels))
 		err := s.affordable()
 		if most > 0 && (err != nil || s.effort() > most || s.effort() < most/1000) {

@@ -47,7 +47,7 @@ func (s *specialist) turn() error {
 }
 
 func (s *specialist) turnable(g prune.Group) bool {
-	return len(marksOf(g)) > 0 && s.narrow(g) && s.net.Linear(g)
+	return len(s.marksOf(g)) > 0 && s.narrow(g) && s.net.Linear(g)
 }
 
 // linear is how many groups may be turned.
@@ -74,7 +74,7 @@ func (s *specialist) turned(g *graph.Graph, count int) error {
 func (s *specialist) moments(convs []*prune.Conv) (map[string]prune.Moments, error) {
 	g, taps := s.net.MomentProbe(convs, s.sampling(positions))
 	sums := make([]prune.Moments, len(taps))
-	err := s.look(g, taps, s.learn, func(_ int, seen [][]float32) {
+	err := s.look(g, taps, s.known, func(_ int, seen [][]float32) {
 		for k, v := range seen {
 			sums[k].Add(v)
 		}

@@ -269,7 +269,7 @@ func TestPlan(t *testing.T) {
 	n := Trace(m.Graph, b.known)
 	order := rand.New(rand.NewPCG(1, 1)).Perm(48)
 	measured := []Measured{{Order: order, Losses: []Loss{{16, .5}, {32, .6}}}, {Order: order, Losses: []Loss{{16, .01}, {32, 9}}}}
-	steps := n.Plan(measured, 16)
+	steps := n.Plan(measured, 16, 16)
 	var counts [][]int
 	for i, s := range steps {
 		counts = append(counts, s.Counts)
@@ -284,8 +284,13 @@ func TestPlan(t *testing.T) {
 	if !slices.EqualFunc(counts, want, slices.Equal) {
 		t.Errorf("%v, not %v", counts, want)
 	}
-	if steps := n.Plan(make([]Measured, 2), 16); len(steps) != 1 {
+	if steps := n.Plan(make([]Measured, 2), 16, 16); len(steps) != 1 {
 		t.Errorf("%d steps of what nothing is known of", len(steps))
+	}
+	// Half a block of what comes out saves nothing by itself, and of what goes in half.
+	fine := []Measured{{Order: order, Losses: []Loss{{8, .1}, {16, .2}}}, {Order: order, Losses: []Loss{{8, .1}, {16, .3}}}}
+	if steps := n.Plan(fine, 8, 16); !slices.Equal(steps[1].Counts, []int{16, 0}) || !slices.Equal(steps[len(steps)-1].Counts, []int{16, 16}) {
+		t.Errorf("in halves: %+v", steps)
 	}
 	for _, m := range []Measured{{Order: []int{1, 1}}, {Order: []int{48}}, {Order: []int{0}, Losses: []Loss{{2, 1}}}, {Order: []int{0}, Losses: []Loss{{1, math.NaN()}}}} {
 		if m.Fits(n.Groups[0]) {

@@ -61,12 +61,13 @@ type Step struct {
 }
 
 // Plan takes block channels, or two or three times as many, of whichever group loses
-// least for each multiply-add that it saves, until nothing more may go. The first
+// least for each multiply-add that it saves, until nothing more may go; of what comes
+// out of a convolution, as many as lanes take as long as one. The first
 // step is the network as it is. Groups that nothing was measured of stay whole.
-func (n *Net) Plan(measured []Measured, block int) []Step {
+func (n *Net) Plan(measured []Measured, block, lanes int) []Step {
 	now := Step{Counts: make([]int, len(n.Groups)), MACs: n.MACs(nil)}
 	steps := []Step{now}
-	p := planner{n, measured, block, n.touching(), Set{}}
+	p := planner{n, measured, block, lanes, n.touching(), Set{}}
 	offers, beside := make([]offer, len(measured)), p.beside()
 	for i := range offers {
 		offers[i] = p.offer(i, 0)
@@ -82,9 +83,10 @@ func (n *Net) Plan(measured []Measured, block int) []Step {
 			return steps
 		}
 		o, counts := offers[at], slices.Clone(now.Counts)
+		before := macs(p.convs[at], p.gone)
 		n.take(p.gone, at, measured[at].Order[counts[at]:o.to], true)
 		counts[at] = o.to
-		now = Step{Counts: counts, MACs: now.MACs - o.saved, Loss: now.Loss + o.lost}
+		now = Step{Counts: counts, MACs: now.MACs - before + macs(p.convs[at], p.gone), Loss: now.Loss + o.lost}
 		steps = append(steps, now)
 		for _, i := range beside[at] { // what others save has not changed
 			offers[i] = p.offer(i, counts[i])
@@ -97,15 +99,29 @@ type planner struct {
 	n        *Net
 	measured []Measured
 	block    int
+	lanes    int
 	convs    [][]*Conv // that make or take a group's channels
 	gone     Set
+}
+
+// time is what convolutions take without what is gone, in multiply-adds.
+func (p *planner) time(convs []*Conv) (sum int64) {
+	for _, c := range convs {
+		outs := int64(len(kept(c.outs, p.gone))) / int64(c.parts)
+		if full := (outs + int64(p.lanes) - 1) / int64(p.lanes) * int64(p.lanes); outs > 0 && !c.depthwise() {
+			sum += c.macs(p.gone) / outs * full
+		} else {
+			sum += c.macs(p.gone)
+		}
+	}
+	return sum
 }
 
 // offer is what it costs and saves to go on to so many channels of a group.
 type offer struct {
 	to    int
 	lost  float64
-	saved int64
+	saved int64 // of time
 }
 
 func (o offer) rate() float64 {
@@ -116,11 +132,11 @@ func (o offer) rate() float64 {
 // offer is the best of one to three blocks of a group of which so many are gone.
 func (p *planner) offer(group, from int) (best offer) {
 	m, convs := p.measured[group], p.convs[group]
-	before := macs(convs, p.gone)
+	before := p.time(convs)
 	for k := 1; k <= 3 && from+k*p.block <= m.most(); k++ {
 		o := offer{to: from + k*p.block}
 		p.n.take(p.gone, group, m.Order[from:o.to], true)
-		o.saved = before - macs(convs, p.gone)
+		o.saved = before - p.time(convs)
 		p.n.take(p.gone, group, m.Order[from:o.to], false)
 		o.lost = m.at(o.to) - m.at(from)
 		if o.saved > 0 && (best.saved == 0 || o.rate() < best.rate()) {
