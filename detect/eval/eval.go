@@ -21,6 +21,8 @@ type Options struct {
 	Confidence    float64  // the working point: boxes below it count for AP50 alone
 	First, Last   int      // frames, both included; 0 means 1 and the ground truth's last
 	Every         int      // only each such frame, from First; 0 means 1
+
+	Without func(frame int) bool // leaves frames out; nil leaves none out
 }
 
 // Result is what was measured. All but AP50 are at the working confidence.
@@ -95,6 +97,9 @@ func Evaluate(gt GroundTruth, frames []Frame, o Options) (Result, error) {
 	var all []candidate
 	every, tracked := newSampler(), newSampler()
 	for n := o.First; n <= o.Last; n += o.Every {
+		if o.Without != nil && o.Without(n) {
+			continue
+		}
 		all = append(all, candidates(gt.Frames[n], byIndex[n])...)
 		boxes := slices.DeleteFunc(byIndex[n], func(b detect.Box) bool { return b.Score < o.Confidence })
 		every.add(gt.Frames[n], boxes)

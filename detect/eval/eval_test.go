@@ -119,6 +119,10 @@ func TestEvaluateOptions(t *testing.T) {
 	if want := (Tracked{Boxes: 4, MOTA: 1, IDF1: 1, HOTA: 1}); r.Boxes != 8 || r.Precision != .5 || round(r.Tracked) != want {
 		t.Errorf("got %+v, want %+v among them", r, want)
 	}
+	r, err = Evaluate(gt, frames, Options{Width: 100, Height: 200, Confidence: .4, Without: func(frame int) bool { return frame%4 != 3 }})
+	if err != nil || r.Frames != 1 || r.TruthBoxes != 1 || r.Boxes != 2 {
+		t.Errorf("of frame 3 alone got %+v, %v", r, err)
+	}
 	if _, err := Evaluate(gt, append(frames, frames[0]), Options{}); err == nil {
 		t.Error("a frame twice gave no error")
 	}

@@ -60,26 +60,39 @@ func newEval(sh *shell) *cobra.Command {
 }
 
 func evaluate(ctx context.Context, sh *shell, video, truth string, sets []string, o eval.Options) (eval.Result, error) {
+	s, err := see(ctx, sh, video, truth, sets, o)
+	if err != nil {
+		return eval.Result{}, err
+	}
+	return eval.Evaluate(s.truth, s.frames, s.options)
+}
+
+// sight is what is in a video, and what was found in it.
+type sight struct {
+	truth   eval.GroundTruth
+	frames  []eval.Frame
+	options eval.Options // with the size of the pictures
+}
+
+// see runs the pipeline over every frame of a video that has ground truth.
+func see(ctx context.Context, sh *shell, video, truth string, sets []string, o eval.Options) (sight, error) {
 	if path, ok := sh.env("SIGHTLINE_GT"); ok && truth == "" {
 		truth = path
 	}
 	if video == "" || truth == "" {
-		return eval.Result{}, &ExitError{exitUsage, errors.New("eval needs --video and --gt (or SIGHTLINE_GT)")}
+		return sight{}, &ExitError{exitUsage, errors.New("eval needs --video and --gt (or SIGHTLINE_GT)")}
 	}
 	f, err := os.Open(truth)
 	if err != nil {
-		return eval.Result{}, fmt.Errorf("read ground truth: %w", err)
+		return sight{}, fmt.Errorf("read ground truth: %w", err)
 	}
 	defer f.Close()
 	gt, err := eval.ReadMOT(f)
 	if err != nil {
-		return eval.Result{}, fmt.Errorf("read ground truth %s: %w", truth, err)
+		return sight{}, fmt.Errorf("read ground truth %s: %w", truth, err)
 	}
 	frames, err := detectAll(ctx, sh, video, sets, &o)
-	if err != nil {
-		return eval.Result{}, err
-	}
-	return eval.Evaluate(gt, frames, o)
+	return sight{gt, frames, o}, err
 }
 
 // detectAll runs the pipeline over every frame of the video.

@@ -35,8 +35,8 @@ type optimizeFlags struct {
 
 const optimizeLong = `Optimize makes a smaller network out of one, and proves on pictures that it sees the same: both look at them,
 and nothing is written that does not keep its budget (exit code 3 says so). The pictures come from videos, or from
-a stream of a pipeline as it is now; nobody has to label them. Half of them are learned from where something is to
-be learned, the other half is held back for the comparison.
+a stream of a pipeline as it is now; nobody has to label them. Where something is to be learned, half of them are kept
+back for that comparison alone; a third is learned from, and a sixth decides what is taken.
 
   exact    changes nothing but rounding: offsets, scales and paddings go into the convolutions beside them, what only
            rearranges the outputs is left to this program's own code, and of the classes only those asked for stay.
@@ -203,7 +203,8 @@ func (o *optimizeFlags) engines(sh *shell) error {
 // truthClass is what ground truth is of.
 const truthClass = "person"
 
-// accuracy holds both networks against ground truth, over the whole first video.
+// accuracy holds both networks against ground truth, over the whole first video and
+// without the frames, of any video, that something was learned from.
 func (o *optimizeFlags) accuracy(ctx context.Context, sh *shell, candidate string, r *optimize.Report) error {
 	calm := *sh // of what a pipeline tells of itself, and of other scenes' networks: both were looked with before
 	if !sh.log.Enabled(ctx, slog.LevelDebug) {
@@ -211,11 +212,20 @@ func (o *optimizeFlags) accuracy(ctx context.Context, sh *shell, candidate strin
 	}
 	for i, model := range []string{o.Model, candidate} {
 		sets := []string{"detect.model=" + model, "detect.engine=" + o.Engines[0]}
-		found, err := evaluate(ctx, &calm, o.videos[0], o.truth, sets, eval.Options{Confidence: 0.4, Classes: []string{truthClass}, First: 1})
+		s, err := see(ctx, &calm, o.videos[0], o.truth, sets, eval.Options{Confidence: 0.4, Classes: []string{truthClass}, First: 1})
 		if err != nil {
 			return err
 		}
-		r.AP50[i] = found.AP50
+		all, err := eval.Evaluate(s.truth, s.frames, s.options)
+		if err != nil {
+			return err
+		}
+		s.options.Without = r.Known // what was learned by heart is no accuracy
+		unseen, err := eval.Evaluate(s.truth, s.frames, s.options)
+		if err != nil {
+			return err
+		}
+		r.AP50[i], r.AP50All[i] = unseen.AP50, all.AP50
 	}
 	if r.AP50[0] == 0 {
 		return fmt.Errorf("%w: the original finds nothing of what is in %s, so that nothing is proved", optimize.ErrBudget, o.truth)

@@ -77,8 +77,8 @@ func (o *optimizeFlags) checkMode() error {
 		return errors.New("--mode scene makes a network for one stream alone: name it with --config FILE.yaml --stream NAME")
 	case o.Mode != optimize.SceneMode && (o.Integers || o.Smaller):
 		return errors.New("--int8 and --smaller belong to --mode scene; --mode general computes in 8-bit integers by itself")
-	case o.Mode != optimize.ExactMode && o.pictures < 2:
-		return fmt.Errorf("--mode %s wants 2 pictures or more: half of them are kept back for the comparison", o.Mode)
+	case o.Mode != optimize.ExactMode && o.pictures < fewPictures:
+		return fmt.Errorf("--mode %s wants %d pictures or more: half of them are kept back for the comparison", o.Mode, fewPictures)
 	case o.target == "tensorrt" || o.target == "cuda":
 		return fmt.Errorf("--target %s: networks are proved on the engines of this machine's CPU alone, onnxruntime and openvino. What --mode exact makes "+
 			"computes the same on a GPU too: leave --target out; 8-bit integers would be unproved there", o.target)

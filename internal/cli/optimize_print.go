@@ -53,7 +53,11 @@ func (o *optimizeFlags) tell(sh *shell, r *optimize.Report) error {
 	if o.asJSON {
 		return json.NewEncoder(sh.out).Encode(r)
 	}
-	fmt.Fprintf(sh.out, "%s, %d pictures\n", filepath.Base(r.Source), r.Pictures)
+	fmt.Fprintf(sh.out, "%s, %d pictures", filepath.Base(r.Source), r.Pictures)
+	if r.Learned > 0 {
+		fmt.Fprintf(sh.out, " to prove on, %d others to learn from and %d to choose by", r.Learned, r.Chosen)
+	}
+	fmt.Fprintln(sh.out)
 	for _, s := range r.Steps {
 		fmt.Fprintf(sh.out, "  %-11s %4d  %s\n", s.Name, s.Count, s.Detail)
 	}
@@ -75,7 +79,7 @@ func (o *optimizeFlags) tell(sh *shell, r *optimize.Report) error {
 		fmt.Fprintf(sh.out, "; %s\n", likeness(e))
 	}
 	if r.AP50[0] > 0 {
-		fmt.Fprintf(sh.out, "AP50 %.4f → %.4f\n", r.AP50[0], r.AP50[1])
+		fmt.Fprintf(sh.out, "AP50 %.4f → %.4f on frames that nothing was learned from, %.4f → %.4f on all\n", r.AP50[0], r.AP50[1], r.AP50All[0], r.AP50All[1])
 	}
 	if r.Out != "" {
 		fmt.Fprintf(sh.out, "%s written: use it as `detect: { model: %s }`%s\n", r.Out, r.Out, classesHint(r.Classes))
