@@ -124,7 +124,8 @@ func TestCUDAFetcher(t *testing.T) {
 // TestCUDAFetcherAfterLoss wants one that was closed to keep nothing of a lost device, and
 // to serve the next.
 func TestCUDAFetcherAfterLoss(t *testing.T) {
-	wantNothingLeft(t)
+	emu.Need(t)
+	emu.KeepsNothing(t)
 	part := image.Rect(0, 0, 8, 8)
 	var fetcher decode.Fetcher
 	for range 2 {

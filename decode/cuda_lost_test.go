@@ -39,7 +39,8 @@ func lose(t *testing.T, gpu cuda.Device) {
 // next keyframe are lost, those after it come from software, and when the device was
 // opened anew, those after another keyframe from there.
 func TestCUDALostDevice(t *testing.T) {
-	wantNothingLeft(t)
+	emu.Need(t)
+	emu.KeepsNothing(t)
 	gpu, err := cuda.Open(cuda.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -20,24 +20,11 @@ import (
 	"sightline/kernels/emu"
 )
 
-// wantNothingLeft looks at the end whether something on the emulated device is.
-func wantNothingLeft(t *testing.T) {
-	t.Helper()
-	if !emu.Active() {
-		t.Skip("skipped: needs the emulated driver, whose pictures tell their order: kernels/emu/run.sh")
-	}
-	before := emu.Counts().Live()
-	t.Cleanup(func() {
-		if after := emu.Counts().Live(); after != before {
-			t.Errorf("left behind: %+v, before %+v", after, before)
-		}
-	})
-}
-
 // openGPU opens the emulated device until the end of the test.
 func openGPU(t *testing.T) cuda.Device {
 	t.Helper()
-	wantNothingLeft(t)
+	emu.Need(t)
+	emu.KeepsNothing(t)
 	gpu, err := cuda.Open(cuda.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -9,15 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"sightline/internal/testkit/gputest"
 	"sightline/kernels/emu"
 )
 
 // TestCUDAAutoTakesTheCPU where a GPU is there that would not compute the network, or has
 // no room for it. It is tried once, not for each stream.
 func TestCUDAAutoTakesTheCPU(t *testing.T) {
-	gputest.RequireEmulated(t)
-	gputest.KeepsNothing(t)
+	emu.Need(t)
+	emu.KeepsNothing(t)
 	text := fmt.Sprintf("version: 1\nname: auto\nstreams: { a: { url: 'file:%[1]s' }, b: { url: 'file:%[1]s' } }\nsinks: []\n", media(t, "vtest.mp4"))
 	for _, c := range []struct {
 		name   string

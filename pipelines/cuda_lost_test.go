@@ -13,7 +13,6 @@ import (
 
 	"sightline/detect"
 	"sightline/ingest"
-	"sightline/internal/testkit/gputest"
 	"sightline/kernels/emu"
 	"sightline/pipelines/spec"
 )
@@ -120,8 +119,8 @@ func (s silent) Run(ctx context.Context, emit func(ingest.Packet) error) error {
 // packet and picture is accounted for. One stream is a camera that has gone silent: it
 // does not keep the device from coming back.
 func TestCUDALostDevice(t *testing.T) {
-	gputest.RequireEmulated(t)
-	gputest.KeepsNothing(t)
+	emu.Need(t)
+	emu.KeepsNothing(t)
 	const streams = 2
 	out := filepath.Join(t.TempDir(), "events.jsonl")
 	var there, away, back DeviceStatus

@@ -15,7 +15,6 @@ import (
 
 	"sightline/ingest"
 	"sightline/ingest/file"
-	"sightline/internal/testkit/gputest"
 	"sightline/kernels/emu"
 	"sightline/pipelines/spec"
 )
@@ -57,8 +56,8 @@ func traffic(t testing.TB, out string) string {
 // TestCUDASoak injures a device again and again under streams that come and go. After
 // each injury all of them go on, and the sums hold; at the end nothing is left.
 func TestCUDASoak(t *testing.T) {
-	gputest.RequireEmulated(t)
-	gputest.KeepsNothing(t)
+	emu.Need(t)
+	emu.KeepsNothing(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

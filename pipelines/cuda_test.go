@@ -23,7 +23,7 @@ func TestCUDASameEvents(t *testing.T) {
 	if !emu.Active() {
 		t.Skip("a GPU's providers round otherwise than the CPU's: boxes are compared in detect/onnx")
 	}
-	gputest.KeepsNothing(t)
+	emu.KeepsNothing(t)
 	const packets, streams = 24, 2
 	play := func(device string) map[string]string {
 		out := filepath.Join(t.TempDir(), "events.jsonl")
@@ -70,7 +70,7 @@ func nvdec(t testing.TB, out string, streams int, more string) string {
 // is made up, so nothing is found in it, but counts and numbers hold.
 func TestCUDAWholePath(t *testing.T) {
 	gputest.Require(t)
-	gputest.KeepsNothing(t)
+	emu.KeepsNothing(t)
 	const packets = 40
 	dir := t.TempDir()
 	o := parts(t)
@@ -105,7 +105,7 @@ func TestCUDAWholePath(t *testing.T) {
 // made, in host memory.
 func TestCUDAPicturesComeBack(t *testing.T) {
 	gputest.Require(t)
-	gputest.KeepsNothing(t)
+	emu.KeepsNothing(t)
 	o := parts(t)
 	o.Source = cutFile(t, 20)
 	p := build(t, nvdec(t, filepath.Join(t.TempDir(), "events.jsonl"), 1, ""), o)

@@ -34,7 +34,7 @@ func (d scarce) Alloc(owner string, bytes int) (cuda.Memory, error) {
 // TestCUDAFailures lets each thing that a session takes from the driver fail in turn:
 // the error says what it was for, and nothing is left.
 func TestCUDAFailures(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	picture := noise(320, 240, 1)
 	path := write(t, tiny(), "labels: [person, car]")
 	for kind, want := range map[string]error{emu.Alloc: cuda.ErrMemory, emu.Pinned: cuda.ErrMemory, emu.Stream: nil, emu.Event: nil, emu.Copy: nil} {
@@ -78,7 +78,7 @@ func TestCUDAFailures(t *testing.T) {
 // TestCUDAUnmarked: where a picture's passage cannot be marked, the write fails only
 // once the picture was read, for nobody else waits for it.
 func TestCUDAUnmarked(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	pictures := frames(t)
 	d := device(t)
 	s := open(t, onGPU(t, "coco-nano", d, 1))
@@ -144,7 +144,7 @@ func try(cfg Config, picture *decode.Frame) error {
 // TestCUDALost: after the loss of the device everything fails at once and says so,
 // frames are released, and closing does not hang. A new device works again.
 func TestCUDALost(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	picture := noise(320, 240, 1)
 	before := emu.Counts().Live()
 	d := openDevice(t)

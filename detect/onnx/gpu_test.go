@@ -22,7 +22,7 @@ import (
 // device opens the first GPU, and checks that nothing of it is left in the end.
 func device(t testing.TB) cuda.Device {
 	t.Helper()
-	before := emu.Counts().Live()
+	emu.KeepsNothing(t)
 	d, err := cuda.Open(cuda.Config{Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
@@ -31,19 +31,8 @@ func device(t testing.TB) cuda.Device {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
-		if after := emu.Counts().Live(); after != before {
-			t.Errorf("left on the device: %+v, before %+v", after, before)
-		}
 	})
 	return d
-}
-
-// emulated skips tests that disturb the driver where it is a real one.
-func emulated(t *testing.T) {
-	t.Helper()
-	if !emu.Active() {
-		t.Skip("skipped: it makes the emulated driver fail: kernels/emu/run.sh go test …")
-	}
 }
 
 // copied is a device whose memory the host cannot address, as that of real ones.
@@ -243,7 +232,7 @@ func differs(s *Session, got, want []detect.Detection) error {
 // TestCUDALag runs batches of several streams at once over a GPU that is late with
 // everything: each reads what was written for it.
 func TestCUDALag(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	pictures := frames(t)
 	d := device(t)
 	cfg := onGPU(t, "coco-nano", d, 4)
@@ -275,7 +264,7 @@ func TestCUDALag(t *testing.T) {
 // TestCUDAHolds: a frame is held until it was read and no longer, two of a stream at
 // most; a row may be written again, and a batch be given back without a run.
 func TestCUDAHolds(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	pictures := frames(t)
 	d := device(t)
 	s := open(t, onGPU(t, "coco-nano", d, 8))

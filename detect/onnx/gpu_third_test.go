@@ -12,7 +12,7 @@ import (
 // TestCUDAThirdBatch makes a batch more than there are while the GPU takes its time:
 // nothing else of the session waits for that.
 func TestCUDAThirdBatch(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	s, err := New(onGPU(t, "coco-nano", device(t), 2), quiet())
 	if err != nil {
 		t.Fatal(err)

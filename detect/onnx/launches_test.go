@@ -72,7 +72,7 @@ func TestCUDAFamilies(t *testing.T) {
 // runs get addresses of the device, do not wait, and have a graph each. Here ONNX
 // Runtime's CPU provider stands in, to which those addresses are the host's.
 func TestCUDADirect(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	pictures := frames(t)
 	d := device(t)
 	cfg := onGPU(t, "coco-nano", d, 6)
@@ -141,7 +141,7 @@ func TestCUDADirect(t *testing.T) {
 // memory, which the emulation checks where it watches every access: the host's own is
 // within its reach too.
 func TestCUDAWatched(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	emu.Kernels("race")
 	defer emu.Kernels("ptx")
 	emu.Report()

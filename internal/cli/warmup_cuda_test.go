@@ -12,9 +12,7 @@ import (
 // TestCUDAWarmup compiles for the device that a run would take: the CPU, where nothing
 // computes on the GPU and nobody asked for it.
 func TestCUDAWarmup(t *testing.T) {
-	if !emu.Active() {
-		t.Skip("skipped: it is about a GPU that nothing computes on: kernels/emu/run.sh go test …")
-	}
+	emu.Need(t)
 	file := yard(t)
 	for device, want := range map[string]string{"auto": "on cpu: openvino", "cuda:0": "on cuda:0: onnxruntime"} {
 		got := sightline("warmup", file, "--picture", "640x480", "-s", "detect.device="+device)

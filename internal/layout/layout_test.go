@@ -148,6 +148,8 @@ func TestRefuse(t *testing.T) {
 		{"ingest/rtsp", "sightline/ingest/ingesttest", true, false},
 		{"internal/ort", "sightline/kernels", false, true},
 		{"kernels", "sightline/kernels/cpu", false, false},
+		{"decode", "sightline/kernels/emu", false, true},
+		{"decode", "sightline/kernels/emu", true, false},
 		{"detect/onnx", "sightline/internal/ort", false, false},
 		{"detect/rules", "sightline/detect/track", false, true},
 		{"detect/rules", "C", false, true},
@@ -238,7 +240,7 @@ func within(folder string, tops []string) bool {
 }
 
 func isTestPackage(folder string) bool {
-	return below(folder, "internal/testkit") || strings.HasSuffix(path.Base(folder), "test")
+	return below(folder, "internal/testkit") || below(folder, "kernels/emu") || strings.HasSuffix(path.Base(folder), "test")
 }
 
 func (s source) at(n ast.Node) string {

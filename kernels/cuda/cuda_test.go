@@ -15,14 +15,6 @@ import (
 	"sightline/kernels/emu"
 )
 
-// emulated leaves a test out where the device cannot be disturbed.
-func emulated(t *testing.T) {
-	t.Helper()
-	if !emu.Active() {
-		t.Skip("skipped: needs the emulated driver, which fails on demand: kernels/emu/run.sh")
-	}
-}
-
 // lag slows the emulated device down, so that what does not wait for it shows: an hour
 // holds it until less is said.
 func lag(d time.Duration) {
@@ -35,7 +27,7 @@ func lag(d time.Duration) {
 // as the driver tells.
 func open(t *testing.T, c Config) Device {
 	t.Helper()
-	before := emu.Counts().Live()
+	emu.KeepsNothing(t)
 	d, err := Open(c)
 	if err != nil {
 		t.Fatal(err)
@@ -43,9 +35,6 @@ func open(t *testing.T, c Config) Device {
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
-		}
-		if after := emu.Counts().Live(); after != before {
-			t.Errorf("left behind: %+v, before %+v", after, before)
 		}
 		lag(0)
 	})
@@ -331,7 +320,7 @@ func TestCUDACache(t *testing.T) {
 
 // TestCUDAMemoryFull gives the cache back before it says that there is no room.
 func TestCUDAMemoryFull(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	d := open(t, Config{})
 	m, err := d.Alloc("test", 1000)
 	ok(t, err)

@@ -73,7 +73,7 @@ func TestCUDALaunch(t *testing.T) {
 // TestCUDALost loses the device in each way there is: everything says so, all can be
 // given back, and the device opens anew in the same process.
 func TestCUDALost(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	for _, kind := range []string{emu.Launch, emu.Device, "address"} {
 		t.Run(kind, func(t *testing.T) {
 			before := emu.Counts().Live()
@@ -149,7 +149,7 @@ func loseOnce(t *testing.T, kind string) {
 
 // TestCUDAFailures has calls fail that cost nothing but themselves.
 func TestCUDAFailures(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	d := open(t, Config{})
 	s := newStream(t, d)
 	m := alloc(t, d, 100)
@@ -197,7 +197,7 @@ func closed(c interface{ Close() error }, err error) error {
 
 // TestCUDAFault recognizes a loss that another's native code met first.
 func TestCUDAFault(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	d := open(t, Config{})
 	s := newStream(t, d)
 	p := newPicture(t, d, s)
@@ -214,7 +214,7 @@ func TestCUDAFault(t *testing.T) {
 // TestCUDATwo has two devices work side by side: one is lost, the other goes on.
 // The emulation makes so many at its start alone, so that the test starts itself.
 func TestCUDATwo(t *testing.T) {
-	emulated(t)
+	emu.Need(t)
 	const devices = "SIGHTLINE_EMU_DEVICES"
 	if os.Getenv(devices) != "2" {
 		self := exec.Command(os.Args[0], "-test.run=^TestCUDATwo$", "-test.v")

@@ -75,7 +75,7 @@ func crowded(d *darkroom, f *decode.Frame, boxes []detect.Rect, types ...detect.
 // the device but what they show.
 func TestCUDAPicturesOfEvents(t *testing.T) {
 	gputest.Require(t)
-	gputest.KeepsNothing(t)
+	emu.KeepsNothing(t)
 	gpu, err := cuda.Open(cuda.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -141,8 +141,8 @@ func ended(from, n int) (out []detect.Event) {
 // TestCUDAPicturesOfALostDevice takes the device away between two frames: the second one's
 // picture fails, and nothing keeps the device from being opened again.
 func TestCUDAPicturesOfALostDevice(t *testing.T) {
-	gputest.RequireEmulated(t)
-	gputest.KeepsNothing(t)
+	emu.Need(t)
+	emu.KeepsNothing(t)
 	gpu, err := cuda.Open(cuda.Config{})
 	if err != nil {
 		t.Fatal(err)
