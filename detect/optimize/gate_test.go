@@ -15,12 +15,12 @@ import (
 	"sightline/internal/testkit"
 )
 
-// gateKit is the default network's file, and two pictures to look at with it.
+// gateKit is the default network's file, and four pictures to look at with it.
 func gateKit(t *testing.T) (model string, frames []*decode.Frame) {
 	t.Helper()
 	model, video := testkit.Dep(t, "models/coco-nano.onnx"), testkit.Dep(t, "media/vtest.avi")
 	testkit.Dep(t, "onnxruntime/lib")
-	frames, err := Frames(t.Context(), video, 200, 2, slog.New(slog.DiscardHandler))
+	frames, err := Frames(t.Context(), video, 100, 4, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,12 +96,49 @@ func TestGateRefusesLowerScores(t *testing.T) {
 		t.Errorf("written: %v", left)
 	}
 	e := r.Examples
-	if len(e) != 2 || e[0].Differ == 0 || len(e[0].jpeg) < 1000 || len(e[0].Original) <= len(e[0].Made) {
+	if len(e) != 4 || e[0].Differ == 0 || len(e[0].jpeg) < 1000 || len(e[0].Original) <= len(e[0].Made) {
 		t.Errorf("examples %+v", e)
 	}
 	var page strings.Builder
 	if err := r.Page(&page); err != nil || !strings.Contains(page.String(), `class="alone"`) || !strings.Contains(page.String(), "data:image/jpeg;base64,/9j/") {
 		t.Errorf("page: %v, %d bytes", err, page.Len())
+	}
+}
+
+// A picture or two on which there is something to see prove nothing, in no mode, and
+// are refused before anything is made of them, with what to do.
+func TestGateWantsBoxes(t *testing.T) {
+	model, frames := gateKit(t)
+	log := slog.New(slog.DiscardHandler)
+	c := Config{Model: model, Out: filepath.Join(t.TempDir(), "out.onnx"), Mode: ExactMode, Engines: []string{plainEngine}, Least: .4}
+	r := &Report{Mode: ExactMode}
+	err := finish(t.Context(), c, r, readGraph(t, model), frames[:1], log)
+	if n := r.Engines[0].Agreement.Boxes; n == 0 || n >= leastBoxes {
+		t.Fatalf("%d boxes are no case of few", n)
+	}
+	few := func(err error, reason string) bool {
+		return errors.Is(err, ErrBudget) && strings.Contains(reason, "finds only ") && strings.Contains(reason, "give more pictures, busier ones, or a lower score")
+	}
+	if !few(err, r.Reason) || isThere(c.Out) {
+		t.Errorf("got %v: %+v", err, r)
+	}
+	c.Mode, c.Agreement = GeneralMode, .5
+	quiet := sceneFrames(t, 1, leastSplit) // the first frames: some people, the same all the time
+	c.Classes = []string{"car"}
+	for _, mode := range []string{GeneralMode, SceneMode} {
+		c.Mode = mode
+		r, err := Run(t.Context(), c, quiet, log)
+		if !errors.Is(err, ErrBudget) || !strings.Contains(r.Reason, "20 or more are a proof") || len(r.Engines) != 0 || len(r.Tried) != 0 || isThere(c.Out) {
+			t.Errorf("%s: %v, %+v", mode, err, r)
+		}
+		var page strings.Builder
+		if err := r.Page(&page); err != nil || !strings.Contains(page.String(), "Not usable") {
+			t.Errorf("page: %v", err)
+		}
+	}
+	c.Mode = ExactMode
+	if err := enough(t.Context(), c, r, "416x416", quiet[:1], log); !errors.Is(err, ErrBudget) {
+		t.Errorf("of one picture: %v", err)
 	}
 }
 
