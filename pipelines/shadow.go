@@ -253,7 +253,7 @@ func (w *shadow) judge(live, other []detect.Detection, l *look) {
 	}
 	w.told = detect.ReasonInfo{Code: disagreement, Message: fmt.Sprintf("over %d looks the optimized network agreed with its original again", returnLooks)}
 	if v.fallen {
-		w.told.Message = fmt.Sprintf("the optimized network finds %.1f %% of what its original finds, which has %.1f %% of what it finds; the least is %.1f %%",
+		w.told.Message = fmt.Sprintf("the optimized network finds %.1f %% of what its original finds, and of what it finds itself %.1f %% is confirmed; the least is %.1f %%",
 			100*v.told[0], 100*v.told[1], 100*v.budget)
 	}
 	w.want.Store(!v.fallen)

@@ -17,7 +17,7 @@ import (
 // networkStates is one stream for each state of a smaller network, and what the page says:
 // of the badge, and beside it, where HH:MM is any time.
 func networkStates(at time.Time) (streams []pipelines.StreamStatus, want map[string][]string) {
-	const lost = "the optimized network finds 44.0 % of what its original finds, which has 75.0 % of what it finds; the least is 97.0 %"
+	const lost = "the optimized network finds 44.0 % of what its original finds, and of what it finds itself 75.0 % is confirmed; the least is 97.0 %"
 	made := &pipelines.Made{Recall: .985, Precision: .99, Speedup: 2.42}
 	want = map[string][]string{}
 	add := func(name string, o *pipelines.OptimizeStatus, says ...string) {
@@ -50,7 +50,7 @@ func networkStates(at time.Time) (streams []pipelines.StreamStatus, want map[str
 	add("fell", fell, "fell back", "the original since HH:MM · "+lost)
 	waits := of("exact", "original", pipelines.MakeStatus{State: "ready", Made: made})
 	waits.Waits, waits.Speedup = "next_start", 1.18
-	add("waits", waits, "optimized", "exact network · 1.2× as fast · taken at the next start")
+	add("waits", waits, "ready", "exact network · 1.2× as fast · taken at the next start")
 	add("by-hand", &pipelines.OptimizeStatus{Mode: "scene", Working: "optimized", Falls: 1, Since: &at, Budget: .97}, "optimized", "scene network · again since HH:MM")
 	return streams, want
 }

@@ -33,7 +33,7 @@ function words(o) {
   }
   if (o.falls) return ['fell back', 'warn', joined([`the original since ${clock(o.since)}`, o.reason])];
   if (o.making && !o.making.made) return making(o.making, name);
-  return ['optimized', 'quiet', joined([name, speed, o.waits ? 'taken at the next start' : 'about to be taken'])];
+  return ['ready', 'quiet', joined([name, speed, o.waits ? 'taken at the next start' : 'about to be taken'])];
 }
 
 // showOptimized draws it; a stream that has none is given none.
