@@ -20,13 +20,15 @@ func (r *Report) Page(w io.Writer) error {
 		},
 		"name":    filepath.Base, // where files lie is nobody's business who is shown the page
 		"percent": percent,
-		"million": func(n int64) string { return fmt.Sprintf("%.1f M", float64(n)/1e6) },
-		"kb":      func(n int) string { return fmt.Sprintf("%d kB", n/1000) },
+		"million": func(n int64) string { return fmt.Sprintf("%.1f\u00a0M", float64(n)/1e6) },
+		"kb":      func(n int) string { return fmt.Sprintf("%d\u00a0kB", n/1000) },
 		"share":   func(l LayerChange) float64 { return 100 * float64(l.MACs[1]) / float64(max(1, r.heaviest())) },
 		"was":     func(l LayerChange) float64 { return 100 * float64(l.MACs[0]) / float64(max(1, r.heaviest())) },
 		"curve":   r.curve,
 		"sides":   sides,
 		"steps":   r.steps,
+		"time":    r.time,
+		"unread":  func() bool { return len(r.Engines) > 0 && r.Engines[0].Values != nil },
 	}).Parse(pageText)
 	if err != nil {
 		return err
@@ -34,9 +36,18 @@ func (r *Report) Page(w io.Writer) error {
 	return page.Execute(w, r)
 }
 
+// time is how long a network takes that is as much faster than the original on the
+// first engine as it was in s.
+func (r *Report) time(s Stage) string {
+	if s.Speedup <= 0 || len(r.Engines) == 0 {
+		return "–"
+	}
+	return ms(int64(float64(r.Engines[0].Race.Original) / s.Speedup))
+}
+
 func ms(ns int64) string { return fmt.Sprintf("%.2f", float64(ns)/1e6) }
 
-func percent(v float64) string { return fmt.Sprintf("%.2f %%", 100*v) }
+func percent(v float64) string { return fmt.Sprintf("%.2f\u00a0%%", 100*v) }
 
 // heaviest is the most multiply-adds of one layer, before or after.
 func (r *Report) heaviest() (most int64) {
