@@ -27,6 +27,7 @@ type series struct {
 	plan     []prune.Step
 	measured []prune.Measured
 	jury     *jury // of pictures that nothing is learned from, nor proved by
+	taught   *jury // of those that are learned from, once it was asked for
 }
 
 // search finds the smallest network that keeps the agreement on the pictures to choose
@@ -37,7 +38,7 @@ func (s *specialist) search(measured []prune.Measured) error {
 		return err
 	}
 	q := &series{specialist: s, plan: s.net.Plan(measured, s.block(), lanes), measured: measured, jury: jury}
-	best, err := q.smallest(0.2)
+	best, err := q.smallest(0.2, nil, 6)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (s *specialist) search(measured []prune.Measured) error {
 // final is a candidate that is fitted to all pictures but those that it is proved by.
 func (c *candidate) final() (*candidate, error) {
 	s, q := *c.q.specialist, *c.q
-	s.learn, q.specialist = s.known, &s
+	s.learn, q.specialist, q.taught = s.known, &s, nil
 	made := &candidate{q: &q, at: c.at}
 	return made, made.build()
 }
@@ -114,14 +115,16 @@ func (c *candidate) margin() float64 {
 }
 
 // smallest looks for the smallest network that agrees, between so much of the
-// arithmetic and all, as if agreement only grew with what is left; nil where none
-// does. It tries where a line between the nearest two that were tried meets the
-// budget, at most so many.
-func (q *series) smallest(low float64) (best *candidate, err error) {
-	const rounds = 6
+// arithmetic and a candidate that does, or all; it is that where no other does. It
+// tries where a line between the nearest two that were tried meets the budget, at
+// most so many times, as if agreement only grew with what is left.
+func (q *series) smallest(low float64, best *candidate, rounds int) (_ *candidate, err error) {
 	what := "looking for the smallest network that agrees at " + q.shape.String()
 	high, tried := 1.0, map[int]bool{0: true}
 	over, under := 1-q.c.Agreement, math.NaN() // the margins there
+	if best != nil {
+		high, over = q.left(best.at), best.margin()
+	}
 	for i := range rounds {
 		q.progress(what, i, rounds)
 		part := 0.5
@@ -174,24 +177,26 @@ func (q *series) smaller(best *candidate) (*candidate, error) {
 		s.m = &m
 		s.trace()
 		small := &series{specialist: &s, plan: s.net.Plan(q.measured, s.block(), lanes), measured: q.measured, jury: q.jury}
-		need := float64(best.q.plan[best.at].MACs) / float64(small.plan[0].MACs) // more of it would be no gain
-		at := 0
-		for at < len(small.plan)-1 && small.left(at) > need*0.98 {
-			at++
-		}
-		c, err := small.make(at)
+		c, err := small.make(0) // what is lost by the size alone
 		if err != nil {
 			return nil, err
 		}
 		if !c.passes() {
 			continue
 		}
-		best = c
-		if c, err = small.smallest(0.2); err != nil {
+		need := float64(best.q.plan[best.at].MACs) / float64(small.plan[0].MACs) // more of it would be no gain
+		at := 0
+		for at < len(small.plan)-1 && small.left(at) > need*0.98 {
+			at++
+		}
+		if c, err = small.make(at); err != nil {
 			return nil, err
 		}
-		if c != nil && c.at > best.at {
-			best = c
+		if !c.passes() {
+			continue
+		}
+		if best, err = small.smallest(0.2, c, 4); err != nil {
+			return nil, err
 		}
 	}
 	return best, nil
@@ -231,7 +236,10 @@ func (c *candidate) build() error {
 		}
 		c.model, c.steps = made, append(c.steps, step)
 	}
-	return nil
+	if q.jury == nil || len(c.steps) == 0 && q.shape == q.jury.s.shape {
+		return nil // there is nothing to hold it against, or it is the original
+	}
+	return c.balance()
 }
 
 // make makes the network of a step of the plan and holds it against the original.

@@ -126,7 +126,7 @@ func TestScene(t *testing.T) {
 	processors := runtime.GOMAXPROCS(1)
 	again, err := (&series{specialist: &alone, plan: steps}).refitted(last, s.net.Without(measured, steps[last].Counts))
 	runtime.GOMAXPROCS(processors)
-	if err != nil || !sameGraph(again, made.model.Graph) {
+	if err != nil || !sameGraph(again, made.plain.Graph) {
 		t.Errorf("made once more, on one processor, it is another network: %v", err)
 	}
 	for part, want := range map[float64]string{352. / 416: "352x288", 320. / 416: "320x256"} {
@@ -151,7 +151,7 @@ func TestScene(t *testing.T) {
 	if err != nil || !slices.Equal(known[groups[0]].Order, measured[groups[0]].Order) {
 		t.Errorf("what was kept is not found: %v", err)
 	}
-	if kept, err := q.refitted(last, nil); err != nil || !sameGraph(kept, made.model.Graph) {
+	if kept, err := q.refitted(last, nil); err != nil || !sameGraph(kept, made.plain.Graph) {
 		t.Errorf("the network that was kept is another one: %v", err)
 	}
 	q.c.Agreement = 1.01
