@@ -17,18 +17,19 @@ type trial struct{ engine, precision string }
 // compare looks at the pictures with both networks at the size that the optimized
 // one sees them at, and times it against the original at its own.
 func compare(ctx context.Context, c Config, way trial, candidate string, frames []*decode.Frame, looked func(int), log *slog.Logger) (EngineReport, error) {
-	cfg := LookerConfig{Model: candidate, Engine: way.engine, Precision: way.precision, Input: "model", Classes: c.Classes, LibDirs: c.LibDirs, Least: c.Least - Tolerance}
+	cfg := LookerConfig{Model: c.Model, Engine: way.engine, Precision: way.precision, Input: "model", Classes: c.Classes, LibDirs: c.LibDirs, Least: c.Least - Tolerance}
+	own, err := NewLooker(cfg, frames[0], log) // first, as what it cannot run is the original's
+	if err != nil {
+		return EngineReport{}, err
+	}
+	defer own.Close()
+	cfg.Model = candidate
 	is, err := NewLooker(cfg, frames[0], log)
 	if err != nil {
 		return EngineReport{}, err
 	}
 	defer is.Close()
 	cfg.Model = c.Model
-	own, err := NewLooker(cfg, frames[0], log)
-	if err != nil {
-		return EngineReport{}, err
-	}
-	defer own.Close()
 	was := own
 	if own.Shape() != is.Shape() {
 		if cfg.Input = is.Shape().String(); c.Smaller {
