@@ -40,18 +40,19 @@ func jobCommand(t *testing.T) []string {
 func TestOptimizedInTheBackground(t *testing.T) {
 	o := parts(t)
 	o.Compiler = jobCommand(t)
-	dir := t.TempDir()
+	dir, model, video := t.TempDir(), blobs(t), squares(t, "scene.avi", "lime", 16)
 	text := func(out string) string {
 		return fmt.Sprintf(`version: 1
 name: making
 detect:
+  model: '%s'
   engine: onnxruntime
   fps: 5
   classes: [person]
-  optimize: { mode: general, agreement: 0.6, pictures: 8, for: 2s, shadow: 5, cache: '%s' }
+  optimize: { mode: general, agreement: 0.6, pictures: 20, for: 4s, shadow: 5, cache: '%s' }
 streams: { gate: { url: 'file:%s', loop: true } }
 sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
-`, filepath.Join(dir, "cache"), media(t, "vtest.avi"), out, everything)
+`, model, filepath.Join(dir, "cache"), video, out, everything)
 	}
 	path := filepath.Join(dir, "events.jsonl")
 	p := build(t, text(path), o)
@@ -73,19 +74,19 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 		t.Fatal(err)
 	}
 	all := written(t, path)
-	if names := worked(t, all); names != "coco-nano coco-nano-general" {
+	if names := worked(t, all); names != "blobs blobs-general" {
 		t.Errorf("networks: %s", names)
 	}
 	if slices.ContainsFunc(all, func(e told) bool { return e.Type == "stream.degraded" && strings.Contains(e.raw, disagreement) }) {
 		t.Error("it fell back")
 	}
 
-	if have := CachedNetworks(parse(t, text("x"))); len(have) != 1 || have[0].State != makeReady || have[0].Made.Recall < .6 || have[0].Made.File != "coco-nano-general.onnx" {
+	if have := CachedNetworks(parse(t, text("x"))); len(have) != 1 || have[0].State != makeReady || have[0].Made.Recall < .6 || have[0].Made.File != "blobs-general.onnx" {
 		t.Errorf("in the cache: %+v", have)
 	}
 	again := build(t, text(filepath.Join(dir, "again.jsonl")), o)
 	defer again.Close()
-	if st := again.Streams()[0]; st.Model.Name != "coco-nano-general" || st.Model.Precision != "int8" || st.Optimized.Working != "optimized" || st.Optimized.Making.State != makeReady {
+	if st := again.Streams()[0]; st.Model.Name != "blobs-general" || st.Model.Precision != "int8" || st.Optimized.Working != "optimized" || st.Optimized.Making.State != makeReady {
 		t.Errorf("begins with %+v, %+v", st.Model, st.Optimized)
 	}
 }
