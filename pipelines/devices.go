@@ -78,29 +78,41 @@ func (g *gpu) adopt(d *detector) {
 	}
 }
 
-// place is where a stream's network runs and, as decode.hwaccel says, its pictures are
-// decoded: the device that is named, or else the one with the most free memory for each
-// stream it has, or nil, the CPU, where there is none.
-func (p *Pipeline) place(st *spec.Stream) (*gpu, error) {
-	d := &p.spec.Detect
+// GPUs are those that settings let networks run on: the one that they name, else all that
+// list finds; none is the CPU. It fails where they demand one and none is there.
+func GPUs(d spec.Detect, list func() ([]cuda.Info, error)) ([]cuda.Info, error) {
 	name, named := strings.CutPrefix(d.Device, "cuda:")
 	switch {
-	case !st.Detect.Enabled, d.Device == "cpu", !named && d.Engine == "openvino":
+	case d.Device == "cpu", !named && d.Engine == "openvino":
 		return nil, nil
 	case named:
 		index, err := strconv.Atoi(name)
 		if err != nil {
 			return nil, fmt.Errorf("detect.device: %w", err)
 		}
-		return p.gpu(index)
+		return []cuda.Info{{Index: index}}, nil
 	}
-	found, err := p.devices.list()
-	if err != nil || len(found) == 0 {
-		if d.Engine == "tensorrt" {
-			return nil, fmt.Errorf("detect.engine: tensorrt needs a GPU: %w", errors.Join(err, errNoGPU))
-		}
-		p.log.Debug("networks run on the CPU", slog.Any("reason", errors.Join(err, errNoGPU)))
+	found, err := list()
+	switch {
+	case err == nil && len(found) > 0:
+		return found, nil
+	case d.Engine == "tensorrt":
+		return nil, fmt.Errorf("detect.engine: tensorrt needs a GPU: %w", errors.Join(err, errNoGPU))
+	}
+	return nil, nil // what keeps it from being used, doctor tells
+}
+
+// place is where a stream's network runs and, as decode.hwaccel says, its pictures are
+// decoded: the device that is named, or else the one with the most free memory for each
+// stream it has, or nil, the CPU, where there is none.
+func (p *Pipeline) place(st *spec.Stream) (*gpu, error) {
+	d := p.spec.Detect
+	if !st.Detect.Enabled {
 		return nil, nil
+	}
+	found, err := GPUs(d, p.devices.list)
+	if err != nil || len(found) == 0 {
+		return nil, err
 	}
 	slices.SortStableFunc(found, func(a, b cuda.Info) int { return int(p.room(b)>>20 - p.room(a)>>20) })
 	var failed []error
@@ -111,7 +123,7 @@ func (p *Pipeline) place(st *spec.Stream) (*gpu, error) {
 		}
 		failed = append(failed, err)
 	}
-	if err := errors.Join(failed...); d.Engine == "tensorrt" {
+	if err := errors.Join(failed...); d.Engine == "tensorrt" || strings.HasPrefix(d.Device, "cuda:") {
 		return nil, err
 	}
 	p.log.Warn("no GPU can be used, networks run on the CPU", slog.Any("error", errors.Join(failed...)))

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,9 +80,12 @@ func pictureSizes(texts []string) (all []onnx.Shape, err error) {
 
 // warmup compiles every network on every device, and tells of each as it is ready.
 func (sh *shell) warmup(ctx context.Context, p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (all []warmed, err error) {
-	devices, err := warmDevices(p.Detect)
+	devices, err := pipelines.GPUs(p.Detect, cuda.Devices)
 	if err != nil {
 		return nil, err
+	}
+	if len(devices) == 0 {
+		devices = []cuda.Info{{Index: -1}} // the CPU
 	}
 	var models []string
 	for _, st := range p.Streams {
@@ -94,8 +95,8 @@ func (sh *shell) warmup(ctx context.Context, p *spec.Pipeline, pictures []onnx.S
 	}
 	for _, device := range devices {
 		for _, model := range models {
-			done, err := sh.warmOn(ctx, device, model, p, pictures, quiet)
-			if err != nil && device >= 0 && unasked(p.Detect) && ctx.Err() == nil {
+			done, err := sh.warmOn(ctx, device.Index, model, p, pictures, quiet)
+			if err != nil && device.Index >= 0 && unasked(p.Detect) && ctx.Err() == nil {
 				sh.log.Warn("compiling for the CPU, which a run would take then", "model", model, "error", err)
 				done, err = sh.warmOn(ctx, -1, model, p, pictures, quiet)
 			}
@@ -108,31 +109,11 @@ func (sh *shell) warmup(ctx context.Context, p *spec.Pipeline, pictures []onnx.S
 	return all, nil
 }
 
-// warmDevices are the GPUs that a pipeline may use, by their numbers; -1 is the CPU.
-func warmDevices(d spec.Detect) ([]int, error) {
-	if number, ok := strings.CutPrefix(d.Device, "cuda:"); ok {
-		n, err := strconv.Atoi(number)
-		if err != nil {
-			return nil, fmt.Errorf("detect.device: %w", err)
-		}
-		return []int{n}, nil
-	}
-	found, err := cuda.Devices()
-	if d.Device == "cpu" || d.Engine == "openvino" || err != nil && d.Engine != "tensorrt" || err == nil && len(found) == 0 {
-		return []int{-1}, nil // what has no GPU is refused where it is demanded
-	}
-	var all []int
-	for _, info := range found {
-		all = append(all, info.Index)
-	}
-	return all, err
-}
-
 // unasked tells whether nobody demands a GPU: where it would not compute the network,
 // the CPU does.
 func unasked(d spec.Detect) bool { return d.Engine == "auto" && d.Device == "auto" }
 
-// warmOn compiles one network on one device.
+// warmOn compiles one network on one device, -1 being the CPU.
 func (sh *shell) warmOn(ctx context.Context, device int, model string, p *spec.Pipeline, pictures []onnx.Shape, quiet bool) (_ []warmed, err error) {
 	path, err := onnx.Find(model, nil)
 	if err != nil {

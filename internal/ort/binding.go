@@ -91,20 +91,6 @@ func (b *Binding) Run() error {
 	return nil
 }
 
-// SynchronizeInputs blocks until the provider may read inputs that other streams
-// copied; it is of no use with memory that was written on the provider's stream.
-func (b *Binding) SynchronizeInputs() error { return b.synchronize(0) }
-
-// SynchronizeOutputs blocks until the outputs of runs that did not wait are written.
-func (b *Binding) SynchronizeOutputs() error { return b.synchronize(1) }
-
-func (b *Binding) synchronize(outputs C.int) error {
-	if err := taken(C.ort_synchronize(b.s.lib.c, b.c, outputs)); err != nil {
-		return fmt.Errorf("wait for ONNX Runtime: %w", err)
-	}
-	return nil
-}
-
 // Close frees the binding, before its session.
 func (b *Binding) Close() {
 	if b.c != nil {

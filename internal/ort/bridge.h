@@ -59,7 +59,6 @@ char *ort_bind(const ort_library *lib, OrtIoBinding *binding, int output, const 
                size_t rank, const OrtMemoryInfo *memory, uintptr_t address, size_t bytes);
 char *ort_option(const ort_library *lib, OrtRunOptions **options, const char *key, const char *value);
 char *ort_run(const ort_library *lib, OrtSession *session, const OrtRunOptions *options, OrtIoBinding *binding);
-char *ort_synchronize(const ort_library *lib, OrtIoBinding *binding, int outputs);
 void ort_binding_free(const ort_library *lib, OrtIoBinding *binding, OrtRunOptions *options);
 
 // Turns a status into a message to free(), and releases it.

@@ -6,7 +6,6 @@
 // SessionGetMemoryInfoForInputs, the youngest of what computing on GPUs takes.
 #define TABLE_OF_INPUTS 23
 #define TABLE_OF_ASSIGNMENTS 24
-#define TABLE_OF_SYNCHRONIZE 11
 
 char *ort_memory(const ort_library *lib, const char *name, int device, OrtMemoryInfo **out) {
   return ort_taken(lib->api, lib->api->CreateMemoryInfo(name, OrtDeviceAllocator, device, OrtMemTypeDefault, out));
@@ -122,13 +121,6 @@ char *ort_inputs_on_gpu(const ort_library *lib, OrtSession *session, size_t *cou
   }
   free(all);
   return ort_taken(api, s);
-}
-
-char *ort_synchronize(const ort_library *lib, OrtIoBinding *binding, int outputs) {
-  const OrtApi *api = lib->api;
-  if (lib->table < TABLE_OF_SYNCHRONIZE)
-    return strdup("this ONNX Runtime is too old to be told to wait");
-  return ort_taken(api, outputs ? api->SynchronizeBoundOutputs(binding) : api->SynchronizeBoundInputs(binding));
 }
 
 int ort_tensorrt(void) {
