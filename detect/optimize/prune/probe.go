@@ -89,7 +89,7 @@ func (c *Conv) positions(most int) [][]int {
 	rng := rand.New(rand.NewPCG(h.Sum64(), 7))
 	var all [][]int
 	for len(all) < turns {
-		at := rng.Perm(total)[:min(total, most)]
+		at := slices.Clone(rng.Perm(total)[:min(total, most)]) // the rest of a large picture is not held
 		slices.Sort(at)
 		all = append(all, at)
 		if total <= most {
