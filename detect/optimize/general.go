@@ -21,7 +21,7 @@ func inIntegers(ctx context.Context, c Config, r *Report, m *graph.Model, in onn
 	if err != nil {
 		return err
 	}
-	if l.witness, err = newWitness(ctx, c, shape.String(), parts.choose, log); err != nil {
+	if err := l.called(log); err != nil {
 		return err
 	}
 	steps, more := r.Steps, 0
@@ -35,7 +35,7 @@ func inIntegers(ctx context.Context, c Config, r *Report, m *graph.Model, in onn
 		r.Steps, r.Engines = append(slices.Clone(steps), made.step), nil
 		r.weigh(made.model, shape.Width, shape.Height)
 		err = finish(ctx, c, r, made.model, parts.prove, log)
-		if !errors.Is(err, ErrBudget) || more >= len(l.convs)/2 || proof == mostProofs-1 {
+		if !errors.Is(err, ErrBudget) || len(made.kept) >= len(l.convs)/2 || proof == mostProofs-1 {
 			return err
 		}
 		r.Tried = append(r.Tried, made.step.Detail+": "+r.Reason)

@@ -60,7 +60,7 @@ var ErrBudget = errors.New("the network that was made does not keep its budget")
 // Run makes a smaller network, holds it against the original on frames, which are
 // all of one size, with every engine, and writes it when it keeps its promise. Where
 // something is learned from frames, every other one is kept back for that comparison
-// alone, and of the rest every third for what is chosen on the way. The file depends on the network, the settings and the
+// alone, and of the rest every other for what is chosen on the way. The file depends on the network, the settings and the
 // frames alone, never on how fast this machine is. An error that wraps ErrBudget
 // comes with a report.
 func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger) (*Report, error) {

@@ -86,6 +86,14 @@ func newLowering(ctx context.Context, c Config, m *graph.Model, in onnx.Input, s
 	return l, nil
 }
 
+// called calls the witness.
+func (l *lowering) called(log *slog.Logger) (err error) {
+	if l.witness, err = newWitness(l.ctx, l.c, l.shape.String(), l.parts.choose, log); err != nil {
+		return err
+	}
+	return l.witness.learn(l.parts.learn)
+}
+
 // plan keeps some convolutions in floats, and always those that make the outputs:
 // their small differences decide about scores.
 func (l *lowering) plan(g *graph.Graph, floats []string) plan {
@@ -152,7 +160,7 @@ func (l *lowering) rank() error {
 		if err != nil {
 			return fmt.Errorf("measure what integers do to %s: %w", conv, err)
 		}
-		alike := expected(plain, found, l.c.Least)
+		alike := expected(plain, found, l.witness.scores, l.c.Least)
 		off := 2 - alike.Recall - alike.Precision
 		harm[conv] = off * off / lost(convOf(l.float.Graph, l.float.Graph.Maker(conv)), known)
 	}
@@ -239,7 +247,7 @@ func integersWithin(ctx context.Context, c Config, m *graph.Model, in onnx.Input
 	if err != nil {
 		return nil, Step{}, err
 	}
-	if l.witness, err = newWitness(ctx, c, shape.String(), parts.choose, log); err != nil {
+	if err := l.called(log); err != nil {
 		return nil, Step{}, err
 	}
 	need := c.Agreement

@@ -67,7 +67,7 @@ func TestFragileStaysInFloats(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.witness, err = newWitness(t.Context(), c, spec.Input.Base.String(), l.parts.choose, slog.New(slog.DiscardHandler)); err != nil {
+		if err := l.called(slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 		made, err := l.fewest(0, c.Agreement)

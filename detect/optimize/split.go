@@ -20,14 +20,14 @@ type division struct {
 // leastSplit is how few pictures can be split.
 const leastSplit = 8
 
-// divide keeps every other picture back for the gate; of the rest every third is for
+// divide keeps every other picture back for the gate; of the rest every other is for
 // choosing. Which is which depends on the order alone.
 func divide(frames []*decode.Frame) (s division) {
 	for i, f := range frames {
 		switch {
 		case i%2 == 1:
 			s.prove = append(s.prove, f)
-		case i%6 == 4:
+		case i%4 == 2:
 			s.choose = append(s.choose, f)
 		default:
 			s.learn = append(s.learn, f)

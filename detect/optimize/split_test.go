@@ -37,7 +37,7 @@ func TestPartsAreDisjoint(t *testing.T) {
 				t.Fatalf("of %d pictures number %d is in %d parts", n, f.Index, count[f])
 			}
 		}
-		if len(s.learn) < 3 || len(s.choose) < 1 || len(s.prove) < n/2 || len(s.learn) < 2*len(s.choose)-1 {
+		if len(s.learn) < n/4 || len(s.choose) < n/4 || len(s.prove) < n/2 {
 			t.Errorf("%d pictures: %d to learn from, %d to choose by, %d to prove", n, len(s.learn), len(s.choose), len(s.prove))
 		}
 		var r Report

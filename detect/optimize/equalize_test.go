@@ -1,0 +1,73 @@
+package optimize
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"sightline/decode"
+	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph"
+	"sightline/internal/testkit"
+	"sightline/kernels"
+)
+
+// Channels of very different size, some of which are joined and go through a depthwise
+// convolution, come nearer to each other, and the network computes the same.
+func TestEqualizedIsTheSame(t *testing.T) {
+	lib := testkit.Dep(t, "onnxruntime/lib")
+	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(4, 4))}
+	leaky := func(x string) string {
+		return b.op("LeakyRelu", []string{x}, &graph.Attr{Name: "alpha", Type: graph.Float, F: .1})
+	}
+	first := b.layer("images", 3, 8, 3, 2, 1)
+	joined := leaky(first)
+	deep := b.layer(joined, 8, 8, 3, 1, 8)
+	b.op("Concat", []string{joined, leaky(deep)}, axis(1))
+	b.layer(b.at, 16, 4, 1, 1, 1)
+	c := convOf(b.g, b.g.Maker(first))
+	weights, bias := c.weights.Float32s(), c.bias(b.g)
+	for k, small := range []float32{1, .01, 30, .3, 1, 5, .002, 1} {
+		for i := range len(weights) / c.out {
+			weights[k*len(weights)/c.out+i] *= small
+		}
+		bias[k] *= small
+	}
+	c.set(b.g, c.weights.Dims, weights, bias)
+	m := b.network(t, []int64{1, 4, 80, 80})
+
+	in := onnx.Input{Name: "images", Layout: kernels.NCHW, Type: kernels.F32, Order: kernels.RGB, Std: [3]float64{255, 255, 255}, Fit: kernels.LetterboxCenter}
+	shape := onnx.Shape{Width: pixels, Height: pixels}
+	frames := []*decode.Frame{noise(200, 160)}
+	defer Release(frames)
+	look := func(value string, channels int64) []float32 {
+		tap, err := tapOf(m, in, shape, []onnx.Value{{Name: value, Dims: []int64{1, channels, 80, 80}}}, []string{lib})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tap.Close()
+		v, err := tap.Look(frames[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.Clone(v[0])
+	}
+	unlike := func(value string) float64 { // the largest channel, in smallest ones
+		e := &sizes{g: m.Graph, maker: m.Graph.Maker(value), most: make([]float64, 8)}
+		e.widen(look(value, 8))
+		return slices.Max(e.most) / slices.Min(e.most)
+	}
+	out := m.Graph.Outputs[0].Name
+	want, before := look(out, 4), [2]float64{unlike(first), unlike(deep)}
+	n, err := equalize(t.Context(), m, in, shape, frames, []string{lib}, func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
+	if err != nil || n != 2 {
+		t.Fatalf("%d convolutions, %v", n, err)
+	}
+	if off := far(want, look(out, 4)); off > 1e-5 {
+		t.Errorf("off by %v", off)
+	}
+	after := [2]float64{unlike(first), unlike(deep)}
+	if before[0] < 1000 || after[0] > before[0]/50 || before[1] < 200 || after[1] > before[1]/50 {
+		t.Errorf("channels were unlike by %v, are by %v", before, after)
+	}
+}
