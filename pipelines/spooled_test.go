@@ -20,7 +20,7 @@ func spooledSquare(t *testing.T, folder string) string {
   - { name: file, kind: jsonl, path: '%[1]s/file.jsonl', types: [%[2]s], spool: { path: '%[1]s/spool/file', sync: 5ms } }
   - { name: away, kind: kafka, brokers: ["127.0.0.1:1"], topic: events, spool: { path: '%[1]s/spool/away', sync: 0s } }
   - { name: few, kind: jsonl, path: '%[1]s/few.jsonl', types: [line.crossed] }
-drain_timeout: 5s
+drain_timeout: 60s
 `, folder, everything)
 }
 

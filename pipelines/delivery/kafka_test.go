@@ -43,7 +43,7 @@ func TestSurvivesAKilledBroker(t *testing.T) {
 		}
 	}
 	b.Restart()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := q.Drain(ctx); err != nil {
 		t.Fatal(err)
