@@ -23,6 +23,7 @@ import (
 	"sightline/kernels/cuda"
 	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
+	"sightline/pipelines/tally"
 	"sightline/sink/kafka/embedded"
 )
 
@@ -71,7 +72,7 @@ type Pipeline struct {
 	onEvent   func(*detect.Event)
 	latency   Histogram
 	counts    eventCounts
-	tally     tally
+	tally     tally.Tally
 	frames    decode.Live
 	broker    *embedded.Broker // inside the process, where a sink asks for it
 	ports     *webrtc.Ports    // of WebRTC's media; nil without a page

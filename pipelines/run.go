@@ -161,7 +161,7 @@ func (p *Pipeline) emit(events []detect.Event, recorded time.Time) {
 		ev := &events[i]
 		ev.Recorded = recorded
 		p.counts.event(ev.Type)
-		p.tally.event(ev)
+		p.tally.Add(ev)
 		if p.onEvent != nil {
 			p.onEvent(ev)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sightline/detect"
+	"sightline/pipelines/tally"
 )
 
 // Summary is what a pipeline did, over all streams.
@@ -55,6 +56,10 @@ func (p *Pipeline) Summary() Summary {
 	out.Spent.Decode, out.Spent.Preprocess, out.Spent.Infer = p.gate.spent()
 	return out
 }
+
+// Tally is what the events made so far add up to. None is missed, whatever becomes of
+// them on their way to a sink.
+func (p *Pipeline) Tally() map[tally.Key]float64 { return p.tally.Numbers() }
 
 // eventCounts counts events by type as they are made.
 type eventCounts struct {

@@ -3,7 +3,7 @@ package web
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"sightline/pipelines"
+	"sightline/pipelines/tally"
 )
 
 // eventCollector turns what events add up to into metrics, for those who look at
@@ -18,27 +18,27 @@ type eventCollector struct {
 type eventMetric struct {
 	desc   *prometheus.Desc
 	typ    prometheus.ValueType
-	labels func(k pipelines.TallyKey) []string
+	labels func(k tally.Key) []string
 }
 
 func newEventCollector(p Pipeline) *eventCollector {
 	c := &eventCollector{pipeline: p, site: p.Spec().Site, metrics: map[string]eventMetric{}}
-	add := func(what, name, help string, typ prometheus.ValueType, values func(k pipelines.TallyKey) []string, labels ...string) {
+	add := func(what, name, help string, typ prometheus.ValueType, values func(k tally.Key) []string, labels ...string) {
 		desc := prometheus.NewDesc("sightline_"+name, help, append([]string{"site", "stream"}, labels...), nil)
 		c.metrics[what] = eventMetric{desc, typ, values}
 	}
-	inZone := func(k pipelines.TallyKey) []string { return []string{k.Place, k.Rule, k.Class} }
-	ofClass := func(k pipelines.TallyKey) []string { return []string{k.Class} }
-	add(pipelines.TallyCrossed, "line_crossed_total", "Crossings of a line, as a rule of it counts them.", prometheus.CounterValue,
-		func(k pipelines.TallyKey) []string { return []string{k.Place, k.Rule, k.Class, k.Direction} }, "line", "rule", "class", "direction")
-	add(pipelines.TallyOccupancy, "zone_occupancy", "Objects in a zone at the last change.", prometheus.GaugeValue,
-		func(k pipelines.TallyKey) []string { return []string{k.Place, k.Rule} }, "zone", "rule")
-	add(pipelines.TallyEntered, "zone_entered_total", "Visits of a zone that began.", prometheus.CounterValue, inZone, "zone", "rule", "class")
-	add(pipelines.TallyExited, "zone_exited_total", "Visits of a zone that ended.", prometheus.CounterValue, inZone, "zone", "rule", "class")
-	add(pipelines.TallyVisited, "zone_visit_seconds_total", "Time in a zone of the visits that ended.", prometheus.CounterValue, inZone, "zone", "rule", "class")
-	add(pipelines.TallyDwelt, "zone_dwell_total", "Visits of a zone that lasted as long as a rule asks for.", prometheus.CounterValue, inZone, "zone", "rule", "class")
-	add(pipelines.TallyStarted, "objects_total", "Objects that appeared.", prometheus.CounterValue, ofClass, "class")
-	add(pipelines.TallyEnded, "objects_ended_total", "Objects that are gone.", prometheus.CounterValue, ofClass, "class")
+	inZone := func(k tally.Key) []string { return []string{k.Place, k.Rule, k.Class} }
+	ofClass := func(k tally.Key) []string { return []string{k.Class} }
+	add(tally.Crossed, "line_crossed_total", "Crossings of a line, as a rule of it counts them.", prometheus.CounterValue,
+		func(k tally.Key) []string { return []string{k.Place, k.Rule, k.Class, k.Direction} }, "line", "rule", "class", "direction")
+	add(tally.Occupancy, "zone_occupancy", "Objects in a zone at the last change.", prometheus.GaugeValue,
+		func(k tally.Key) []string { return []string{k.Place, k.Rule} }, "zone", "rule")
+	add(tally.Entered, "zone_entered_total", "Visits of a zone that began.", prometheus.CounterValue, inZone, "zone", "rule", "class")
+	add(tally.Exited, "zone_exited_total", "Visits of a zone that ended.", prometheus.CounterValue, inZone, "zone", "rule", "class")
+	add(tally.Visited, "zone_visit_seconds_total", "Time in a zone of the visits that ended.", prometheus.CounterValue, inZone, "zone", "rule", "class")
+	add(tally.Dwelt, "zone_dwell_total", "Visits of a zone that lasted as long as a rule asks for.", prometheus.CounterValue, inZone, "zone", "rule", "class")
+	add(tally.Started, "objects_total", "Objects that appeared.", prometheus.CounterValue, ofClass, "class")
+	add(tally.Ended, "objects_ended_total", "Objects that are gone.", prometheus.CounterValue, ofClass, "class")
 	return c
 }
 

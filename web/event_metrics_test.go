@@ -5,21 +5,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sightline/pipelines"
+	"sightline/pipelines/tally"
 )
 
 func TestEventMetrics(t *testing.T) {
 	p := withStreams(newFake(t, onLoopback))
-	p.tally = map[pipelines.TallyKey]float64{
-		{What: pipelines.TallyCrossed, Stream: "gate", Place: "kerb", Rule: "in-out", Class: "person", Direction: "forward"}: 3,
-		{What: pipelines.TallyCrossed, Stream: "gate", Place: "kerb", Rule: "again", Class: "person", Direction: "forward"}:  2,
-		{What: pipelines.TallyOccupancy, Stream: "gate", Place: "door", Rule: "crowd"}:                                       4,
-		{What: pipelines.TallyEntered, Stream: "gate", Place: "door", Rule: "visits", Class: "car"}:                          5,
-		{What: pipelines.TallyExited, Stream: "gate", Place: "door", Rule: "visits", Class: "car"}:                           6,
-		{What: pipelines.TallyVisited, Stream: "gate", Place: "door", Rule: "visits", Class: "car"}:                          7.5,
-		{What: pipelines.TallyDwelt, Stream: "gate", Place: "door", Rule: "loitering", Class: "car"}:                         8,
-		{What: pipelines.TallyStarted, Stream: "lobby", Class: "car"}:                                                        9,
-		{What: pipelines.TallyEnded, Stream: "lobby", Class: "car"}:                                                          10,
+	p.tally = map[tally.Key]float64{
+		{What: tally.Crossed, Stream: "gate", Place: "kerb", Rule: "in-out", Class: "person", Direction: "forward"}: 3,
+		{What: tally.Crossed, Stream: "gate", Place: "kerb", Rule: "again", Class: "person", Direction: "forward"}:  2,
+		{What: tally.Occupancy, Stream: "gate", Place: "door", Rule: "crowd"}:                                       4,
+		{What: tally.Entered, Stream: "gate", Place: "door", Rule: "visits", Class: "car"}:                          5,
+		{What: tally.Exited, Stream: "gate", Place: "door", Rule: "visits", Class: "car"}:                           6,
+		{What: tally.Visited, Stream: "gate", Place: "door", Rule: "visits", Class: "car"}:                          7.5,
+		{What: tally.Dwelt, Stream: "gate", Place: "door", Rule: "loitering", Class: "car"}:                         8,
+		{What: tally.Started, Stream: "lobby", Class: "car"}:                                                        9,
+		{What: tally.Ended, Stream: "lobby", Class: "car"}:                                                          10,
 	}
 	want := map[string]float64{
 		"sightline_line_crossed_total,class=person,direction=forward,line=kerb,rule=in-out,stream=gate": 3,

@@ -19,6 +19,7 @@ import (
 	"sightline/pipelines"
 	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
+	"sightline/pipelines/tally"
 	"sightline/sink/snapshot"
 )
 
@@ -28,7 +29,7 @@ type fake struct {
 	streams []pipelines.StreamStatus
 	sinks   []pipelines.SinkStatus
 	counts  map[detect.Type]uint64
-	tally   map[pipelines.TallyKey]float64
+	tally   map[tally.Key]float64
 	latency pipelines.Histogram
 	events  chan *detect.Event
 	packets chan ingest.Packet
@@ -42,15 +43,15 @@ type fake struct {
 	store     *snapshot.Store // nil: no pictures are kept
 }
 
-func (f *fake) Spec() *spec.Pipeline                  { return f.spec }
-func (f *fake) Running() bool                         { return true }
-func (f *fake) Streams() []pipelines.StreamStatus     { return f.streams }
-func (f *fake) Sinks() []pipelines.SinkStatus         { return f.sinks }
-func (f *fake) Devices() []pipelines.DeviceStatus     { return f.devices }
-func (f *fake) EventCounts() map[detect.Type]uint64   { return f.counts }
-func (f *fake) Tally() map[pipelines.TallyKey]float64 { return f.tally }
-func (f *fake) Latency() *pipelines.Histogram         { return &f.latency }
-func (f *fake) RequestKeyframe(string)                {}
+func (f *fake) Spec() *spec.Pipeline                { return f.spec }
+func (f *fake) Running() bool                       { return true }
+func (f *fake) Streams() []pipelines.StreamStatus   { return f.streams }
+func (f *fake) Sinks() []pipelines.SinkStatus       { return f.sinks }
+func (f *fake) Devices() []pipelines.DeviceStatus   { return f.devices }
+func (f *fake) EventCounts() map[detect.Type]uint64 { return f.counts }
+func (f *fake) Tally() map[tally.Key]float64        { return f.tally }
+func (f *fake) Latency() *pipelines.Histogram       { return &f.latency }
+func (f *fake) RequestKeyframe(string)              {}
 
 func (f *fake) Ports() *webrtc.Ports {
 	if f.ports != nil {

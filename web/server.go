@@ -23,6 +23,7 @@ import (
 	"sightline/pipelines"
 	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
+	"sightline/pipelines/tally"
 )
 
 //go:embed ui
@@ -37,7 +38,7 @@ type Pipeline interface {
 	Sinks() []pipelines.SinkStatus
 	Devices() []pipelines.DeviceStatus
 	EventCounts() map[detect.Type]uint64
-	Tally() map[pipelines.TallyKey]float64
+	Tally() map[tally.Key]float64
 	Latency() *pipelines.Histogram
 	WatchEvents(buffer int) *pipelines.Subscription[*detect.Event]
 	WatchPackets(stream string, buffer int) *pipelines.Subscription[ingest.Packet]

@@ -1,4 +1,6 @@
-package pipelines
+// Package tally adds events up to the numbers that people ask for: how many crossed, came,
+// stayed. None is missed, whatever becomes of the events on their way to a sink.
+package tally
 
 import (
 	"maps"
@@ -7,20 +9,20 @@ import (
 	"sightline/detect"
 )
 
-// What a tally counts.
+// What a Tally counts.
 const (
-	TallyCrossed   = "crossed"   // line.crossed, by place, rule, class, direction
-	TallyEntered   = "entered"   // zone.entered, by place, rule, class
-	TallyExited    = "exited"    // zone.exited, the same
-	TallyVisited   = "visited"   // seconds in the zone of those that exited, the same
-	TallyDwelt     = "dwelt"     // zone.dwell, the same
-	TallyOccupancy = "occupancy" // the last zone.occupancy, by place and rule
-	TallyStarted   = "started"   // object.started, by class
-	TallyEnded     = "ended"     // object.ended, by class
+	Crossed   = "crossed"   // line.crossed, by place, rule, class, direction
+	Entered   = "entered"   // zone.entered, by place, rule, class
+	Exited    = "exited"    // zone.exited, the same
+	Visited   = "visited"   // seconds in the zone of those that exited, the same
+	Dwelt     = "dwelt"     // zone.dwell, the same
+	Occupancy = "occupancy" // the last zone.occupancy, by place and rule
+	Started   = "started"   // object.started, by class
+	Ended     = "ended"     // object.ended, by class
 )
 
-// TallyKey is one number of a tally. What does not apply is empty.
-type TallyKey struct {
+// Key is one number of a Tally. What does not apply is empty.
+type Key struct {
 	What      string
 	Stream    string
 	Place     string // line or zone
@@ -36,17 +38,18 @@ const (
 	otherClasses = "other"
 )
 
-// tally makes numbers of events as they are made, before anything may be dropped. Any
-// goroutine may use it.
-type tally struct {
+// Tally makes numbers of events as they are made. The zero value is ready; any goroutine
+// may use it.
+type Tally struct {
 	mu      sync.Mutex
-	n       map[TallyKey]float64
+	n       map[Key]float64
 	classes map[string]map[string]bool // seen, by stream
 }
 
-func (t *tally) event(ev *detect.Event) {
+// Add counts an event.
+func (t *Tally) Add(ev *detect.Event) {
 	d := &ev.Data
-	key := TallyKey{Stream: ev.Stream}
+	key := Key{Stream: ev.Stream}
 	if d.Rule != nil {
 		key.Rule = d.Rule.Name
 	}
@@ -63,42 +66,42 @@ func (t *tally) event(ev *detect.Event) {
 	}
 	switch ev.Type {
 	case detect.LineCrossed:
-		t.add(key, TallyCrossed, 1)
+		t.raise(key, Crossed, 1)
 	case detect.ZoneEntered:
-		t.add(key, TallyEntered, 1)
+		t.raise(key, Entered, 1)
 	case detect.ZoneExited:
-		t.add(key, TallyExited, 1)
+		t.raise(key, Exited, 1)
 		if d.Zone != nil && d.Zone.DwellS != nil {
-			t.add(key, TallyVisited, *d.Zone.DwellS)
+			t.raise(key, Visited, *d.Zone.DwellS)
 		}
 	case detect.ZoneDwell:
-		t.add(key, TallyDwelt, 1)
+		t.raise(key, Dwelt, 1)
 	case detect.ZoneOccupancy:
 		if d.Zone != nil && d.Zone.Occupancy != nil {
-			key.What, key.Class = TallyOccupancy, ""
+			key.What, key.Class = Occupancy, ""
 			t.set(key, float64(*d.Zone.Occupancy))
 		}
 	case detect.ObjectStarted:
-		t.add(TallyKey{Stream: ev.Stream, Class: key.Class}, TallyStarted, 1)
+		t.raise(Key{Stream: ev.Stream, Class: key.Class}, Started, 1)
 	case detect.ObjectEnded:
-		t.add(TallyKey{Stream: ev.Stream, Class: key.Class}, TallyEnded, 1)
+		t.raise(Key{Stream: ev.Stream, Class: key.Class}, Ended, 1)
 	}
 }
 
-func (t *tally) add(key TallyKey, what string, n float64) {
+func (t *Tally) raise(key Key, what string, n float64) {
 	key.What = what
 	t.set(key, t.n[key]+n)
 }
 
-func (t *tally) set(key TallyKey, v float64) {
+func (t *Tally) set(key Key, v float64) {
 	if t.n == nil {
-		t.n = map[TallyKey]float64{}
+		t.n = map[Key]float64{}
 	}
 	t.n[key] = v
 }
 
 // class bounds how many classes of a stream are told apart.
-func (t *tally) class(stream, name string) string {
+func (t *Tally) class(stream, name string) string {
 	if t.classes == nil {
 		t.classes = map[string]map[string]bool{}
 	}
@@ -114,10 +117,9 @@ func (t *tally) class(stream, name string) string {
 	return name
 }
 
-// Tally is what the events made so far add up to. None is missed, whatever becomes of
-// them on their way to a sink.
-func (p *Pipeline) Tally() map[TallyKey]float64 {
-	p.tally.mu.Lock()
-	defer p.tally.mu.Unlock()
-	return maps.Clone(p.tally.n)
+// Numbers is what the events so far add up to: a copy.
+func (t *Tally) Numbers() map[Key]float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.n)
 }
