@@ -202,7 +202,11 @@ func pictureText(s pipelines.StreamStatus) string {
 		text += ", decoded on " + s.Decoder.Device
 	}
 	if s.Decoder.Note != "" {
-		text += ", decoded on the processor (" + s.Decoder.Note + ")"
+		text += ", decoded on the processor (" + s.Decoder.Note
+		if n := s.Decoder.Retries; n > 0 {
+			text += fmt.Sprintf("; the device was tried again %d times", n)
+		}
+		text += ")"
 	}
 	if s.Model.Name == "" {
 		return text + ", nothing is detected"
