@@ -128,7 +128,7 @@ func TestGateWantsBoxes(t *testing.T) {
 	for _, mode := range []string{GeneralMode, SceneMode} {
 		c.Mode = mode
 		r, err := Run(t.Context(), c, quiet, log)
-		if !errors.Is(err, ErrBudget) || !strings.Contains(r.Reason, "20 or more are a proof") || len(r.Engines) != 0 || len(r.Tried) != 0 || isThere(c.Out) {
+		if !errors.Is(err, ErrBudget) || err.Error() != r.Reason || !strings.Contains(r.Reason, "20 or more are a proof") || len(r.Engines) != 0 || len(r.Tried) != 0 || isThere(c.Out) {
 			t.Errorf("%s: %v, %+v", mode, err, r)
 		}
 		var page strings.Builder

@@ -54,7 +54,8 @@ const (
 // rounds is how often each picture is run for a timing.
 const rounds = 3
 
-// ErrBudget says that what was made does not keep its budget: nothing was written.
+// ErrBudget says that what was made does not keep its budget, or could not be proved to:
+// nothing was written.
 var ErrBudget = errors.New("the network that was made does not keep its budget")
 
 // Run makes a smaller network, holds it against the original on frames, which are

@@ -62,10 +62,16 @@ func enough(ctx context.Context, c Config, r *Report, input string, frames []*de
 		boxes += len(from(found, c.Least))
 	}
 	if r.Reason = tooFew(c.Engines[0], boxes); r.Reason != "" {
-		return fmt.Errorf("%w: %s", ErrBudget, r.Reason)
+		return unproved(r.Reason)
 	}
 	return nil
 }
+
+// unproved is an ErrBudget of a network that was not even made.
+type unproved string
+
+func (u unproved) Error() string        { return string(u) }
+func (u unproved) Is(target error) bool { return target == ErrBudget }
 
 // tooFew says why so many boxes are no proof; "" where they are.
 func tooFew(engine string, boxes int) string {
