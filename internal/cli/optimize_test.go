@@ -113,7 +113,7 @@ func TestOptimizeGeneral(t *testing.T) {
 	never := filepath.Join(dir, "never.onnx")
 	got := sightline(append(args, "-o", never, "--target", "onnxruntime", "--agreement", "1", "--score", "0.05")...)
 	var refused optimize.Report
-	if err := json.Unmarshal([]byte(got.out), &refused); err != nil || got.code != exitPartial || len(refused.Tried) != 3 || refused.Reason == "" || isFile(never) {
+	if err := json.Unmarshal([]byte(got.out), &refused); err != nil || got.code != exitPartial || len(refused.Tried) < 3 || refused.Reason == "" || isFile(never) {
 		t.Errorf("exit %d, %v: %s\n%s", got.code, err, got.out, got.errOut)
 	}
 	one := append(args, "-o", never, "--target", "onnxruntime", "--every", "5000") // of which none can be kept back
