@@ -175,6 +175,9 @@ func (o *optimizeFlags) bind(sh *shell) error {
 		return fmt.Errorf("stream %s is published to, and only a running pipeline is there to be published to: give its stream "+
 			"detect: { optimize: { mode: %s } }, which takes the pictures there, or a recording with --video", o.stream, o.Mode)
 	}
+	if o.bound.Kind == spec.Images && len(o.videos) == 0 {
+		return fmt.Errorf("stream %s is a folder of images, of which no pictures are taken: give a video of the same camera with --video", o.stream)
+	}
 	o.Stream, o.Bind = o.bound.Name, o.bound.Bind()
 	return nil
 }

@@ -97,7 +97,7 @@ func plainlyTheSame(t *testing.T, optimized string) {
 func TestOptimizeGeneral(t *testing.T) {
 	needParts(t)
 	dir := t.TempDir()
-	args := []string{"optimize", "coco-nano", "--mode", "general", "--video", testkit.Dep(t, "media/vtest.avi"), "--pictures", "6", "--every", "60", "--fit", "--json"}
+	args := []string{"optimize", "coco-nano", "--mode", "general", "--video", testkit.Dep(t, "media/vtest.avi"), "--pictures", "8", "--every", "40", "--fit", "--json"}
 	for _, engine := range []string{"onnxruntime", "openvino"} {
 		out := filepath.Join(dir, engine+".onnx")
 		var r optimize.Report
@@ -134,7 +134,7 @@ func TestOptimizeRefuses(t *testing.T) {
 	if err := os.Symlink(testkit.Dep(t, "models/coco-nano.onnx"), link); err != nil {
 		t.Fatal(err)
 	}
-	yard := writeFile(t, "version: 1\nname: site\nstreams: { yard: { url: 'rtsp://10.0.0.3/main' }, lobby: { url: 'whip://' } }\nweb: {}\n")
+	yard := writeFile(t, "version: 1\nname: site\nstreams: { yard: { url: 'rtsp://10.0.0.3/main' }, lobby: { url: 'whip://' }, stills: { url: 'images:stills' } }\nweb: {}\n")
 	if err := os.WriteFile(filepath.Join(dir, "described.yaml"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +151,7 @@ func TestOptimizeRefuses(t *testing.T) {
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--int8"}, exitUsage, "belong to --mode scene"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--config", yard, "--stream", "gate"}, exitNothing, "no stream \"gate\""},
 		{[]string{"optimize", "coco-nano", "-o", out, "--config", yard, "--stream", "lobby"}, exitNothing, "a recording with --video"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--config", yard, "--stream", "stills"}, exitNothing, "a folder of images"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--config", yard, "--stream", "yard", "--gt", broken}, exitUsage, "give it with --video"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--classes", ""}, exitUsage, "--classes wants a name"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--ap50", "NaN"}, exitUsage, "--ap50 wants points"},
