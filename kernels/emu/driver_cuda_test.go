@@ -331,6 +331,9 @@ func TestCUDAEnvironment(t *testing.T) {
 			t.Fatal(err)
 		}
 		mem, err := cu.Device(n - 1).TotalMem()
+		if err != nil {
+			t.Fatal(err)
+		}
 		println("devices", n, "memory", mem)
 		r := newRig(t, "ptx")
 		defer r.close()
