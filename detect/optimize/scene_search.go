@@ -27,7 +27,6 @@ type series struct {
 	plan     []prune.Step
 	measured []prune.Measured
 	jury     *jury // of pictures that nothing is learned from, nor proved by
-	taught   *jury // of those that are learned from, once it was asked for
 }
 
 // search finds the smallest network that keeps the agreement on the pictures to choose
@@ -77,7 +76,7 @@ func (s *specialist) search(measured []prune.Measured) error {
 // final is a candidate that is fitted to all pictures but those that it is proved by.
 func (c *candidate) final() (*candidate, error) {
 	s, q := *c.q.specialist, *c.q
-	s.learn, q.specialist, q.taught = s.known, &s, nil
+	s.learn, q.specialist = s.known, &s
 	made := &candidate{q: &q, at: c.at}
 	return made, made.build()
 }
@@ -236,10 +235,7 @@ func (c *candidate) build() error {
 		}
 		c.model, c.steps = made, append(c.steps, step)
 	}
-	if q.jury == nil || len(c.steps) == 0 && q.shape == q.jury.s.shape {
-		return nil // there is nothing to hold it against, or it is the original
-	}
-	return c.balance()
+	return nil
 }
 
 // make makes the network of a step of the plan and holds it against the original.
