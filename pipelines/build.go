@@ -21,6 +21,7 @@ import (
 	"sightline/ingest"
 	"sightline/ingest/webrtc"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/packets"
 	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
 	"sightline/pipelines/tally"
@@ -176,7 +177,7 @@ func (p *Pipeline) newStreamOn(g *gpu, st *spec.Stream, o Options) (_ *stream, e
 	}
 	s.status.s = StreamStatus{Name: st.Name, Title: st.Title, Kind: string(st.Kind), State: "starting", Model: s.model}
 	s.sampler = newGridSampler(float64(st.Detect.FPS), Skip(st.Decode.Skip), s.shed)
-	s.queue = newPacketQueue(s.lossless, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
+	s.queue = packets.New(s.lossless, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
 	if err := p.addInputs(s, st, o); err != nil {
 		return nil, err
 	}

@@ -258,41 +258,6 @@ func TestAStuckListenerStallsNoCamera(t *testing.T) {
 	})
 }
 
-// TestAStuckDecoderIsBounded: nothing is taken for a day, over many connections.
-func TestAStuckDecoderIsBounded(t *testing.T) {
-	dropped := 0
-	q := newPacketQueue(false, func(ingest.Packet, string) { dropped++ })
-	at := time.Unix(0, 0)
-	const connections, each = 200, 2000
-	for n := range connections {
-		for i, p := range ingesttest.H264(each, 50, 40*time.Millisecond) {
-			at = at.Add(40 * time.Millisecond)
-			p.Epoch, p.Received = string(rune('a'+n)), at
-			if err := q.put(t.Context(), p); err != nil {
-				t.Fatal(err)
-			}
-			if len(q.units) > 2*queueTraces || q.bytes > queueBytes {
-				t.Fatalf("connection %d, packet %d: %d units, %d bytes wait", n, i, len(q.units), q.bytes)
-			}
-		}
-		q.end(detect.ReasonInfo{Code: "ended"})
-	}
-	waiting, _ := q.waiting()
-	if waiting+dropped != connections*each {
-		t.Errorf("%d wait and %d were dropped of %d", waiting, dropped, connections*each)
-	}
-	q.close()
-	epochs := map[string]int{}
-	for u, ok := q.take(); ok; u, ok = q.take() {
-		if u.end == nil {
-			epochs[u.packet.Epoch] += max(1, u.lost)
-		}
-	}
-	if last := string(rune('a' + connections - 1)); epochs[last] != each {
-		t.Errorf("%d pictures of the last connection are remembered, want %d", epochs[last], each)
-	}
-}
-
 // TestBadPicturesAreTold shows the same picture for a minute, and then others.
 func TestBadPicturesAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

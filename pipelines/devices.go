@@ -283,7 +283,7 @@ func (g *gpu) restore(device cuda.Device) {
 // urge has the streams look at the device.
 func (g *gpu) urge() {
 	for _, s := range g.streams {
-		s.queue.urge()
+		s.queue.Urge()
 	}
 }
 

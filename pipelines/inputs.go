@@ -14,7 +14,7 @@ func (p *Pipeline) addInputs(s *stream, st *spec.Stream, o Options) error {
 	}
 	s.pull = &puller{
 		live: s.live, waits: st.Waits(), loops: st.Loop && !s.lossless, finite: st.Kind == spec.HLS, log: s.log, inputs: inputs,
-		timeout: st.Timeout + st.Every, receive: s.receive, ended: s.queue.end, trouble: s.queue.trouble, use: s.use,
+		timeout: st.Timeout + st.Every, receive: s.receive, ended: s.queue.End, trouble: s.queue.Trouble, use: s.use,
 	}
 	if st.OnDemand {
 		s.pull.demand = newDemand()

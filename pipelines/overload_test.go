@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sightline/ingest"
+	"sightline/pipelines/packets"
 )
 
 // simulation runs the real queue, sampler, shedder and gate of many cameras
@@ -40,7 +41,7 @@ func (s simulation) run(t *testing.T) simulated {
 		begin := time.Now()
 		var wg sync.WaitGroup
 		for i := range s.streams {
-			q := newPacketQueue(false, func(_ ingest.Packet, reason string) {
+			q := packets.New(false, func(_ ingest.Packet, reason string) {
 				mu.Lock()
 				out.dropped[reason]++
 				mu.Unlock()
@@ -65,19 +66,19 @@ func (s simulation) run(t *testing.T) simulated {
 	return out
 }
 
-func (s simulation) camera(q *packetQueue, offset time.Duration) {
+func (s simulation) camera(q *packets.Queue, offset time.Duration) {
 	time.Sleep(offset)
 	step := time.Second / time.Duration(s.fps)
 	for k := 0; time.Duration(k)*step < s.length; k++ {
-		q.put(context.Background(), ingest.Packet{
+		q.Put(context.Background(), ingest.Packet{
 			PTS: time.Duration(k) * step, Duration: step, Received: time.Now(), Keyframe: k%s.gop == 0, Data: make([]byte, 10),
 		})
 		time.Sleep(step)
 	}
-	q.close()
+	q.Close()
 }
 
-func (s simulation) consume(q *packetQueue, g *gate, shed *shedder, done func(string, time.Duration)) {
+func (s simulation) consume(q *packets.Queue, g *gate, shed *shedder, done func(string, time.Duration)) {
 	sampler := newGridSampler(float64(s.analyzed), s.skip, shed)
 	results := make(chan time.Time, 1000)
 	var wg sync.WaitGroup
@@ -99,11 +100,11 @@ func (s simulation) consume(q *packetQueue, g *gate, shed *shedder, done func(st
 	}
 	var waiting []ingest.Packet
 	for {
-		u, ok := q.take()
+		u, ok := q.Take()
 		if !ok {
 			break
 		}
-		p := u.packet
+		p := u.Packet
 		d, reason := sampler.Packet(PacketInfo{PTS: p.PTS, Duration: p.Duration, Keyframe: p.Keyframe, Lag: time.Since(p.Received)})
 		if p.Keyframe || d == SkipUntilKey {
 			waiting = nil

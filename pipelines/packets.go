@@ -7,6 +7,7 @@ import (
 	"sightline/decode"
 	"sightline/ingest"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/packets"
 )
 
 // noConsumer is why nothing is decoded, or inferred, of a stream that is not
@@ -78,10 +79,10 @@ func (s *stream) pass(p ingest.Packet, reason string) {
 
 // giveUp goes past packets that were given up in the queue. What follows them waits
 // for a keyframe, which may have to be asked for.
-func (s *stream) giveUp(u unit) {
+func (s *stream) giveUp(u packets.Unit) {
 	s.dropHeld()
-	for range u.lost {
-		s.decoder.Skip(u.packet)
+	for range u.Lost {
+		s.decoder.Skip(u.Packet)
 	}
 	s.epoch.passed = true
 	s.keyframe.need(s.pull.requestKeyframe)

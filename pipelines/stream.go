@@ -13,6 +13,7 @@ import (
 	"sightline/detect/quality"
 	"sightline/ingest"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/packets"
 )
 
 // stream runs one source's way from packets to events. Three goroutines: the
@@ -30,7 +31,7 @@ type stream struct {
 	decoder decode.Decoder
 	quality *quality.Watch // nil: nobody wants to know
 	sampler Sampler
-	queue   *packetQueue
+	queue   *packets.Queue
 	gate    *gate
 	gpu     *gpu         // nil: the CPU
 	device  cuda.Device  // of the GPU, as the stream last saw it; nil while it is lost
@@ -94,9 +95,9 @@ func (s *stream) run(ctx context.Context) error {
 	wg.Go(s.decodeAll)
 	err := s.pull.run(ctx)
 	if ctx.Err() != nil {
-		s.queue.abandon(shutdown)
+		s.queue.Abandon(shutdown)
 	}
-	s.queue.close()
+	s.queue.Close()
 	wg.Wait()
 	s.shoot.finish()
 	s.shadow.finish()
@@ -113,30 +114,30 @@ func (s *stream) run(ctx context.Context) error {
 func (s *stream) decodeAll() {
 	defer func() { s.analyst.close(s.lane.seq) }()
 	for {
-		u, ok := s.queue.take()
+		u, ok := s.queue.Take()
 		if !ok {
 			return
 		}
-		if u.device {
+		if u.Device {
 			s.lookAtDevice()
 			continue
 		}
-		if u.end != nil {
-			if u.lasts {
-				s.trouble(*u.end)
+		if u.End != nil {
+			if u.Lasts {
+				s.trouble(*u.End)
 			} else {
-				s.offline(*u.end)
+				s.offline(*u.End)
 			}
 			continue
 		}
-		if u.packet.Epoch != s.epoch.name {
-			s.startEpoch(u.packet)
+		if u.Packet.Epoch != s.epoch.name {
+			s.startEpoch(u.Packet)
 		}
-		if u.lost > 0 {
+		if u.Lost > 0 {
 			s.giveUp(u)
 			continue
 		}
-		s.packet(u.packet)
+		s.packet(u.Packet)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"sightline/detect"
 	"sightline/ingest"
 	"sightline/ingest/ingesttest"
+	"sightline/pipelines/packets"
 )
 
 // fakeDecoder makes a picture of each packet, delay packets late, unless refuse
@@ -80,10 +81,10 @@ func newTestStream(t *testing.T, live bool, source ingest.Source, d *fakeDecoder
 		gate: newGate(1, 0, threadTime), shapes: &shapes{}, ledger: newLedger(), status: &state{}, watch: newWatchers(), lane: &lane{live: live},
 	}
 	s.status.s.State = "starting"
-	s.queue = newPacketQueue(!live, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
+	s.queue = packets.New(!live, func(_ ingest.Packet, reason string) { s.ledger.undecode(reason, 1) })
 	s.pull = &puller{
 		live: live, log: s.log, inputs: []*input{{address: "scripted", source: source}},
-		receive: s.receive, ended: s.queue.end, trouble: s.queue.trouble, use: s.ledger.pictures,
+		receive: s.receive, ended: s.queue.End, trouble: s.queue.Trouble, use: s.ledger.pictures,
 	}
 	s.analyst = (&analyst{
 		live: live, lossless: !live, analysis: fake, tracker: func() detect.Tracker { return noTracks{} }, sampler: s.sampler, ledger: s.ledger,

@@ -141,5 +141,5 @@ func (s *stream) receive(ctx context.Context, p ingest.Packet) error {
 	}
 	s.status.packet(p)
 	s.watch.packet(p)
-	return s.queue.put(ctx, p)
+	return s.queue.Put(ctx, p)
 }

@@ -30,7 +30,7 @@ func (p *Pipeline) Streams() []StreamStatus {
 	out := make([]StreamStatus, 0, len(p.streams))
 	for _, s := range p.streams {
 		st := s.status.snapshot()
-		st.Queue, st.QueueBytes = s.queue.waiting()
+		st.Queue, st.QueueBytes = s.queue.Waiting()
 		st.Input = s.pull.status()
 		if s.viewed != nil {
 			st.View = s.viewed.snapshot()
