@@ -52,11 +52,14 @@ func (c *checker) optimize(o *Optimize, path string) {
 // camera of a stream shows: the kind of source, the address that is analyzed without
 // names and secrets (for files the path), and the size where the address says it. A
 // network made for one scene is bound to it. Titles, zones, rules and passwords may
-// change, and so may the stream's name.
+// change, and so may the stream's name, unless publishers find the stream by it.
 func (s *Stream) Bind() string {
 	a := s.Analyzed()[0]
 	address := a.SafeURL()
-	if a.Kind == File || a.Kind == Images {
+	switch a.Kind {
+	case WHIP:
+		address += s.Name
+	case File, Images:
 		address = a.Path
 		if abs, err := filepath.Abs(a.Path); err == nil {
 			address = abs
