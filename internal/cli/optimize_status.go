@@ -3,7 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
+	"time"
 
 	"sightline/pipelines"
 )
@@ -14,33 +16,57 @@ func printOptimized(w io.Writer, o *pipelines.OptimizeStatus) {
 		return
 	}
 	if m := o.Making; m != nil {
-		fmt.Fprintf(w, "  optimized network: %s\n", makingText(*m))
-	}
-	if m := o.Making; m != nil && m.Made == nil {
-		return
+		fmt.Fprintf(w, "  optimized network (%s): %s\n", o.Mode, makingText(*m))
+		if m.Made == nil {
+			return
+		}
 	}
 	fmt.Fprintf(w, "  the %s network works", o.Working)
+	if o.Waits != "" {
+		fmt.Fprint(w, ", the other is taken at the next start")
+	}
 	if o.Window > 0 {
-		fmt.Fprintf(w, "; over %d looks the optimized one has recall %.3f and precision %.3f, at least %.3f is wanted", o.Window, o.Recall, o.Precision, o.Budget)
+		fmt.Fprintf(w, "; over %s the optimized one has recall %.3f and precision %.3f, at least %.3f is wanted", count(o.Window, "look"), o.Recall, o.Precision, o.Budget)
 	}
 	fmt.Fprintf(w, "; looks skipped %d, failed %d\n", o.Looks.Skipped, o.Looks.Failed)
-	if o.Falls > 0 {
-		fmt.Fprintf(w, "  the original had to take over %d times; last: %s\n", o.Falls, o.Reason)
+	if o.Falls > 0 && o.Since != nil { // without: it is about to
+		fmt.Fprintf(w, "  the original had to take over %s; since %s the %s works: %s\n", count(o.Falls, "time"), o.Since.Format(time.RFC3339), o.Working, o.Reason)
 	}
 }
 
 // makingText says how far a network is.
 func makingText(m pipelines.MakeStatus) string {
 	text := m.State
-	switch {
-	case m.Step != "" && m.State == "compiling" && m.Of > 0:
-		text += fmt.Sprintf(": %s, %d of %d", m.Step, m.Done, m.Of)
-	case m.State == "collecting":
+	left := func(of string) {
+		if m.Left > 0 {
+			text += fmt.Sprintf(", about %v left%s", time.Duration(math.Ceil(m.Left))*time.Second, of)
+		}
+	}
+	switch m.State {
+	case "collecting":
 		text += fmt.Sprintf(" pictures, %d of %d", m.Pictures, m.Wanted)
-	case m.Reason != "":
+		left("")
+	case "compiling":
+		if m.Step != "" {
+			text += ": " + m.Step
+		}
+		if m.Of > 0 {
+			text += fmt.Sprintf(", %d of %d", m.Done, m.Of)
+		}
+		left(" in this step")
+	case "ready":
+		if m.Made != nil {
+			text += fmt.Sprintf(", recall %.3f and precision %.3f when it was made, %.1f times as fast", m.Made.Recall, m.Made.Precision, m.Made.Speedup)
+		}
+	}
+	if m.Failures > 0 {
+		text += fmt.Sprintf(", could not be made %s", count(m.Failures, "time"))
+	}
+	if m.Retry != nil {
+		text += ", again at " + m.Retry.Format(time.RFC3339)
+	}
+	if m.Reason != "" {
 		text += ": " + m.Reason
-	case m.Made != nil:
-		text += fmt.Sprintf(", recall %.3f and precision %.3f when it was made, %.1f times as fast", m.Made.Recall, m.Made.Precision, m.Made.Speedup)
 	}
 	return text
 }

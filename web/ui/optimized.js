@@ -29,7 +29,7 @@ function words(o) {
   const speed = o.speedup ? `${o.speedup.toFixed(1)}× as fast` : '';
   if (o.working === 'optimized') {
     const agrees = o.window ? `agrees ${percent.format(Math.min(o.recall, o.precision))} over ${count.format(o.window)} ${o.window === 1 ? 'look' : 'looks'}` : '';
-    return ['optimized', 'online', joined([name, speed, agrees, o.falls ? `again since ${clock(o.since)}` : ''])];
+    return ['optimized', 'online', joined([name, speed, agrees, o.falls && o.since ? `again since ${clock(o.since)}` : ''])];
   }
   if (o.falls) return ['fell back', 'warn', joined([`the original since ${clock(o.since)}`, o.reason])];
   if (o.making && !o.making.made) return making(o.making, name);
