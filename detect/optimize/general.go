@@ -39,7 +39,9 @@ func inIntegers(ctx context.Context, c Config, r *Report, m *graph.Model, in onn
 			return err
 		}
 		r.Tried = append(r.Tried, made.step.Detail+": "+r.Reason)
-		more = len(made.kept) + max(1, len(l.convs)/12)
+		if more, err = l.besides(made, (proof+1)*max(1, len(l.convs)/12)); err != nil {
+			return err
+		}
 	}
 	return nil // not reached: the last proof returned
 }

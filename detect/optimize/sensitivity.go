@@ -41,6 +41,10 @@ type lowered struct {
 	agree Agreement
 }
 
+func (l *lowered) agrees(need float64) bool {
+	return min(l.agree.Recall, l.agree.Precision) >= need
+}
+
 // errNoIntegers says that there is nothing to put into integers.
 var errNoIntegers = errors.New("it has no convolution with constant weights and inputs of known size that could compute in integers")
 
@@ -186,7 +190,7 @@ func lost(c *conv, known map[string][]int64) float64 {
 // agrees tells whether a network keeps an agreement on the pictures to choose by, and
 // notes when it does not.
 func (l *lowering) agrees(made *lowered, need float64) bool {
-	if min(made.agree.Recall, made.agree.Precision) >= need {
+	if made.agrees(need) {
 		return true
 	}
 	l.tried = append(l.tried, fmt.Sprintf("%s: to choose by, recall %.4f, precision %.4f", made.step.Detail, made.agree.Recall, made.agree.Precision))
@@ -195,10 +199,10 @@ func (l *lowering) agrees(made *lowered, need float64) bool {
 
 // fewest is the network with the fewest convolutions in floats, more than so many, that
 // agrees as it has to on the pictures to choose by: twice as many more are tried each
-// time, at most half of all, and then whether some can go back. Where half of them does
-// not agree either, it is returned for the gate to say so.
+// time, at most half of all, and then, where it began with none, whether some can go
+// back. Where half of them does not agree either, it is returned for the gate to say so.
 func (l *lowering) fewest(more int, need float64) (*lowered, error) {
-	most := max(len(l.convs)/2, more)
+	most, first := max(len(l.convs)/2, more), more == 0
 	for gap := 1; ; gap *= 2 {
 		if more > 0 {
 			if err := l.rank(); err != nil {
@@ -210,13 +214,22 @@ func (l *lowering) fewest(more int, need float64) (*lowered, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case l.agrees(made, need):
+		case l.agrees(made, need) && first:
 			return l.without(made, need)
-		case more == most:
+		case more == most || made.agrees(need):
 			return made, nil
 		}
 		more = min(more+gap, most)
 	}
+}
+
+// besides are so many convolutions to keep in floats, on top of those that a network
+// keeps already.
+func (l *lowering) besides(made *lowered, more int) (int, error) {
+	err := l.rank()
+	rest := slices.DeleteFunc(slices.Clone(l.ranked), func(conv string) bool { return slices.Contains(made.kept, conv) })
+	l.ranked = slices.Concat(made.kept, rest)
+	return min(len(made.kept)+more, len(l.convs)/2), err
 }
 
 // without puts those convolutions back into integers that the agreement does not need
