@@ -127,6 +127,9 @@ func (o *optimizeFlags) run(ctx context.Context, sh *shell) error {
 	if err := cmp.Or(o.known(), o.engines(sh), o.bind(sh)); err != nil {
 		return err
 	}
+	if err := o.spares(); err != nil {
+		return err
+	}
 	frames, ctx, err := o.frames(ctx, sh)
 	if err != nil {
 		return err

@@ -39,6 +39,8 @@ func (o *optimizeFlags) check() error {
 		return errors.New("--classes wants a name, or is left out for all classes")
 	case o.truth != "" && o.Classes != nil && !slices.Contains(o.Classes, truthClass):
 		return fmt.Errorf("--gt is of the class %s, which is not among --classes", truthClass)
+	case len(o.sets) > 0 && len(o.configs) == 0:
+		return errors.New("--set changes the pipeline of --config FILE.yaml, and there is none")
 	case !(o.AP50 >= 0 && o.AP50 <= 100):
 		return errors.New("--ap50 wants points within 0 and 100")
 	case !(o.Least >= 0 && o.Least < 1):
@@ -90,16 +92,16 @@ func (o *optimizeFlags) checkMode() error {
 
 // places looks whether what is needed last is where it should be.
 func (o *optimizeFlags) places() error {
-	for what, path := range map[string]string{"the report": o.page, "the network": o.Out} {
-		if path == "" || what == "the network" && o.DryRun {
+	for _, p := range []place{{"the report", o.page}, {"the network", o.Out}} {
+		if p.path == "" || p.what == "the network" && o.DryRun {
 			continue
 		}
-		dir := filepath.Dir(path)
+		dir := filepath.Dir(p.path)
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return fmt.Errorf("write %s: there is no folder %s: make it first", what, dir)
+			return fmt.Errorf("write %s: there is no folder %s: make it first", p.what, dir)
 		}
-		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-			return fmt.Errorf("write %s: %s is there and is no file: name one in it", what, path)
+		if info, err := os.Stat(p.path); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("write %s: %s is there and is no file: name one in it", p.what, p.path)
 		}
 	}
 	if o.truth == "" {
@@ -109,6 +111,46 @@ func (o *optimizeFlags) places() error {
 		return fmt.Errorf("read ground truth: there is no file %s", o.truth)
 	}
 	return nil
+}
+
+// place is a file and what it is, for errors.
+type place struct{ what, path string }
+
+// spares refuses to write over what is read, or the report over the network.
+func (o *optimizeFlags) spares() error {
+	taken := []place{{"the original", o.Model}, {"the original's description", onnx.SidecarName(o.Model)}, {"the ground truth", o.truth}}
+	for _, video := range o.videos {
+		taken = append(taken, place{"a video to take pictures from", strings.TrimPrefix(video, "file://")})
+	}
+	if o.bound != nil {
+		taken = append(taken, place{"the stream's video", o.bound.Analyzed()[0].Path})
+	}
+	for _, config := range o.configs {
+		taken = append(taken, place{"a pipeline's file", config})
+	}
+	written := []place{{"the network", o.Out}, {"the report", o.page}}
+	if o.DryRun {
+		written = written[1:]
+	}
+	for _, w := range written {
+		for _, t := range taken {
+			if oneFile(w.path, t.path) {
+				return fmt.Errorf("write %s: %s is %s: name another file", w.what, w.path, t.what)
+			}
+		}
+		taken = append(taken, w)
+	}
+	return nil
+}
+
+// oneFile tells whether two paths, "" for none, lead to one file, or would.
+func oneFile(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	x, err := os.Stat(a)
+	y, missing := os.Stat(b)
+	return filepath.Clean(a) == filepath.Clean(b) || err == nil && missing == nil && os.SameFile(x, y)
 }
 
 // known finds out early that the model cannot be read, or does not know a class.

@@ -135,6 +135,11 @@ func TestOptimizeRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	yard := writeFile(t, "version: 1\nname: site\nstreams: { yard: { url: 'rtsp://10.0.0.3/main' }, lobby: { url: 'whip://' }, stills: { url: 'images:stills' } }\nweb: {}\n")
+	filmed := filepath.Join(t.TempDir(), "gate.mp4")
+	if err := os.WriteFile(filmed, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	film := writeFile(t, "version: 1\nname: site\nstreams: { gate: { url: '"+filmed+"' } }\nweb: {}\n")
 	if err := os.WriteFile(filepath.Join(dir, "described.yaml"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -157,6 +162,12 @@ func TestOptimizeRefuses(t *testing.T) {
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--ap50", "NaN"}, exitUsage, "--ap50 wants points"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--gt", broken, "--classes", "car"}, exitUsage, "not among --classes"},
 		{[]string{"optimize", link, "-o", link, "--video", video, "--pictures", "1"}, exitNothing, "is the original"},
+		{[]string{"optimize", "coco-nano", "-o", video, "--video", video}, exitNothing, "is a video to take pictures from"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--config", film, "--stream", "gate", "--report", filmed}, exitNothing, "is the stream's video"},
+		{[]string{"optimize", "coco-nano", "-o", film, "--config", film, "--stream", "gate"}, exitNothing, "is a pipeline's file"},
+		{[]string{"optimize", link, "-o", out, "--video", video, "--report", link}, exitNothing, "write the report: " + link + " is the original"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "--report", dir + "/./out.onnx"}, exitNothing, "is the network"},
+		{[]string{"optimize", "coco-nano", "-o", out, "--video", video, "-s", "detect.fps=5"}, exitUsage, "there is none"},
 		{[]string{"optimize", "coco-nano", "-o", filepath.Join(dir, "described.onnx"), "--video", video, "--pictures", "1"}, exitNothing, "described.yaml would be taken for its description"},
 		{[]string{"optimize", "coco-nona", "-o", out, "--video", video}, exitNothing, "coco-nano"},
 		{[]string{"optimize", "coco-nano", "-o", out, "--video", broken}, exitNothing, "broken.onnx"},
