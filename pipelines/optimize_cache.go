@@ -1,7 +1,6 @@
 package pipelines
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,11 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/cpu"
 
 	"sightline/detect/onnx"
 	"sightline/pipelines/spec"
@@ -64,6 +60,7 @@ type Made struct {
 	File      string  `json:"file,omitempty"`    // of the network, within its folder
 	Digest    string  `json:"digest,omitempty"`  // SHA-256 of it
 	Refused   string  `json:"refused,omitempty"` // why there is none: it did not keep its budget
+	Few       bool    `json:"few,omitempty"`     // or too little was to be seen to prove anything: other pictures may do
 	Recall    float64 `json:"recall,omitempty"`  // of the original's boxes on the pictures held back
 	Precision float64 `json:"precision,omitempty"`
 	Speedup   float64 `json:"speedup,omitempty"` // times as fast, when it was made
@@ -78,7 +75,8 @@ func kept(folder string) (m Made) {
 	if m.Digest == "" {
 		return Made{Refused: m.Refused}
 	}
-	if sum, err := fileDigest(filepath.Join(folder, filepath.Base(m.File))); err != nil || sum != m.Digest {
+	m.File = filepath.Base(m.File)
+	if sum, err := fileDigest(filepath.Join(folder, m.File)); err != nil || sum != m.Digest {
 		return Made{}
 	}
 	return m
@@ -137,7 +135,7 @@ func recipeFor(sp *spec.Pipeline, st *spec.Stream, model *onnx.Spec, engine stri
 	o := st.Detect.Optimize
 	all := peers(sp, st)
 	r := recipe{
-		Version: recipeVersion, Model: model.Digest, Meta: model.Metadata(), Mode: o.Mode, Budget: o.Agreement, Engine: engine, CPU: processor(),
+		Version: recipeVersion, Model: model.Digest, Meta: model.Metadata(), Mode: o.Mode, Budget: o.Agreement, Engine: engine, CPU: strings.Join(onnx.Processor(), " "),
 		Least: st.Detect.Confidence, Fit: len(all) == 1 && inputText(sp.Detect.Input) == spec.InputAspect,
 	}
 	every := false
@@ -159,26 +157,6 @@ func recipeFor(sp *spec.Pipeline, st *spec.Stream, model *onnx.Spec, engine stri
 	return r
 }
 
-// processor names the kind of processor by what engines compute small numbers with. What
-// was proved on one may differ on another: without instructions for it, products of
-// 8-bit integers are added up in 16 bits, and cut off there.
-func processor() string {
-	x, a := cpu.X86, cpu.ARM64
-	words := []string{runtime.GOARCH}
-	for _, f := range []struct {
-		has  bool
-		name string
-	}{
-		{x.HasAVX2, "avx2"}, {x.HasAVX512BW, "avx512bw"}, {x.HasAVX512VNNI, "avx512_vnni"}, {x.HasAVXVNNI, "avx_vnni"}, {x.HasAVXVNNIInt8, "avx_vnni_int8"},
-		{x.HasAMXInt8, "amx_int8"}, {x.HasAVX512BF16, "avx512_bf16"}, {x.HasAMXBF16, "amx_bf16"}, {a.HasASIMDDP, "asimddp"}, {a.HasI8MM, "i8mm"}, {a.HasSVE, "sve"},
-	} {
-		if f.has {
-			words = append(words, f.name)
-		}
-	}
-	return strings.Join(words, " ")
-}
-
 // engineVersion names the engine that runs a model with its version.
 func engineVersion(name string, libDirs []string) string {
 	for _, e := range onnx.Engines(libDirs) {
@@ -196,7 +174,7 @@ type Cached struct {
 }
 
 // CachedNetworks says what there is for the streams of a file that asks for smaller
-// networks: the newest that was begun for each. It opens no network, and may be asked
+// networks: the one that was used last for each. It opens no network, and may be asked
 // while the pipeline runs.
 func CachedNetworks(sp *spec.Pipeline) (out []Cached) {
 	for i := range sp.Streams {
@@ -211,9 +189,8 @@ func CachedNetworks(sp *spec.Pipeline) (out []Cached) {
 			out = append(out, c)
 			continue
 		}
-		for _, folder := range begun(root, st) {
-			c.Folder = folder
-			if have := kept(folder); have.Digest != "" {
+		if c.Folder = newest(root, st); c.Folder != "" {
+			if have := kept(c.Folder); have.Digest != "" {
 				c.State, c.Made = makeReady, &have
 			} else if have.Refused != "" {
 				c.State, c.Reason = makeRefused, have.Refused
@@ -224,29 +201,15 @@ func CachedNetworks(sp *spec.Pipeline) (out []Cached) {
 	return out
 }
 
-// begun are the folders of networks for a stream, oldest first.
-func begun(root string, st *spec.Stream) []string {
-	type folder struct {
-		path string
-		at   int64
-	}
-	var found []folder
-	entries, _ := os.ReadDir(root) // none yet: nothing was begun
-	for _, e := range entries {
-		path := filepath.Join(root, e.Name())
+// newest is the folder of a network for a stream that was used last, "" where there is
+// none.
+func newest(root string, st *spec.Stream) string {
+	for _, f := range cached(root) {
 		var r recipe
-		text, err := os.ReadFile(filepath.Join(path, recipeFile))
-		if err != nil || json.Unmarshal(text, &r) != nil || r.Mode != st.Detect.Optimize.Mode || !slices.Contains(r.Binds, st.Bind()) {
-			continue
-		}
-		if info, err := e.Info(); err == nil {
-			found = append(found, folder{path, info.ModTime().UnixNano()})
+		text, err := os.ReadFile(filepath.Join(f.path, recipeFile))
+		if err == nil && json.Unmarshal(text, &r) == nil && r.Mode == st.Detect.Optimize.Mode && slices.Contains(r.Binds, st.Bind()) {
+			return f.path
 		}
 	}
-	slices.SortFunc(found, func(a, b folder) int { return cmp.Compare(a.at, b.at) })
-	out := make([]string, len(found))
-	for i, f := range found {
-		out[i] = f.path
-	}
-	return out
+	return ""
 }
