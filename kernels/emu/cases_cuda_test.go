@@ -237,7 +237,7 @@ func nanodet(r *rig, seed uint64, kind string) []byte {
 func detr(r *rig, seed uint64) []byte {
 	rng := rand.New(rand.NewPCG(seed, 5))
 	rows, classes := batch(seed), 1+rng.IntN(80)
-	q := kernels.QueryOutput{Count: 1 + rng.IntN(400), ScoreStep: classes + rng.IntN(3), BoxStep: 4 + rng.IntN(3), Logits: rng.IntN(2) == 0}
+	q := kernels.QueryOutput{Count: 1 + rng.IntN(400), ScoreStep: classes + rng.IntN(3), BoxStep: 4 + rng.IntN(3), Logits: rng.IntN(2) == 0, Corners: rng.IntN(2) == 0}
 	q.ScoresRow, q.BoxesRow = q.Count*q.ScoreStep, q.Count*q.BoxStep
 	q.Scores, q.Boxes = r.putFloats(values(rng, rows*q.ScoresRow)), r.putFloats(values(rng, rows*q.BoxesRow))
 	return found(r, rng, rows, classes, q.Count, func(c kernels.Candidates) []kernels.Launch {
