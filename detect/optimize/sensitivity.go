@@ -251,27 +251,3 @@ func (l *lowering) without(best *lowered, need float64) (*lowered, error) {
 	}
 	return best, nil
 }
-
-// integersWithin puts a network into integers so that it agrees, on the pictures to
-// choose by, with what the original finds there at the same size. One that does not in
-// floats gets no more of them.
-func integersWithin(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division, log *slog.Logger) (*graph.Model, Step, error) {
-	l, err := newLowering(ctx, c, m, in, shape, parts)
-	if err != nil {
-		return nil, Step{}, err
-	}
-	if err := l.called(log); err != nil {
-		return nil, Step{}, err
-	}
-	need := c.Agreement
-	if plain, err := l.witness.agrees(l.float); err != nil {
-		return nil, Step{}, err
-	} else if min(plain.Recall, plain.Precision) < need {
-		need = 0
-	}
-	made, err := l.fewest(0, need)
-	if err != nil {
-		return nil, Step{}, err
-	}
-	return made.model, made.step, nil
-}
