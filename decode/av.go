@@ -40,7 +40,7 @@ type decoder struct {
 	keysOnly bool
 	devices  []string // to be tried, best first
 	device   string   // of the open decoder, "" in software
-	trial    bool     // it has yet to show a picture
+	trial    trial    // it has yet to show a picture
 	retry    retry    // of the device that refused
 	// home is where the open decoder's pictures stay, nil in host memory.
 	home   atomic.Pointer[surfaces]
@@ -178,14 +178,23 @@ func (d *decoder) again(p ingest.Packet, s start, id uint64, frames []libav.Fram
 // decode gives a packet to FFmpeg and notes what it finds out about pictures.
 func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
 	d.taken++
+	if d.trial.on {
+		d.trial.add(p, id)
+	}
 	frames, err := d.av.Decode(p.Data, int64(id), d.frames[:0])
 	err = d.fault(err)
 	switch {
-	case d.trial && (err != nil || len(frames) > 0):
-		frames, err = d.judge(p, id, frames, err)
+	case d.trial.on && (err != nil || len(frames) > 0):
+		frames, err = d.judge(frames, err, false)
 	case len(frames) > 0:
 		d.watch(p)
 	}
+	d.note(p, id)
+	return frames, err
+}
+
+// note takes down what FFmpeg found out about pictures with a packet.
+func (d *decoder) note(p ingest.Packet, id uint64) {
 	missing := d.av.Missing()
 	if missing != libav.None {
 		d.missing(uint64(missing))
@@ -197,7 +206,6 @@ func (d *decoder) decode(p ingest.Packet, id uint64) ([]libav.Frame, error) {
 		d.dirty = true
 		d.spoil(uint64(concealed), true)
 	}
-	return frames, err
 }
 
 // Skip implements Decoder.
@@ -293,6 +301,10 @@ func (d *decoder) drain(emit func(*Frame) error) (err, emitErr error) {
 	}
 	frames, err := d.av.Drain(d.frames[:0])
 	err = d.fault(err)
+	if len(d.trial.packets) > 0 && (err != nil || len(frames) > 0) {
+		frames, err = d.judge(frames, err, true)
+	}
+	d.trial.packets = nil
 	d.draining = true
 	defer func() { d.draining = false }()
 	if missing := d.av.Missing(); missing != libav.None {

@@ -4,6 +4,7 @@ package decode_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"sightline/decode"
+	"sightline/decode/decodetest"
 	"sightline/internal/testkit"
 	"sightline/kernels/emu"
 )
@@ -95,6 +97,45 @@ func TestCUDARefusedForGood(t *testing.T) {
 			t.Errorf("%+v", info)
 		}
 	})
+}
+
+// TestCUDARetryFailsLate has a device take a stream and fail when its first picture is
+// decoded or is to be shown, which with reordering is packets later, or when the stream is
+// at its end: software shows every picture, and does at each further try.
+func TestCUDARetryFailsLate(t *testing.T) {
+	list := packets(t, testkit.Clip(t, "clip.mp4", append(testsrc(160, 120, 60), "-c:v", "libx264", "-bf", "2", "-g", "10", "-sc_threshold", "0")...))
+	want := play(t, decode.Config{Threads: 1}, list)
+	for _, kind := range []string{emu.Map, emu.Picture} {
+		for _, count := range []int{1, len(list)} {
+			t.Run(fmt.Sprintf("%s of %d", kind, count), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					g := newOnGPU(t, decode.Config{GPU: openGPU(t), Live: true})
+					emu.Fail(kind, -1)
+					defer emu.Fail(kind, 0)
+					n := 0
+					g.look = func(f, _ *decode.Frame) {
+						if int(f.Index) != n+1 || f.Damaged || !bytes.Equal(decodetest.Luma(f), want[n].luma) {
+							t.Errorf("picture %d is %d (damaged: %v), or looks different", n+1, f.Index, f.Damaged)
+						}
+						n++
+					}
+					for i, p := range list[:count] {
+						if err := g.d.Decode(p, g.emit); err != nil {
+							t.Errorf("packet %d: %v", i, err)
+						}
+						time.Sleep(time.Second)
+					}
+					if err := g.d.Flush(g.emit); err != nil {
+						t.Error(err)
+					}
+					info := g.info()
+					if n != count || info.HWAccel != "" || !strings.HasPrefix(info.Note, "cuda: ") || count > 1 && info.Retries < 2 {
+						t.Errorf("%d of %d pictures, %+v, tried again %d times", n, count, info, info.Retries)
+					}
+				})
+			})
+		}
+	}
 }
 
 // TestCUDADecodeBesideRecording opens, uses and closes decoders while another thread

@@ -65,7 +65,7 @@ func (d *decoder) openDevice(p ingest.Packet, device string) error {
 	if device == "cuda" {
 		av = aside{av}
 	}
-	d.device, d.trial = device, true
+	d.device, d.trial = device, trial{on: true}
 	d.home.Store(home)
 	d.opened(p, av)
 	return nil
@@ -82,7 +82,7 @@ func (d *decoder) openSoftware(p ingest.Packet) error {
 	if err != nil {
 		return fmt.Errorf("open %s decoder: %w", p.Codec, err)
 	}
-	d.device, d.trial = "", false
+	d.device, d.trial = "", trial{}
 	d.home.Store(nil)
 	d.opened(p, av)
 	return nil
@@ -133,34 +133,6 @@ func (d *decoder) giveUpDevices(p ingest.Packet, why string, passing bool) {
 	}
 	d.config.Logger.Log(context.Background(), level, "no hardware decoding, decoding in software",
 		slog.String("stream", p.Stream), slog.String("hwaccel", d.config.HWAccel), slog.String("reason", why))
-}
-
-// judge looks at what a device made of its first packets. Where it fails and
-// software does not, software it is; where both fail, it was the packet.
-func (d *decoder) judge(p ingest.Packet, id uint64, frames []libav.Frame, err error) ([]libav.Frame, error) {
-	device := d.device
-	if err == nil {
-		if d.trial = false; d.av.OnDevice() {
-			d.watch(p)
-		} else {
-			d.giveUpDevices(p, refusal(device, p.Codec, d.passing()), d.passing())
-		}
-		return frames, nil
-	}
-	for _, f := range frames {
-		d.free(f)
-	}
-	failed, home := d.av, d.home.Load()
-	if openErr := d.openSoftware(p); openErr != nil {
-		return nil, openErr
-	}
-	failed.Close()
-	home.release()
-	frames, softErr := d.av.Decode(p.Data, int64(id), d.frames[:0])
-	if softErr == nil {
-		d.giveUpDevices(p, device+": "+err.Error(), device == "cuda" && d.config.GPU != nil)
-	}
-	return frames, softErr
 }
 
 // watch follows a device: where it does not take what the stream has become, such as
