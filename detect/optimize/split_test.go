@@ -7,18 +7,6 @@ import (
 	"sightline/decode"
 )
 
-// halves are every other frame, and the rest.
-func halves(frames []*decode.Frame) (a, b []*decode.Frame) {
-	for i, f := range frames {
-		if i%2 == 0 {
-			a = append(a, f)
-		} else {
-			b = append(b, f)
-		}
-	}
-	return a, b
-}
-
 // The gate's pictures are in no other part, every picture is in one, and no part is
 // empty where there are as many as it takes.
 func TestPartsAreDisjoint(t *testing.T) {
