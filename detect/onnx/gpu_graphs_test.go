@@ -37,6 +37,19 @@ func TestCUDAGraphsElsewhere(t *testing.T) {
 	if n := strings.Count(log.String(), "no CUDA graphs"); s.Graphs() != 0 || n != 1 {
 		t.Errorf("%d graphs, told %d times:\n%s", s.Graphs(), n, &log)
 	}
+	// Its code for CPUs takes the order to record, and makes nothing of it.
+	slots := s.stages[0].idle[0].slots.(*gpuSlots)
+	for range 2 {
+		if err := slots.record(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Graphs(); n != 2*len(slots.runs) {
+		t.Errorf("%d graphs of %d runs, recorded twice", n, len(slots.runs))
+	}
+	if got := look(t, s, newWriter(t, s, WriterConfig{Threshold: 0.1}), pictures...); !reflect.DeepEqual(got, want) {
+		t.Errorf("with numbers of graphs it finds %v, want %v", got, want)
+	}
 }
 
 // TestGPUGraphs records graphs on a real GPU while others allocate there, and finds with

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"unsafe"
@@ -82,7 +83,7 @@ func (s *gpuSlots) bind(at span) error {
 	if err := b.SetOption(ort.Unsynchronized, "1"); err != nil || !p.graphed {
 		return err
 	}
-	return b.SetOption(ort.GraphID, strconv.Itoa(p.nextGraph()))
+	return b.SetOption(ort.GraphID, ort.NoGraph)
 }
 
 // place says where a tensor lies: offset bytes into memory, the one with that number
@@ -95,25 +96,64 @@ func (s *gpuSlots) place(t *ort.Tensor, number int, memory cuda.Memory, offset i
 	t.Data = unsafe.Add(s.mirrors[number].host, offset)
 }
 
-// warm runs every binding once, as providers of GPUs allocate, choose and record at
-// the first run. To the CPU's one run is as good as the other.
+// warm runs every binding, as providers of GPUs allocate and choose at the first run, and
+// has CUDA graphs recorded. To the CPU's one run is as good as the other.
 func (s *gpuSlots) warm() error {
+	record := s.plan.graphed && !s.recorded
+	times := 1
+	if record {
+		times = settling
+	}
 	err := s.whole(func() error {
-		for at := range s.runs {
-			if !s.plan.direct && at != (span{0, 1}) {
-				continue
-			}
-			if err := s.compute(at); err != nil {
-				return err
+		for range times {
+			for at := range s.runs {
+				if !s.plan.direct && at != (span{0, 1}) {
+					continue
+				}
+				if err := s.compute(at); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
-	if err == nil && s.plan.graphed && !s.recorded {
-		s.recorded = true
-		s.plan.gpu.record(len(s.runs))
+	if err != nil || !record {
+		return err
 	}
-	return err
+	s.recorded = true
+	return s.record()
+}
+
+// settling is how often runs are made before they are recorded, amid which ONNX Runtime
+// must not allocate: what it keeps grows in the second run still, when it knows how much
+// the first one took. The two runs of its own before each recording were seen not to be
+// enough with an arena that grows by no more than is asked for, as ours does.
+const settling = 2
+
+// record has each run recorded as a CUDA graph. One that cannot be goes on without.
+func (s *gpuSlots) record() error {
+	for at, run := range s.runs {
+		compute := func() error { return s.compute(at) }
+		if err := run.SetOption(ort.GraphID, strconv.Itoa(s.plan.nextGraph())); err != nil {
+			return err
+		}
+		err := s.whole(compute)
+		if err == nil {
+			s.plan.gpu.record(1)
+			continue
+		}
+		if errors.Is(err, cuda.ErrLost) {
+			return err
+		}
+		s.plan.refuse(fmt.Errorf("a CUDA graph of %d pictures: %w", at.rows, err))
+		if err := run.SetOption(ort.GraphID, ort.NoGraph); err != nil {
+			return err
+		}
+		if err := s.whole(compute); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // whole puts work into the session's stream, one batch's at a time, and waits for it.

@@ -28,7 +28,7 @@ type gpuSlots struct {
 	wanted, found cuda.Pinned // where wants come from and results go
 	mirrors       []mirror    // where the host computes: the input, then the outputs
 	runs          map[span]*ort.Binding
-	recorded      bool // each run as a CUDA graph
+	recorded      bool // or tried to: each run as a CUDA graph
 
 	mu   sync.Mutex  // guards fill and what is put into it
 	fill cuda.Stream // on which pictures come in

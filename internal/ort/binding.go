@@ -70,7 +70,8 @@ func (b *Binding) bind(t Tensor, output C.int) error {
 	return taken(C.ort_bind(b.s.lib.c, b.c, output, name, C.int(t.Type), dims, C.size_t(len(t.Dims)), memory, address, C.size_t(t.bytes())))
 }
 
-// SetOption sets an option of all later runs, by ONNX Runtime's name for it.
+// SetOption sets an option of all later runs, by ONNX Runtime's name for it; one that is
+// set already is replaced.
 func (b *Binding) SetOption(key, value string) error {
 	k, v := C.CString(key), C.CString(value)
 	defer C.free(unsafe.Pointer(k))

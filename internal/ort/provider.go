@@ -27,8 +27,9 @@ const (
 	// Unsynchronized as 1 lets Run return before the provider's stream got there.
 	Unsynchronized = "disable_synchronize_execution_providers"
 	// GraphID numbers the CUDA graph that records the run, for providers that have
-	// them enabled: one for each set of shapes and addresses, from 1 on. -1 is none.
+	// them enabled: one for each set of shapes and addresses, from 1 on, or NoGraph.
 	GraphID = "gpu_graph_id"
+	NoGraph = "-1"
 )
 
 // native is the provider for C, in memory that free gives back.
