@@ -79,7 +79,7 @@ func RunJob(ctx context.Context, folder string, out io.Writer, log *slog.Logger)
 	r, err := optimize.Run(ctx, c, frames, log)
 	switch {
 	case errors.Is(err, optimize.ErrBudget):
-		return lines.Encode(line{Made: &Made{Refused: err.Error()}})
+		return lines.Encode(line{Made: &Made{Refused: err.Error(), Few: errors.Is(err, optimize.ErrFewBoxes)}})
 	case err != nil:
 		return err
 	}

@@ -115,9 +115,9 @@ func (p *Pipeline) making(st *spec.Stream, path string, g *gpu, o Options, log *
 	if m.status.State != makeReady {
 		return net, w, nil
 	}
-	made, err := p.sibling(st, filepath.Join(m.folder, m.name()), net.detector.spec.Labels, g, o, log)
+	made, err := p.sibling(st, filepath.Join(m.folder, m.status.Made.File), net.detector.spec.Labels, g, o, log)
 	if err != nil { // of a file that was whole: the engine changed, say
-		m.set(func(s *MakeStatus) { s.State, s.Reason = makeFailed, err.Error() })
+		m.set(func(s *MakeStatus) { s.State, s.Made, s.Reason = makeFailed, nil, err.Error() })
 		log.Warn("the network that was made before cannot be used", slog.Any("error", err))
 		return net, w, nil
 	}
@@ -205,16 +205,19 @@ func (m *maker) run(ctx context.Context) {
 	if m.snapshot().State == makeCollecting {
 		m.insist(ctx)
 	}
-	m.full.Store(true)
+	m.enough()
 	<-ctx.Done()
 	m.letGo()
-	for {
-		select {
-		case f := <-m.pictures:
-			f.Release() // not lost: a picture to learn from, of which there are enough
-		default:
-			return
-		}
+	m.enough() // a stream may just have offered one
+}
+
+// enough takes no more pictures, and gives back the one that waits.
+func (m *maker) enough() {
+	m.full.Store(true)
+	select {
+	case f := <-m.pictures:
+		f.Release() // not lost: a picture to learn from, of which there are enough
+	default:
 	}
 }
 
@@ -278,7 +281,7 @@ func (m *maker) anew(ctx context.Context) (Made, error) {
 	if err := m.collect(ctx); err != nil {
 		return Made{}, err
 	}
-	m.full.Store(true)
+	m.enough()
 	m.set(func(s *MakeStatus) { s.State, s.Left = makeWaiting, 0 })
 	if err := m.alone(ctx); err != nil {
 		return Made{}, err
@@ -289,12 +292,14 @@ func (m *maker) anew(ctx context.Context) (Made, error) {
 	if err != nil {
 		return Made{}, err
 	}
+	if made.Few {
+		m.clear()
+		return Made{}, fmt.Errorf("%w: %s", errFew, made.Refused)
+	}
 	if err := keep(m.folder, resultFile, made); err != nil {
 		return Made{}, err
 	}
-	for _, name := range []string{picturesFile, jobFile, workFolder} {
-		_ = os.RemoveAll(filepath.Join(m.folder, name)) // takes room alone
-	}
+	m.clear()
 	return made, nil
 }
 
@@ -317,6 +322,7 @@ func (m *maker) collect(ctx context.Context) error {
 		return err
 	}
 	defer album.Close()
+	m.full.Store(false)
 	m.log.Info("collecting pictures for an optimized network", slog.Int("have", album.Len()), slog.Int("want", m.spec.Pictures))
 	for album.Len() < m.spec.Pictures && (album.Bytes() < mostPictures || album.Len() < leastMade) {
 		m.set(func(s *MakeStatus) {
@@ -353,7 +359,7 @@ func (m *maker) hand(ctx context.Context, made Made) error {
 		if t.gpu != nil || t.handed || ctx.Err() != nil {
 			continue // not lost: a stream goes on with what it has
 		}
-		n, err := m.p.sibling(t.st, filepath.Join(m.folder, m.name()), t.shadow.original.detector.spec.Labels, t.gpu, m.o, m.log)
+		n, err := m.p.sibling(t.st, filepath.Join(m.folder, made.File), t.shadow.original.detector.spec.Labels, t.gpu, m.o, m.log)
 		if err != nil {
 			return fmt.Errorf("load the optimized network: %w", err)
 		}

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,22 +23,33 @@ func retryPause(failures int) time.Duration {
 	return after
 }
 
+// errFew says that too little was to be seen on the pictures to prove anything. It is no
+// failure: others are collected, for as long as it takes.
+var errFew = errors.New("too little is to be seen")
+
 // insist makes the network, and tries it again where that fails, until ctx ends or it
 // has failed too often.
 func (m *maker) insist(ctx context.Context) {
-	for n := 1; ; n++ {
+	for failures, quiet := 0, 0; ; {
 		err := m.make(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if n == mostFailures {
-			m.set(func(s *MakeStatus) { s.State, s.Failures, s.Retry, s.Reason = makeFailed, n, nil, err.Error() })
-			m.log.Warn("no optimized network was made: the original goes on", slog.Any("error", err), slog.Int("attempts", n))
+		var wait time.Duration
+		if errors.Is(err, errFew) {
+			quiet = min(quiet+1, mostFailures-1)
+			wait = retryPause(quiet)
+		} else {
+			failures++
+			wait = retryPause(failures)
+		}
+		if failures == mostFailures {
+			m.set(func(s *MakeStatus) { s.State, s.Failures, s.Retry, s.Reason = makeFailed, failures, nil, err.Error() })
+			m.log.Warn("no optimized network was made: the original goes on", slog.Any("error", err), slog.Int("attempts", failures))
 			return
 		}
-		wait := retryPause(n)
 		at := time.Now().Add(wait).UTC()
-		m.set(func(s *MakeStatus) { s.State, s.Failures, s.Retry, s.Reason = makeRetrying, n, &at, err.Error() })
+		m.set(func(s *MakeStatus) { s.State, s.Failures, s.Retry, s.Reason = makeRetrying, failures, &at, err.Error() })
 		m.log.Warn("no optimized network was made: the original goes on, and it is tried again", slog.Any("error", err), slog.Duration("after", wait))
 		if !pause(ctx, wait) {
 			return
@@ -53,5 +65,12 @@ func (m *maker) tidy() {
 		for _, path := range left {
 			_ = os.Remove(path) // takes room alone
 		}
+	}
+}
+
+// clear removes what the network was made of: it takes room alone.
+func (m *maker) clear() {
+	for _, name := range []string{picturesFile, jobFile, workFolder} {
+		_ = os.RemoveAll(filepath.Join(m.folder, name))
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
+	"sightline/decode"
 	"sightline/detect/optimize"
 )
 
@@ -79,6 +81,57 @@ func TestKilledMakingIsTriedAgain(t *testing.T) {
 		if took := time.Since(begun); took < 5*time.Minute {
 			t.Errorf("tried again at once: %v", took)
 		}
+	})
+}
+
+// Pictures on which too little is to be seen are no failure: others are collected, more
+// often than failures are forgiven.
+func TestQuietPicturesAreReplaced(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		m := scripted(folder, `echo >> "$1/tries"; cp "$1/pictures" "$1/seen"; if [ "$(wc -l < "$1/tries")" -lt 9 ]; then echo '{"made":{"refused":"nothing","few":true}}'; else echo '{"made":{"refused":"too different"}}'; fi`)
+		m.spec.Pictures, m.pictures = 1, make(chan *decode.Frame, 1)
+		ctx, stop := context.WithCancel(t.Context())
+		begun, done := time.Now(), make(chan struct{})
+		go func() {
+			defer close(done)
+			m.run(ctx)
+		}()
+		sample := make([]byte, 16*16*3/2)
+		for try := byte(0); m.snapshot().State != makeRefused; try++ {
+			sample[0] = try
+			m.pictures <- decode.NewFrame(decode.Frame{Width: 16, Height: 16, Format: decode.I420, Memory: decode.Host, Planes: [3]decode.Plane{
+				{Data: unsafe.Pointer(&sample[0]), Stride: 16}, {Data: unsafe.Pointer(&sample[256]), Stride: 8}, {Data: unsafe.Pointer(&sample[320]), Stride: 8},
+			}}, func() {})
+			s := m.snapshot()
+			for s.State != makeRetrying && s.State != makeRefused {
+				synctest.Wait()
+				s = m.snapshot()
+			}
+			seen, err := os.ReadFile(filepath.Join(folder, "seen"))
+			if err != nil || len(seen) < 17 || seen[16] != try {
+				t.Fatalf("try %d: it was given another picture: %v", try, err)
+			}
+			if s.State == makeRefused {
+				break
+			}
+			if s.Failures != 0 || !strings.Contains(s.Reason, errFew.Error()+": nothing") || !m.full.Load() {
+				t.Fatalf("try %d: %+v", try, s)
+			}
+			time.Sleep(time.Until(*s.Retry) + time.Second)
+			synctest.Wait()
+			if m.full.Load() {
+				t.Fatalf("try %d: no more pictures are taken", try)
+			}
+		}
+		if took := time.Since(begun); took < 4*time.Hour || took > 8*time.Hour {
+			t.Errorf("it took %v", took)
+		}
+		if n := tries(t, folder); n != 9 {
+			t.Errorf("tried %d times", n)
+		}
+		stop()
+		<-done
 	})
 }
 

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -115,4 +116,36 @@ func TestKeyTellsWhereANetworkIsProved(t *testing.T) {
 			t.Errorf("%+v has the same key", other)
 		}
 	}
+}
+
+// Of a stream's networks the one that was used last is told of, and nothing of another.
+func TestCacheTellsOfTheNewest(t *testing.T) {
+	root := t.TempDir()
+	sp := parse(t, fmt.Sprintf("version: 1\nname: p\ndetect: { optimize: { cache: '%s' } }\nstreams: { gate: { url: rtsp://10.0.0.3/main } }\n", root))
+	told := func(want string, folder string) {
+		t.Helper()
+		have := CachedNetworks(sp)
+		if len(have) != 1 || have[0].State != want || have[0].Folder != folder || (have[0].Made != nil) != (want == makeReady) || (have[0].Reason != "") != (want == makeRefused) {
+			t.Errorf("%+v, want %s in %s", have, want, folder)
+		}
+	}
+	told(makeCollecting, "")
+	begun := func(n int, made bool, ago time.Duration, mode string) string {
+		folder := folderOf(t, root, n, made, ago)
+		if err := keep(folder, recipeFile, recipe{Mode: mode, Binds: []string{sp.Streams[0].Bind()}}); err != nil {
+			t.Fatal(err)
+		}
+		return folder
+	}
+	told(makeRefused, begun(1, true, 3*time.Hour, "general"))
+	unfinished := begun(2, false, 2*time.Hour, "general")
+	told(makeCollecting, unfinished)
+	begun(3, true, 0, "scene")
+	told(makeCollecting, unfinished)
+	ready := begun(4, false, time.Hour, "general")
+	const none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" // SHA-256 of nothing
+	if err := errors.Join(os.WriteFile(filepath.Join(ready, "m.onnx"), nil, 0o600), keep(ready, resultFile, Made{File: "m.onnx", Digest: none})); err != nil {
+		t.Fatal(err)
+	}
+	told(makeReady, ready)
 }

@@ -84,6 +84,11 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	if have := CachedNetworks(parse(t, text("x"))); len(have) != 1 || have[0].State != makeReady || have[0].Made.Recall < .6 || have[0].Made.File != "blobs-general.onnx" {
 		t.Errorf("in the cache: %+v", have)
 	}
+	renamed := filepath.Join(dir, "renamed.onnx") // the same network by another name
+	if err := os.Rename(model, renamed); err != nil {
+		t.Fatal(err)
+	}
+	model = renamed
 	again := build(t, text(filepath.Join(dir, "again.jsonl")), o)
 	defer again.Close()
 	if st := again.Streams()[0]; st.Model.Name != "blobs-general" || st.Model.Precision != "int8" || st.Optimized.Working != "optimized" || st.Optimized.Making.State != makeReady {

@@ -135,6 +135,9 @@ func (p *Pipeline) Close() error {
 		}
 		s.shadow.close()
 	}
+	for _, m := range p.makers {
+		m.letGo()
+	}
 	for _, d := range p.detectors {
 		d.close()
 	}

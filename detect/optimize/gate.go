@@ -92,7 +92,10 @@ func judge(ctx context.Context, c Config, r *Report, candidate string, frames []
 		if i == 0 {
 			r.Examples = e.examples
 		}
-		if r.Reason != "" {
+		switch {
+		case tooFew(e.Engine, e.Agreement.Boxes) != "":
+			return unproved(r.Reason)
+		case r.Reason != "":
 			return fmt.Errorf("%w: %s", ErrBudget, r.Reason)
 		}
 		if c.Mode == ExactMode && i == len(c.Engines)-1 && !r.rounded() {

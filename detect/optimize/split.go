@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -67,11 +68,15 @@ func enough(ctx context.Context, c Config, r *Report, input string, frames []*de
 	return nil
 }
 
-// unproved is an ErrBudget of a network that was not even made.
+// ErrFewBoxes says, besides ErrBudget, that on the pictures too little is to be seen to
+// prove anything: others may do.
+var ErrFewBoxes = errors.New("too few boxes are no proof")
+
+// unproved is an ErrBudget, and ErrFewBoxes, of a network about which nothing is known.
 type unproved string
 
 func (u unproved) Error() string        { return string(u) }
-func (u unproved) Is(target error) bool { return target == ErrBudget }
+func (u unproved) Is(target error) bool { return target == ErrBudget || target == ErrFewBoxes }
 
 // tooFew says why so many boxes are no proof; "" where they are.
 func tooFew(engine string, boxes int) string {
