@@ -11,13 +11,21 @@ import (
 	"sightline/detect/optimize/graph"
 )
 
-// refusal is how engines word that they have no such operator.
-var refusal = regexp.MustCompile(`not a registered function|No Op registered|No conversion rule|Could not find an implementation`)
+// refusal is how engines word that they have no such operator, untyped that they have
+// it, but not as the node wants it.
+var (
+	refusal = regexp.MustCompile(`not a registered function|No Op registered|No conversion rule`)
+	untyped = regexp.MustCompile(`Could not find an implementation for ([\w.]+)\(\d+\) node with name '([^']*)'`)
+)
 
 // blame names the operator that an engine lacks, and its node, in place of the engine's
 // own words, where they are about one in the network's file at path.
 func blame(err error, path string) error {
 	text := err.Error()
+	if m := untyped.FindStringSubmatch(text); m != nil {
+		return fmt.Errorf("it has no operator %s of the version and the kind of numbers that node %q of the network wants: "+
+			"export it in 32-bit floats, or choose another engine", m[1], m[2])
+	}
 	if !refusal.MatchString(text) {
 		return err
 	}

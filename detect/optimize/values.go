@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"sightline/decode"
@@ -33,6 +35,12 @@ func unread(ctx context.Context, c Config, spec *onnx.Spec, m *graph.Model, fram
 		return nil, fmt.Errorf("only mode %s is for networks whose outputs are not understood: %w", ExactMode, err)
 	case c.Classes != nil:
 		return nil, errors.New("classes are not known of a network whose outputs are not understood: leave them out")
+	case c.Fit:
+		return nil, errors.New("a network whose outputs are not understood keeps its input: leave fitting it out")
+	case c.Check != nil:
+		return nil, errors.New("nothing is known to be found by a network whose outputs are not understood: leave ground truth out")
+	case !slices.Contains(c.Engines, plainEngine):
+		return nil, fmt.Errorf("a network whose outputs are not understood is compared on %s alone, not on %s", plainEngine, strings.Join(c.Engines, ", "))
 	}
 	r := &Report{
 		Source: c.Model, SourceDigest: spec.Digest, Mode: c.Mode, Calibration: digest(frames), Pictures: len(frames),
