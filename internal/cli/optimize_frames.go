@@ -114,17 +114,21 @@ func (o *optimizeFlags) collect(ctx context.Context, sh *shell, album *optimize.
 	defer cancel()
 	c := collector{album: album, most: o.pictures, pace: pace, bar: sh.progress(o.pictures, "taking pictures of "+o.Stream)}
 	defer c.bar.Finish()
+	last := errors.New("nothing came of it that could be decoded")
 	for album.Len() < o.pictures {
 		err := c.read(timed, o.bound, sh.log)
 		var refused *ingest.Error
 		switch {
 		case c.err != nil:
 			return c.err
+		case timed.Err() != nil && ctx.Err() == nil && album.Len() == 0:
+			return last
 		case timed.Err() != nil || album.Len() >= o.pictures:
 			return ctx.Err()
 		case errors.As(err, &refused) && refused.Permanent:
 			return err
 		}
+		last = err
 		sh.log.Warn("stream broke off: trying again", slog.Any("error", err))
 		select {
 		case <-time.After(again):

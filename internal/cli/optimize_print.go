@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,8 +46,7 @@ func (o *optimizeFlags) tell(sh *shell, r *optimize.Report) error {
 		if err != nil {
 			return fmt.Errorf("write the report: %w", err)
 		}
-		defer f.Close()
-		if err := r.Page(f); err != nil {
+		if err := errors.Join(r.Page(f), f.Close()); err != nil {
 			return fmt.Errorf("write the report: %w", err)
 		}
 	}
@@ -81,7 +81,11 @@ func (o *optimizeFlags) tell(sh *shell, r *optimize.Report) error {
 	if r.AP50[0] > 0 {
 		fmt.Fprintf(sh.out, "AP50 %.4f → %.4f on frames that nothing was learned from, %.4f → %.4f on all\n", r.AP50[0], r.AP50[1], r.AP50All[0], r.AP50All[1])
 	}
-	if r.Out != "" {
+	switch {
+	case r.Out == "":
+	case r.Engines[0].Values != nil: // which no pipeline could use
+		fmt.Fprintf(sh.out, "%s written\n", r.Out)
+	default:
 		fmt.Fprintf(sh.out, "%s written: use it as `detect: { model: %s }`%s\n", r.Out, r.Out, classesHint(r.Classes))
 	}
 	return nil
