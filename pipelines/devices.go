@@ -275,9 +275,10 @@ func (g *gpu) lose(at time.Time) (dying cuda.Device) {
 }
 
 func (g *gpu) restore(device cuda.Device) {
+	info := device.Info() // while nothing is locked: the driver may be slow
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.device, g.info, g.cause, g.since = device, device.Info(), nil, time.Now()
+	g.device, g.info, g.cause, g.since = device, info, nil, time.Now()
 }
 
 // urge has the streams look at the device.

@@ -33,8 +33,8 @@ type Config struct {
 	// saves launches; TensorRT's provider keeps one graph for all, so there are none. They
 	// are recorded at Prepare, beside whatever goes on on the device through GPU and
 	// cuda.Beside; who else allocates meanwhile, as TensorRT's own threads while another
-	// session builds an engine, may spoil it and be refused: then this session has none,
-	// and Fallbacks says so. The networks run on a thread of their own. No GPU has executed
+	// session builds an engine, may spoil it and be refused: then that batch size has
+	// none, and Fallbacks says so. The networks run on a thread of their own. No GPU has executed
 	// this yet, and no emulation has the engine: TestGPUGraphs waits for one.
 	Graphs bool
 	// Cache is the folder where compiled networks are kept: CacheDir where it is empty,

@@ -74,19 +74,17 @@ func (d *device) Close() error {
 	return nil
 }
 
-func (d *device) end() error {
+func (d *device) end() (err error) {
 	last := d.empty
 	if d.Err() != nil {
 		last = d.dev.ResetPrimaryCtx // which does not give our reference back
 	}
-	return errors.Join(last(), d.dev.ReleasePrimaryCtx())
+	Beside(func() { err = errors.Join(last(), d.dev.ReleasePrimaryCtx()) })
+	return err
 }
 
-// empty gives back what the device keeps for itself.
+// empty gives back what the device keeps for itself, on a locked thread.
 func (d *device) empty() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	defer beside()()
 	if err := cu.PushCurrentCtx(d.ctx); err != nil {
 		return err
 	}

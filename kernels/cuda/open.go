@@ -93,17 +93,26 @@ func Open(c Config) (Device, error) {
 	if cc := d.info.Compute; cc[0]*10+cc[1] < minCompute {
 		return nil, fmt.Errorf("open cuda:%d: %s has compute capability %d.%d, the kernels need 7.5 (Turing) or newer", c.Index, d.info.Name, cc[0], cc[1])
 	}
-	err = d.retain()
+	Beside(func() { err = d.start(c.Budget) })
 	if err == nil {
-		if err = d.prepare(c.Budget); err == nil {
-			return d, nil
-		}
-		_ = d.dev.ReleasePrimaryCtx() // the first error says more
+		return d, nil
 	}
 	if errors.Is(err, ErrLost) {
 		err = fmt.Errorf("%w; where the driver does not recover by itself, restart the process", err)
 	}
 	return nil, fmt.Errorf("open cuda:%d: %w", c.Index, err)
+}
+
+// start takes the primary context and prepares it, or leaves nothing.
+func (d *device) start(budget int64) error {
+	err := d.retain()
+	if err != nil {
+		return err
+	}
+	if err = d.prepare(budget); err != nil {
+		_ = d.dev.ReleasePrimaryCtx() // the first error says more
+	}
+	return err
 }
 
 // retain takes the primary context. Its waits block instead of spinning, unless
