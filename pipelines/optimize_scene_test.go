@@ -115,10 +115,32 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	if names := worked(t, all); names != "blobs blobs-scene blobs" {
 		t.Errorf("networks: %s", names)
 	}
+	if !goesOn(all, "blobs-scene") {
+		t.Error("no object went on when the scene's network took over")
+	}
 	told := slices.DeleteFunc(all, func(e told) bool { return e.Type != "stream.degraded" || !strings.Contains(e.raw, disagreement) })
 	if len(told) != 1 {
 		t.Errorf("it is told %d times: %v", len(told), told)
 	}
+}
+
+// goesOn tells whether an object that was there before a network worked is among what it
+// sees.
+func goesOn(all []told, network string) bool {
+	before, since := map[string]bool{}, false
+	for _, e := range all {
+		if e.Type != "detections" {
+			continue
+		}
+		since = since || strings.Contains(e.raw, `"name":"`+network+`"`)
+		for _, o := range e.Data.Objects {
+			if since && before[o.TrackID] {
+				return true
+			}
+			before[o.TrackID] = !since && o.TrackID != ""
+		}
+	}
+	return false
 }
 
 // A file at pace fastest takes its network while it runs, too.
