@@ -91,8 +91,7 @@ func (b layers) head(x string, stride, channel int64) {
 func blobs(t *testing.T) string {
 	t.Helper()
 	b := layers{&graph.Graph{Tensors: map[string]*graph.Tensor{}}, rand.New(rand.NewPCG(1, 2))}
-	x := b.node("Clip", "clipped", []string{"images", b.constant("zero", nil, 0), b.constant("one", nil, 1)})
-	x = b.node("Relu", "colors.relu", []string{b.conv(x, "colors", [5]int64{16, 3, 8, 8, 0}, map[int64]weights{0: less(1, 0, 1./64), 1: less(0, 1, 1./64)}, -.2, -.2)})
+	x := b.node("Relu", "colors.relu", []string{b.conv("images", "colors", [5]int64{16, 3, 8, 8, 0}, map[int64]weights{0: less(1, 0, 1./64), 1: less(0, 1, 1./64)}, -.2, -.2)})
 	x = b.node("Relu", "mix.relu", []string{b.conv(x, "mix", [5]int64{32, 16, 3, 1, 1}, map[int64]weights{0: only(0, 1, 1), 1: only(1, 1, 1)})})
 	b.head(x, 8, 0)
 	x = b.node("Relu", "far.relu", []string{b.conv(x, "far", [5]int64{32, 32, 3, 2, 1}, map[int64]weights{1: less(1, -1, 1./9)})})

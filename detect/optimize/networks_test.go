@@ -207,7 +207,7 @@ func TestOtherFamiliesHold(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if off := far(want, look(made)); off > .12 || off == 0 {
+				if off := far(want, look(made)); off > .04 || off == 0 {
 					t.Errorf("in integers for %s it is off by %v", engine, off)
 				}
 				if n := len(integerConvs(made.Graph)); n < 8 {

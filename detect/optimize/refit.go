@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"sightline/decode"
 	"sightline/detect/onnx"
@@ -226,14 +227,20 @@ func substitute(l [][]float64, v []float64) {
 	}
 }
 
-// tapOf opens a network for a look at some of its values.
+// tapOf opens a network for a look at some of its values. ONNX Runtime fills no output
+// that is an input as well, and of two of one name only the last: copies take their place.
 func tapOf(m *graph.Model, in onnx.Input, shape onnx.Shape, values []onnx.Value, libDirs []string) (*onnx.Tap, error) {
 	tapped := *m
 	g := *m.Graph
 	tapped.Graph = &g
-	g.Outputs = nil
-	for _, v := range values {
-		g.Outputs = append(g.Outputs, graph.Port{Name: v.Name, Type: graph.F32, Dims: fixed(v.Dims)})
+	g.Nodes, g.Outputs = slices.Clone(g.Nodes), nil
+	values = slices.Clone(values)
+	for i, v := range values {
+		if g.IsOutput(v.Name) || slices.ContainsFunc(g.Inputs, func(p graph.Port) bool { return p.Name == v.Name }) {
+			values[i].Name = g.Fresh(v.Name + "/seen")
+			g.Nodes = append(g.Nodes, &graph.Node{Name: values[i].Name, Op: "Identity", Inputs: []string{v.Name}, Outputs: []string{values[i].Name}})
+		}
+		g.Outputs = append(g.Outputs, graph.Port{Name: values[i].Name, Type: graph.F32, Dims: fixed(v.Dims)})
 	}
 	return onnx.NewTap(libDirs, tapped.Write(), in, shape, values)
 }

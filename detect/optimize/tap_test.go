@@ -1,0 +1,46 @@
+package optimize
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph"
+	"sightline/internal/testkit"
+	"sightline/kernels"
+)
+
+// The network's input itself is seen as any other value is, and what is asked for twice
+// is seen twice.
+func TestTapSeesInputsAndTwice(t *testing.T) {
+	lib := testkit.Dep(t, "onnxruntime/lib")
+	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(6, 6))}
+	first := b.layer("images", 3, 4, 1, 1, 1)
+	b.layer(first, 4, 2, 1, 1, 1)
+	m := b.network(t, []int64{1, 2, pixels, pixels})
+	before := m.Write()
+	in := onnx.Input{Name: "images", Layout: kernels.NCHW, Type: kernels.F32, Order: kernels.RGB, Std: [3]float64{255, 255, 255}, Fit: kernels.LetterboxCenter}
+	shape := onnx.Shape{Width: pixels, Height: pixels}
+	picture := noise(pixels, pixels)
+	defer picture.Release()
+	images, inner := onnx.Value{Name: "images", Dims: []int64{1, 3, pixels, pixels}}, onnx.Value{Name: first, Dims: []int64{1, 4, pixels, pixels}}
+	tap, err := tapOf(m, in, shape, []onnx.Value{images, inner, images, inner}, []string{lib})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tap.Close()
+	seen, err := tap.Look(picture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if low, high := slices.Min(seen[0]), slices.Max(seen[0]); low < 0 || high > 1 || high < .5 {
+		t.Errorf("the picture is from %v to %v", low, high)
+	}
+	if slices.Max(seen[1]) == 0 || !slices.Equal(seen[0], seen[2]) || !slices.Equal(seen[1], seen[3]) {
+		t.Error("what was asked for twice differs")
+	}
+	if !slices.Equal(m.Write(), before) {
+		t.Error("the network was changed")
+	}
+}
