@@ -73,6 +73,16 @@ func TestUnreadOutputs(t *testing.T) {
 			t.Errorf("%v, want %q", err, says)
 		}
 	}
+	silent := c
+	b := newBuilder(3)
+	b.g.Inputs[0].Dims = fixed([]int64{1, 3, 32, 32})
+	b.node("Mul", []string{"x", b.constant(nil, []float32{0})})
+	m := b.ends()
+	b.g.Outputs[0].Dims = b.g.Inputs[0].Dims
+	silent.Model, silent.DryRun = modelFile(t, m), true
+	if r, err := Run(t.Context(), silent, frames, log); !errors.Is(err, ErrBudget) || r.Passed || !strings.Contains(r.Reason, "nothing is proved") {
+		t.Errorf("of zeros alone: %+v, %v", r, err)
+	}
 	v := Values{}
 	v.add([2][][]float32{{{1, 4, float32(math.Inf(1))}}, {{1, 4.04, float32(math.Inf(1))}}})
 	if math.Abs(v.Off-.01) > 1e-5 || v.Count != 3 {

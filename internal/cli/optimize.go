@@ -198,7 +198,7 @@ func (o *optimizeFlags) engines(sh *shell) error {
 		}
 	}
 	if len(o.Engines) == 0 {
-		return fmt.Errorf("no engine %s to prove it on: see `sightline doctor`", o.target)
+		return errors.New("there is no engine to prove it on: `sightline doctor` says where onnxruntime and openvino were looked for")
 	}
 	if o.Mode != optimize.ExactMode { // each engine wants integers in another form
 		o.Engines = o.Engines[:1]
