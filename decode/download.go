@@ -59,16 +59,16 @@ func fetch(f *Frame, data []byte) (err error) {
 			err = closeErr
 		}
 	}()
-	return bring(stream, f, data)
-}
-
-// bring puts a copy of a frame's two planes into the stream, to data, without gaps.
-func bring(stream cuda.Stream, f *Frame, data []byte) error {
 	if f.Ready != nil {
 		if err := stream.Wait(f.Ready); err != nil {
 			return err
 		}
 	}
+	return copyPlanes(stream, f, data)
+}
+
+// copyPlanes puts a copy of a frame's two planes into the stream, to data, without gaps.
+func copyPlanes(stream cuda.Stream, f *Frame, data []byte) error {
 	luma, chroma := f.rows()
 	for i, r := range []rows{luma, chroma} {
 		err := stream.Copy2D(cuda.Copy2D{

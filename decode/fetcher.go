@@ -51,7 +51,7 @@ func (t *Fetcher) Part(f *Frame, part image.Rectangle) (*Frame, error) {
 
 // Whole is Download without a stream and pageable memory for each.
 func (t *Fetcher) Whole(f *Frame) (*Frame, error) {
-	data, err := t.bring(f, f.size(), func() error { return bring(t.stream, f, t.pinned.Bytes()) })
+	data, err := t.bring(f, f.size(), func() error { return copyPlanes(t.stream, f, t.pinned.Bytes()) })
 	if err != nil {
 		return nil, err
 	}
