@@ -41,6 +41,7 @@ type specialist struct {
 	learn, check []*decode.Frame // to learn from, and to choose by
 	prove        []*decode.Frame // the gate's
 	known        []*decode.Frame // all others: what is chosen is fitted to them once more
+	last         bool            // learn is known: what is fitted now is what is written
 	gentle       bool            // little may go: of each group only the first channels are measured
 	work         workdir
 }

@@ -10,7 +10,7 @@ import (
 // refitted takes channels away and fits what is left, convolution by convolution in
 // forward order, to what the original computes.
 func (q *series) refitted(at int, without prune.Set) (*graph.Graph, error) {
-	name := fmt.Sprintf("network-%s-%d-of-%d.onnx", q.shape, at, len(q.learn))
+	name := q.kept(at)
 	if data := q.work.Load(name); data != nil {
 		if m, err := graph.Read(data); err == nil {
 			return m.Graph, nil
@@ -37,6 +37,15 @@ func (q *series) refitted(at int, without prune.Set) (*graph.Graph, error) {
 	m.Graph = left
 	q.keep(name, m.Write())
 	return left, nil
+}
+
+// kept names the network of a step of the plan for a run that goes on later.
+func (q *series) kept(at int) string {
+	learned := "some"
+	if q.last {
+		learned = "all"
+	}
+	return fmt.Sprintf("network-%s-%d-of-%s.onnx", q.shape, at, learned)
 }
 
 // bounded are convolutions in parts that fit into memory at a time; what alone does

@@ -75,10 +75,17 @@ func (s *specialist) search(measured []prune.Measured) error {
 
 // final is a candidate that is fitted to all pictures but those that it is proved by.
 func (c *candidate) final() (*candidate, error) {
-	s, q := *c.q.specialist, *c.q
-	s.learn, q.specialist = s.known, &s
-	made := &candidate{q: &q, at: c.at}
+	made := &candidate{q: c.q.fittedToAll(), at: c.at}
 	return made, made.build()
+}
+
+// fittedToAll are the same networks, fitted to all pictures but those that they are
+// proved by.
+func (q *series) fittedToAll() *series {
+	s, all := *q.specialist, *q
+	s.learn, s.last = s.known, true
+	all.specialist = &s
+	return &all
 }
 
 // left is how much of the arithmetic is left after a step of the plan.

@@ -204,6 +204,24 @@ func TestSceneRefuses(t *testing.T) {
 	}
 }
 
+// What is fitted to all pictures in the end is not taken for what was fitted to some
+// of them on the way, when there are as many of each.
+func TestSceneFitsToAllInTheEnd(t *testing.T) {
+	frames := make([]*decode.Frame, 2*mostLearned)
+	for i := range frames {
+		frames[i] = &decode.Frame{Index: uint64(i)}
+	}
+	s := &specialist{learn: frames[:mostLearned], known: frames[mostLearned:]}
+	some := &series{specialist: s}
+	all := some.fittedToAll()
+	if all.learn[0] != s.known[0] || some.learn[0] != frames[0] {
+		t.Errorf("fitted to pictures %d, before to %d", all.learn[0].Index, some.learn[0].Index)
+	}
+	if some.kept(7) == all.kept(7) || all.kept(7) != all.fittedToAll().kept(7) || all.kept(7) == all.kept(8) {
+		t.Errorf("%s is kept, and then %s", some.kept(7), all.kept(7))
+	}
+}
+
 type noGauge struct{}
 
 func (noGauge) distance(*graph.Model) (float64, error) { return .1, nil }
