@@ -77,7 +77,7 @@ func TestShadowFallsBack(t *testing.T) {
 	text := func(model, out string) string {
 		return fmt.Sprintf(`version: 1
 name: shadow
-detect: { model: '%s', engine: onnxruntime, fps: 5, classes: [person] }
+detect: { model: '%s', engine: onnxruntime, input: 320x256, fps: 5, classes: [person] }
 streams: { gate: { url: 'file:%s', pace: fastest, start: 2026-01-02T03:04:05Z } }
 sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 `, model, video, out, everything)
