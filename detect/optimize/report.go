@@ -12,6 +12,7 @@ type Report struct {
 	Out          string         `json:"out,omitempty"`
 	Digest       string         `json:"digest"` // of the file that was written, or would be
 	Mode         string         `json:"mode"`
+	Stream       string         `json:"stream,omitempty"` // that it is for; "": any
 	Classes      []string       `json:"classes"`
 	Calibration  string         `json:"calibration_digest"` // of the pictures' samples
 	Pictures     int            `json:"pictures"`           // that both networks looked at, and which served for nothing else

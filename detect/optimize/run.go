@@ -105,6 +105,9 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 		lower(c, r, m, shape)
 		return r, finish(ctx, c, r, m, frames, log)
 	}
+	if c.Mode == SceneMode {
+		r.Stream = c.Stream
+	}
 	parts := divide(frames)
 	parts.noted(r)
 	if err := enough(ctx, c, r, shape.String(), parts.prove, log); err != nil {

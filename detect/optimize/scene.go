@@ -134,6 +134,12 @@ func some(frames []*decode.Frame, most int) []*decode.Frame {
 	return out
 }
 
+// noted adds a step to the report, measured on pictures that nothing is learned from.
+func (s *specialist) noted(step Step, m *graph.Model, shape onnx.Shape) error {
+	s.r.Steps = append(s.r.Steps, step)
+	return noted(s.ctx, s.c, s.r, m, shape, s.prove, s.log)
+}
+
 func (s *specialist) progress(step string, done, of int) {
 	if s.c.Progress != nil {
 		s.c.Progress(step, done, of)

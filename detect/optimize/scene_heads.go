@@ -115,8 +115,8 @@ func (s *specialist) quiet(m *graph.Model) error {
 		}
 		copied.SetMeta("strides", string(text))
 	}
-	s.r.Steps = append(s.r.Steps, Step{Name: "heads", Count: count, Detail: "nothing is ever seen at " + strings.Join(gone, ", ") + "; removed with what only they need"})
-	return nil
+	step := Step{Name: "heads", Count: count, Detail: "nothing is ever seen at " + strings.Join(gone, ", ") + "; removed with what only they need"}
+	return s.noted(step, s.m, s.shape)
 }
 
 // bestScores are each head's best on the pictures; nil where that is not known.

@@ -56,9 +56,14 @@ func (s *specialist) search(measured []prune.Measured) error {
 		if best, err = best.final(); err != nil {
 			return err
 		}
-		best.tell()
+		if err = best.tell(); err != nil {
+			return err
+		}
 		if !s.c.Integers {
 			lower(s.c, s.r, best.model, best.q.shape)
+		}
+		if n := len(s.r.Steps); n > 0 {
+			s.r.Steps[n-1].After = nil // the gate tells
 		}
 		err := finish(s.ctx, s.c, s.r, best.model, s.prove, s.log)
 		if err == nil {
@@ -265,17 +270,27 @@ func (q *series) make(at int) (*candidate, error) {
 	return c, nil
 }
 
-// tell puts a candidate into the report.
-func (c *candidate) tell() {
-	r, shape := c.q.r, c.q.shape
+// tell puts a candidate into the report, and measures it without integers.
+func (c *candidate) tell() error {
+	s, r, shape := c.q.specialist, c.q.r, c.q.shape
 	ours := []string{"channels", "integers", "smaller", "winograd"}
 	r.Steps = slices.DeleteFunc(r.Steps, func(s Step) bool { return slices.Contains(ours, s.Name) })
 	if c.q.jury.s.shape != shape {
-		r.Steps = append(r.Steps, Step{Name: "smaller", Count: 1, Detail: "the input is " + shape.String()})
+		if err := s.noted(Step{Name: "smaller", Count: 1, Detail: "the input is " + shape.String()}, s.m, shape); err != nil {
+			return err
+		}
 	}
-	r.Steps, r.Engines = append(r.Steps, c.steps...), nil
+	for _, step := range c.steps {
+		if step.Name != "channels" { // the last
+			r.Steps = append(r.Steps, step)
+		} else if err := s.noted(step, c.plain, shape); err != nil {
+			return err
+		}
+	}
+	r.Engines = nil
 	r.weigh(c.plain, shape.Width, shape.Height)
 	if c.model != c.plain {
 		r.weigh(c.model, shape.Width, shape.Height)
 	}
+	return nil
 }

@@ -54,7 +54,7 @@ func specialistFor(t *testing.T, c Config, frames []*decode.Frame) *specialist {
 	}
 	parts := divide(frames)
 	learn := slices.Concat(parts.learn, parts.choose)
-	s := &specialist{ctx: t.Context(), c: c, r: &Report{Mode: c.Mode}, in: spec.Input, shape: shape, log: slog.New(slog.DiscardHandler), learn: learn, known: learn, check: parts.prove}
+	s := &specialist{ctx: t.Context(), c: c, r: &Report{Mode: c.Mode}, in: spec.Input, shape: shape, log: slog.New(slog.DiscardHandler), learn: learn, known: learn, check: parts.prove, prove: parts.prove}
 	s.work = newWorkdir(c.Work, "test")
 	if err := s.quiet(m); err != nil {
 		t.Fatal(err)
@@ -79,6 +79,7 @@ func groupOf(t *testing.T, n *prune.Net, name string) int {
 func TestScene(t *testing.T) {
 	c := sceneConfig(t)
 	c.Work, c.Agreement = t.TempDir(), 0.75 // of what six pictures can teach
+	c.Stages = true
 	frames := sceneFrames(t, 30, 12)
 	s := specialistFor(t, c, frames)
 	if err := s.turn(); err != nil {
@@ -134,7 +135,14 @@ func TestScene(t *testing.T) {
 			t.Errorf("a smaller input is %s, not %s", got, want)
 		}
 	}
-	made.tell()
+	if err := made.tell(); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range s.r.Steps {
+		if a := step.After; a == nil || a.Speedup <= 0 || a.Agreement.Boxes < 20 || step.Name == "channels" && a.MACs >= s.r.Steps[0].After.MACs {
+			t.Errorf("after %s: %+v", step.Name, a)
+		}
+	}
 	if err := finish(t.Context(), c, s.r, made.model, s.check, s.log); err != nil {
 		t.Fatal(err)
 	}

@@ -66,8 +66,8 @@ func (s *specialist) turned(g *graph.Graph, count int) error {
 	m.Graph = g
 	s.m = &m
 	s.trace()
-	s.r.Steps = append(s.r.Steps, Step{Name: "turned", Count: count, Detail: "groups of channels that no activation follows became others, of which fewer matter"})
-	return nil
+	step := Step{Name: "turned", Count: count, Detail: "groups of channels that no activation follows became others, of which fewer matter"}
+	return s.noted(step, s.m, s.shape)
 }
 
 // moments are of what goes into some convolutions.

@@ -128,6 +128,13 @@ func (s stages) measure(m *graph.Model, shape onnx.Shape) (*Stage, error) {
 	return out, nil
 }
 
+// noted measures what became of a network after the last of a report's steps so far.
+func noted(ctx context.Context, c Config, r *Report, m *graph.Model, shape onnx.Shape, frames []*decode.Frame, log *slog.Logger) error {
+	s := stages{ctx: ctx, c: c, frames: frames, log: log, originals: map[string]*original{}}
+	defer s.close()
+	return s.took(r.Steps, m, shape)
+}
+
 // simplify makes all that changes nothing but rounding and the input's size, which it
 // returns, and notes each step in r.
 func (s stages) simplify(r *Report, m *graph.Model, in onnx.Input) (onnx.Shape, error) {

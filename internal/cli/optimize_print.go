@@ -86,7 +86,7 @@ func (o *optimizeFlags) tell(sh *shell, r *optimize.Report) error {
 	case r.Engines[0].Values != nil: // which no pipeline could use
 		fmt.Fprintf(sh.out, "%s written\n", r.Out)
 	default:
-		fmt.Fprintf(sh.out, "%s written: use it as `detect: { model: %s }`%s\n", r.Out, r.Out, classesHint(r.Classes))
+		fmt.Fprintf(sh.out, "%s written: use it as `detect: { model: %s }`%s%s\n", r.Out, r.Out, classesHint(r.Classes), streamHint(r.Stream))
 	}
 	return nil
 }
@@ -104,6 +104,14 @@ func likeness(e optimize.EngineReport) string {
 		return fmt.Sprintf("all %d boxes equal (sides within %.0e of the picture, scores within %.0e)", a.Boxes, a.Shift, a.Score)
 	}
 	return fmt.Sprintf("recall %.4f, precision %.4f of %d boxes", a.Recall, a.Precision, a.Boxes)
+}
+
+// streamHint says which stream alone a network is for.
+func streamHint(stream string) string {
+	if stream == "" {
+		return ""
+	}
+	return " for stream " + stream + " alone: elsewhere it is nearly blind, and refused"
 }
 
 func classesHint(classes []string) string {
