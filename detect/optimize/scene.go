@@ -71,7 +71,7 @@ func scene(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Inp
 	}
 	s.trace()
 	if err := s.affordable(); err != nil {
-		return err
+		return fmt.Errorf("%w: take mode general, a smaller input, or fewer pictures", err)
 	}
 	if err := s.turn(); err != nil {
 		return fmt.Errorf("turn channels: %w", err)

@@ -10,7 +10,7 @@ import (
 // does not depend on how fast a machine is.
 const (
 	mostEffort  = 1e15
-	hourly      = 1e14 // of two cores with AVX-512, roughly
+	hourly      = 3e14 // of two cores with AVX-512, roughly
 	eachNode    = 1e5  // that an operator takes as long as, at least
 	candidates  = 8    // that are fitted until one is the smallest that agrees
 	lessThanAll = 2    // networks end where nothing more is asked for: half of them on average
@@ -20,7 +20,10 @@ const (
 // the smallest network.
 func (s *specialist) effort() (sum float64) {
 	run := float64(s.net.MACs(nil)) + eachNode*float64(len(s.net.Graph.Nodes))
-	learned := float64(len(s.known))
+	learned, fitted := float64(len(s.known)), float64(candidates)
+	if s.gentle {
+		fitted = lightTries
+	}
 	used := map[string]bool{}
 	gone := prune.Set{}
 	for _, g := range s.net.Groups {
@@ -32,19 +35,19 @@ func (s *specialist) effort() (sum float64) {
 			k := float64(c.Columns() + 1)
 			if !used[c.Name] {
 				used[c.Name] = true
-				sum += float64(1+candidates) * (k*k*k + learned*k*k*positions)
+				sum += (1 + fitted) * (k*k*k + learned*k*k*float64(c.Places(s.sampling(positions))))
 			}
 			rows := min(k, float64(len(g.Classes)*c.Taps()))
 			sum += rows * rows * k
 		}
 	}
-	return sum + candidates*float64(len(s.net.Waves(gone)))*learned*2*run/lessThanAll
+	return sum + fitted*float64(len(s.net.Waves(gone)))*learned*2*run/lessThanAll
 }
 
-// affordable refuses what would take days.
+// affordable refuses what would take hours.
 func (s *specialist) affordable() error {
 	if most := s.effort(); most > mostEffort {
-		return fmt.Errorf("this network is too large to be pruned: it would take about %.0f hours on two cores: take mode general, a smaller input, or fewer pictures", most/hourly)
+		return fmt.Errorf("this network is too large to be pruned: it would take about %.0f hours on two cores", most/hourly)
 	}
 	return nil
 }

@@ -72,12 +72,15 @@ func (s *specialist) measure(groups []int) ([]prune.Measured, error) {
 }
 
 // marksOf are the numbers of channels at whose loss a group is measured: whole
-// blocks, at most six.
+// blocks, at most six, or the first two where little may go.
 func (s *specialist) marksOf(g prune.Group) (marks []int) {
 	n, block := len(g.Classes), s.block()
 	each := max(block, (n/6+block-1)/block*block)
 	for k := each; n-k >= block; k += each {
 		marks = append(marks, k)
+	}
+	if s.gentle {
+		marks = marks[:min(2, len(marks))]
 	}
 	return marks
 }
@@ -152,9 +155,6 @@ func (s *specialist) inverses(groups []int, frames []*decode.Frame) (map[string]
 func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, base gauge) (prune.Measured, error) {
 	var m prune.Measured
 	marks := s.marksOf(g)
-	if s.gentle {
-		marks = marks[:min(2, len(marks))]
-	}
 	chunk := max(1, len(g.Classes)/32)
 	rank, err := s.net.Rank(g, inverses, len(g.Classes)-marks[len(marks)-1], chunk, marks, func(gone []int, weights map[string]prune.Weights) error {
 		if err := s.ctx.Err(); err != nil {

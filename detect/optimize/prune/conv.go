@@ -36,9 +36,12 @@ func (c *Conv) depth() int { return len(c.ins) / c.parts }
 // Columns is how many weights each output has.
 func (c *Conv) Columns() int { return c.depth() * c.taps() }
 
+// Places is how many positions of its output are looked at in a picture.
+func (c *Conv) Places(s Sampling) int { return min(s.Positions, c.oh*c.ow) }
+
 // Room is how many 32-bit numbers a look at its Moments takes.
 func (c *Conv) Room(s Sampling) int {
-	moments, places := c.parts*(c.Columns()+1)*(c.Columns()+1), turns*c.taps()*min(s.Positions, c.oh*c.ow)
+	moments, places := c.parts*(c.Columns()+1)*(c.Columns()+1), turns*c.taps()*c.Places(s)
 	return moments + 2*places // which are 64-bit numbers
 }
 
