@@ -23,6 +23,7 @@ func finish(ctx context.Context, c Config, r *Report, m *graph.Model, frames []*
 
 // write is finish with a judge of another kind.
 func write(c Config, r *Report, m *graph.Model, judge func(candidate string) error) error {
+	r.Engines, r.AP50, r.AP50All, r.Reason = nil, [2]float64{}, [2]float64{}, "" // of one that was refused before
 	dir := filepath.Dir(c.Out)
 	if c.DryRun {
 		dir = ""
@@ -45,7 +46,10 @@ func write(c Config, r *Report, m *graph.Model, judge func(candidate string) err
 	if c.DryRun {
 		return nil
 	}
-	if err := cmp.Or(os.Chmod(f.Name(), 0o644), os.Rename(f.Name(), c.Out)); err != nil {
+	if err = f.Chmod(0o644); err == nil {
+		err = os.Rename(f.Name(), c.Out)
+	}
+	if err != nil {
 		return fmt.Errorf("write the network: %w", err)
 	}
 	r.Out = c.Out
@@ -72,6 +76,7 @@ func put(f *os.File, m *graph.Model, c Config, r *Report) error {
 
 // judge holds the candidate in a file against the original, engine by engine.
 func judge(ctx context.Context, c Config, r *Report, candidate string, frames []*decode.Frame, log *slog.Logger) error {
+	r.Proofs++
 	var trials []trial
 	for _, engine := range c.Engines {
 		trials = append(trials, trial{engine: engine})

@@ -87,8 +87,11 @@ func TestGateRefusesLowerScores(t *testing.T) {
 			return nil
 		},
 	}
-	r := &Report{Mode: GeneralMode}
+	r := &Report{Mode: GeneralMode, AP50: [2]float64{.9, .5}, Proofs: 1} // of another network, refused before
 	err := finish(t.Context(), c, r, m, frames, log)
+	if r.AP50[0] != 0 || r.Proofs != 2 || len(r.Engines) != 1 {
+		t.Errorf("after %d proofs AP50 is %v", r.Proofs, r.AP50)
+	}
 	if !errors.Is(err, ErrBudget) || errors.Is(err, ErrFewBoxes) || asked || r.Passed || r.Engines[0].Agreement.Recall > .9 || r.Engines[0].Agreement.Precision < .97 {
 		t.Errorf("got %v, AP50 was asked for: %t: %+v", err, asked, r.Engines)
 	}
@@ -99,9 +102,15 @@ func TestGateRefusesLowerScores(t *testing.T) {
 	if len(e) != 4 || e[0].Differ == 0 || len(e[0].jpeg) < 1000 || len(e[0].Original) <= len(e[0].Made) {
 		t.Errorf("examples %+v", e)
 	}
+	r.Learned, r.AP50, r.AP50All = 4, [2]float64{.9, .89}, [2]float64{.88, .87}
 	var page strings.Builder
-	if err := r.Page(&page); err != nil || !strings.Contains(page.String(), `class="alone"`) || !strings.Contains(page.String(), "data:image/jpeg;base64,/9j/") {
-		t.Errorf("page: %v, %d bytes", err, page.Len())
+	if err := r.Page(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`class="alone"`, "data:image/jpeg;base64,/9j/", "judged 2 networks", "90.00\u00a0% → 89.00\u00a0% on frames that nothing was learned from, 88.00\u00a0% → 87.00\u00a0% on all"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page has no %q", want)
+		}
 	}
 }
 

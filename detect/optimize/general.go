@@ -2,7 +2,6 @@ package optimize
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 
@@ -11,12 +10,13 @@ import (
 	"sightline/detect/optimize/graph"
 )
 
-// mostProofs bounds how often the gate is asked: each time it is of a network with more
-// in floats, and the pictures that it judges by decide nothing else.
+// mostProofs bounds how often general mode asks the gate: each network that it judges
+// by the same pictures makes them choose a little.
 const mostProofs = 3
 
-// inIntegers computes in 8-bit integers where that keeps the agreement.
-func inIntegers(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division, log *slog.Logger) error {
+// inIntegers computes in 8-bit integers where that keeps the agreement. It asks the gate
+// at most so many times, each time of a network with more in floats.
+func inIntegers(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division, proofs int, log *slog.Logger) error {
 	l, err := newLowering(ctx, c, m, in, shape, parts)
 	if err != nil {
 		return err
@@ -26,24 +26,23 @@ func inIntegers(ctx context.Context, c Config, r *Report, m *graph.Model, in onn
 	}
 	steps, more := r.Steps, 0
 	need := c.Agreement + (1-c.Agreement)/6 // other pictures agree a little less than those chosen by
-	for proof := range mostProofs {
+	for proof := 1; ; proof++ {
 		made, err := l.fewest(more, need)
 		if err != nil {
 			return err
 		}
 		r.Tried, l.tried = append(r.Tried, l.tried...), nil
-		r.Steps, r.Engines = append(slices.Clone(steps), made.step), nil
+		r.Steps = append(slices.Clone(steps), made.step)
 		r.weigh(made.model, shape.Width, shape.Height)
 		err = finish(ctx, c, r, made.model, parts.prove, log)
-		if !errors.Is(err, ErrBudget) || len(made.kept) >= len(l.convs)/2 || proof == mostProofs-1 {
+		if !again(err) || len(made.kept) >= len(l.convs)/2 || proof == proofs {
 			return err
 		}
 		r.Tried = append(r.Tried, made.step.Detail+": "+r.Reason)
-		if more, err = l.besides(made, (proof+1)*max(1, len(l.convs)/12)); err != nil {
+		if more, err = l.besides(made, proof*max(1, len(l.convs)/12)); err != nil {
 			return err
 		}
 	}
-	return nil // not reached: the last proof returned
 }
 
 // makesOutput tells whether nothing but rearranging, in at most eight operators that

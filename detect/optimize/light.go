@@ -2,7 +2,6 @@ package optimize
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -31,13 +30,16 @@ func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.I
 	if len(steps) > 0 {
 		had := r.Steps
 		r.Steps = append(slices.Clone(had), steps...)
-		if err := inIntegers(ctx, c, r, slim, in, shape, parts, log); !errors.Is(err, ErrBudget) {
+		if err := noted(ctx, c, r, slim, shape, parts.prove, log); err != nil {
+			return err
+		}
+		if err := inIntegers(ctx, c, r, slim, in, shape, parts, 1, log); !again(err) {
 			return err
 		}
 		r.Tried = append(r.Tried, steps[0].Detail+": "+r.Reason)
-		r.Steps, r.Reason = had, ""
+		r.Steps = had
 	}
-	return inIntegers(ctx, c, r, m, in, shape, parts, log)
+	return inIntegers(ctx, c, r, m, in, shape, parts, mostProofs-r.Proofs, log)
 }
 
 // light takes away channels that no scene among the pictures needs: of its budget,

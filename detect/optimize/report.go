@@ -16,6 +16,7 @@ type Report struct {
 	Classes      []string       `json:"classes"`
 	Calibration  string         `json:"calibration_digest"` // of the pictures' samples
 	Pictures     int            `json:"pictures"`           // that both networks looked at, and which served for nothing else
+	Proofs       int            `json:"proofs,omitempty"`   // networks that they judged, one after the other until one passed: more than one choose a little
 	Learned      int            `json:"learned_pictures"`   // that ranges and weights were fitted to
 	Chosen       int            `json:"choice_pictures"`    // that candidates were chosen by
 	Least        float64        `json:"least_score"`        // boxes are compared from it on

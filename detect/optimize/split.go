@@ -72,6 +72,9 @@ func enough(ctx context.Context, c Config, r *Report, input string, frames []*de
 // prove anything: others may do.
 var ErrFewBoxes = errors.New("too few boxes are no proof")
 
+// again tells whether a network that was refused may be followed by one that is not.
+func again(err error) bool { return errors.Is(err, ErrBudget) && !errors.Is(err, ErrFewBoxes) }
+
 // unproved is an ErrBudget, and ErrFewBoxes, of a network about which nothing is known.
 type unproved string
 
