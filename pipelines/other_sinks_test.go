@@ -43,7 +43,7 @@ func TestOtherSinks(t *testing.T) {
 	plain := filepath.Join(dir, "plain.jsonl")
 	o := parts(t)
 	o.Source = cutFile(t, 240)
-	text := square(t, reproducible+", fps: 5", plain, 2) + fmt.Sprintf(`
+	text := square(t, reproducible+", fps: 5, input: 256x192", plain, 2) + fmt.Sprintf(`
   - { kind: mqtt, url: 'mqtt://%[1]s', types: [%[2]s], spool: { path: '%[3]s/spool-mqtt' } }
   - { kind: webhook, url: '%[4]s', secret: whsec_AAAA, headers: { X-Site: hq }, batch: 7, types: [%[2]s], spool: { path: '%[3]s/spool-webhook' } }
   - { name: archive, kind: jsonl, path: '%[3]s/archive/a.jsonl', rotate: { size: 64KiB, keep: 0 }, types: [%[2]s], spool: { path: '%[3]s/spool-archive' } }
