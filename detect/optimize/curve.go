@@ -18,7 +18,7 @@ type dot struct {
 	X, Y   float64
 	Name   string
 	Passed bool // kept the budget
-	Chosen bool // and is what was written: it was judged last
+	Chosen bool // and is what was written: it was judged last, on each engine
 	Source bool // the original
 }
 
@@ -58,7 +58,7 @@ func (r *Report) curve() *curve {
 		if p.Speedup > 0 {
 			agree := min(p.Recall, p.Precision)
 			name := fmt.Sprintf("%s: agreement %s in %.0f %% of the time", p.Name, percent(agree), 100/p.Speedup)
-			c.Dots = append(c.Dots, dot{X: across(1 / p.Speedup), Y: up(agree), Name: name, Passed: p.Reason == "", Chosen: r.Passed && i == len(r.Points)-1})
+			c.Dots = append(c.Dots, dot{X: across(1 / p.Speedup), Y: up(agree), Name: name, Passed: p.Reason == "", Chosen: r.Passed && i >= len(r.Points)-len(r.Engines)})
 		}
 	}
 	for i := range 5 {

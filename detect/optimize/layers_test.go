@@ -35,7 +35,8 @@ func TestLayersArePairedByLineage(t *testing.T) {
 		t.Errorf("%+v, %+v", r.Layers, r.After)
 	}
 	var page strings.Builder
-	if err := r.Page(&page); err != nil || strings.Count(page.String(), `class="gone"`) != 1 {
+	r.Passed, r.Stream = true, "gate <1>"
+	if err := r.Page(&page); err != nil || strings.Count(page.String(), `class="gone"`) != 1 || !strings.Contains(page.String(), "for the stream gate &lt;1&gt; alone") {
 		t.Errorf("page: %v\n%s", err, page.String())
 	}
 }
@@ -58,7 +59,7 @@ func TestIntegerLayersAreMarked(t *testing.T) {
 }
 
 func TestCurve(t *testing.T) {
-	r := &Report{Agreement: .97, Passed: true, Points: []Point{{Name: "untimed", Recall: .5}, {Name: "a", Recall: .9, Precision: .99, Speedup: 4, Reason: "less"}, {Name: "b", Recall: .98, Precision: .98, Speedup: 2}}}
+	r := &Report{Agreement: .97, Passed: true, Engines: make([]EngineReport, 1), Points: []Point{{Name: "untimed", Recall: .5}, {Name: "a", Recall: .9, Precision: .99, Speedup: 4, Reason: "less"}, {Name: "b", Recall: .98, Precision: .98, Speedup: 2}}}
 	c := r.curve()
 	if len(c.Dots) != 3 {
 		t.Fatalf("%+v", c.Dots)
@@ -66,6 +67,10 @@ func TestCurve(t *testing.T) {
 	source, a, b := c.Dots[0], c.Dots[1], c.Dots[2]
 	if !source.Source || source.X != curveRight || source.Y != curveTop || !(a.X < b.X && b.X < source.X) || !(a.Y > c.Budget && c.Budget > b.Y) || a.Passed || a.Chosen || !b.Passed || !b.Chosen {
 		t.Errorf("%+v", c)
+	}
+	r.Points, r.Engines = append(r.Points, Point{Name: "b elsewhere", Recall: .99, Precision: .99, Speedup: 3}), make([]EngineReport, 2)
+	if d := r.curve().Dots; d[1].Chosen || !d[2].Chosen || !d[3].Chosen {
+		t.Errorf("of two engines: %+v", d)
 	}
 	if a.Y > curveBottom || (&Report{}).curve() != nil {
 		t.Errorf("%+v", a)
