@@ -12,7 +12,7 @@ import (
 // TestTallyIsWhatTheEventsSay holds the numbers against counts made from the text of
 // the events that a run has written, of two streams.
 func TestTallyIsWhatTheEventsSay(t *testing.T) {
-	p, all := play(t, reproducible+", fps: 5", 2, 240, 0)
+	p, all := play(t, reproducible+", fps: 5, input: 256x192", 2, 240, 0)
 	want := map[string]float64{}
 	for _, e := range all {
 		var ev struct {
