@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -70,7 +71,7 @@ func (spec *Spec) unproved(engine string, processor []string) string {
 	if slices.Contains(on, engine) && here {
 		return ""
 	}
-	text := fmt.Sprintf("its 8-bit integers were proved on %s", strings.Join(on, ", "))
+	text := fmt.Sprintf("its 8-bit integers were proved on %s", cmp.Or(strings.Join(on, ", "), "no engine"))
 	if !here {
 		text += fmt.Sprintf(" and a processor with %s, not with %s", strings.Join(spec.proof.Processor, " "), strings.Join(processor, " "))
 	}

@@ -12,6 +12,7 @@ import (
 func TestUnproved(t *testing.T) {
 	made := map[string]string{MadeKey: `{"mode":"general","proved":[{"engine":"onnxruntime","precision":"int8"}],"processor":["amd64","avx2"]}`}
 	spec := Spec{Quantized: true, proof: proof(made)}
+	short := Spec{Quantized: true, proof: Proof{Engines: []Proved{{"openvino", "bf16"}}, Processor: []string{"amd64", "avx2"}}}
 	plain := Spec{Quantized: true, proof: proof(map[string]string{MadeKey: "made by hand"})}
 	floats := spec
 	floats.Quantized = false
@@ -26,6 +27,7 @@ func TestUnproved(t *testing.T) {
 		{spec, "openvino", here, "proved on onnxruntime: make it again"},
 		{spec, "tensorrt", here, "proved on onnxruntime: make it again"},
 		{spec, "onnxruntime", other, "a processor with amd64 avx2, not with amd64 avx2 avx_vnni"},
+		{short, "openvino", here, "proved on no engine: make it again"},
 		{plain, "cuda", here, ""},
 		{floats, "cuda", here, ""},
 	} {

@@ -199,3 +199,19 @@ func TestNoProofIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// What was made at a price is not made again: it would say no more where it may be used.
+func TestMadeIsNotMadeAgain(t *testing.T) {
+	frames := []*decode.Frame{noise(64, 48)}
+	defer Release(frames)
+	for mode, says := range map[string]string{
+		GeneralMode: "made of another network in mode general: optimize that one, whose SHA-256 begins with 0123456789ab", SceneMode: "made of another network in mode scene", ExactMode: "made of another",
+	} {
+		m := nano()
+		m.SetMeta(onnx.MadeKey, `{"source":"0123456789abcdef","mode":"`+mode+`"}`)
+		c := Config{Mode: ExactMode, Engines: []string{"none"}, DryRun: true, Model: modelFile(t, m)}
+		if _, err := Run(t.Context(), c, frames, slog.New(slog.DiscardHandler)); err == nil || (mode != ExactMode) != strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}

@@ -81,6 +81,16 @@ func ReadProvenance(path string) (*Provenance, error) {
 	return nil, nil
 }
 
+// unmade refuses a network that was made of another at a price: what it says of where it
+// may be used and was proved would be lost, and what was given up would add up.
+func unmade(m *graph.Model) error {
+	var p Provenance
+	if json.Unmarshal([]byte(m.Meta(onnx.MadeKey)), &p) != nil || p.Mode == "" || p.Mode == ExactMode {
+		return nil // of another program, or as good as its original
+	}
+	return fmt.Errorf("it was made of another network in mode %s: optimize that one, whose SHA-256 begins with %.12s", p.Mode, p.Source)
+}
+
 // provenance is what the network of a report says of itself.
 func (r *Report) provenance(c Config) Provenance {
 	p := Provenance{Source: r.SourceDigest, Mode: r.Mode, Classes: r.Classes, Agreement: c.Agreement}

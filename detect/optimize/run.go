@@ -80,6 +80,9 @@ func Run(ctx context.Context, c Config, frames []*decode.Frame, log *slog.Logger
 	if err != nil {
 		return nil, fmt.Errorf("read model %s: %w", c.Model, err)
 	}
+	if err := unmade(m); err != nil {
+		return nil, fmt.Errorf("model %s: %w", c.Model, err)
+	}
 	if spec.Family == "" {
 		return unread(ctx, c, spec, m, frames)
 	}
