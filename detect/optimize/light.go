@@ -14,49 +14,63 @@ import (
 
 // Bounds of pruning for many scenes.
 const (
-	leastScenes = 2   // one scene alone says nothing about others
-	leastSeen   = 9   // pictures of each, of which a third is held back
-	lightLeast  = 0.8 // of the arithmetic stays in any case
-	lightTries  = 3
+	leastScenes  = 2   // one scene alone says nothing about others
+	leastSeen    = 9   // pictures of each, of which a third is held back
+	leastLearned = 2   // of those of each, however many scenes there are
+	lightLeast   = 0.8 // of the arithmetic stays in any case
+	lightTries   = 3
 )
 
 // general takes away what no scene needs, and computes in 8-bit integers what that
-// does not harm; where the gate refuses it all channels stay.
+// does not harm; where the gate refuses it, or it cannot be found out, all channels stay.
+// The report says which it was.
 func general(ctx context.Context, c Config, r *Report, m *graph.Model, in onnx.Input, shape onnx.Shape, parts division, log *slog.Logger) error {
-	slim, steps, err := light(ctx, c, m, in, shape, parts.learn, log)
-	if err != nil {
-		return fmt.Errorf("take away what no scene needs: %w", err)
-	}
-	if len(steps) > 0 {
-		had := r.Steps
-		r.Steps = append(slices.Clone(had), steps...)
+	slim, step, err := light(ctx, c, m, in, shape, parts.learn, log)
+	switch had := r.Steps; {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		log.Warn("no channels are taken away", "reason", err)
+		step = allStay("%v", err)
+	case step.Count > 0:
+		r.Steps = append(slices.Clone(had), step)
 		if err := noted(ctx, c, r, slim, shape, parts.prove, log); err != nil {
 			return err
 		}
 		if err := inIntegers(ctx, c, r, slim, in, shape, parts, 1, log); !again(err) {
 			return err
 		}
-		r.Tried = append(r.Tried, steps[0].Detail+": "+r.Reason)
-		r.Steps = had
+		r.Tried = append(r.Tried, step.Detail+": "+r.Reason)
+		r.Steps, step = had, allStay("the network with fewer did not pass")
 	}
+	r.Steps = append(r.Steps, step)
 	return inIntegers(ctx, c, r, m, in, shape, parts, mostProofs-r.Proofs, log)
+}
+
+// allStay is the step of light pruning that took nothing away.
+func allStay(why string, of ...any) Step {
+	return Step{Name: "channels", Detail: "all stay: " + fmt.Sprintf(why, of...)}
 }
 
 // light takes away channels that no scene among the pictures needs: of its budget,
 // in agreement, at most a third may be lost in any of them, on pictures that were
 // held back. Where there are fewer than two scenes, or nothing can go at that price,
-// it returns m and no step. It takes a minute or so for small networks.
-func light(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, log *slog.Logger) (*graph.Model, []Step, error) {
+// it returns m and a step of no count that says why. It takes a minute or so for
+// small networks.
+func light(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, log *slog.Logger) (*graph.Model, Step, error) {
 	all := scenes(frames)
-	if len(all) < leastScenes || m.Opset() < leastVersion {
-		return m, nil, nil
+	switch v := m.Opset(); {
+	case len(all) < leastScenes:
+		return m, allStay("the pictures are of one scene; with a video of another besides, what neither needs may go"), nil
+	case v < leastVersion:
+		return m, allStay("its operators are those of ONNX version %d, and pruning wants %d or later", v, leastVersion), nil
 	}
 	c.Integers, c.Work = false, ""
 	s := &specialist{ctx: ctx, c: c, r: &Report{}, in: in, shape: shape, log: log, m: m, gentle: true}
 	held := make([][]*decode.Frame, len(all))
 	for i, scene := range all {
 		if len(scene) < leastSeen {
-			return m, nil, nil
+			return m, allStay("of a scene there are %d pictures to learn from, and it takes %d: give four times as many of each video", len(scene), leastSeen), nil
 		}
 		var learn []*decode.Frame
 		for k, f := range scene {
@@ -66,13 +80,12 @@ func light(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape o
 				learn = append(learn, f)
 			}
 		}
-		s.learn = append(s.learn, some(learn, mostLearned/len(all))...)
+		s.learn = append(s.learn, some(learn, max(leastLearned, mostLearned/len(all)))...)
 	}
 	s.known = s.learn
 	s.trace()
 	if err := s.affordable(); err != nil {
-		log.Warn("no channels are taken away", "reason", err)
-		return m, nil, nil
+		return m, Step{}, err
 	}
 	groups := make([]int, len(s.net.Groups))
 	for i := range groups {
@@ -80,14 +93,17 @@ func light(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape o
 	}
 	measured, err := s.measure(groups)
 	if err != nil {
-		return nil, nil, fmt.Errorf("measure what channels are needed for: %w", err)
+		return m, Step{}, fmt.Errorf("measure what channels are needed for: %w", err)
 	}
 	made, err := s.lightest(measured, held)
-	if made == nil || err != nil {
-		return m, nil, err
+	if err != nil {
+		return m, Step{}, fmt.Errorf("take away what no scene needs: %w", err)
 	}
-	return made.model, []Step{{Name: "channels", Count: made.q.gone(made.at), Detail: fmt.Sprintf(
-		"%.0f %% of the arithmetic is left; what went was needed in none of %d scenes", 100*made.q.left(made.at), len(all))}}, nil
+	if made == nil {
+		return m, allStay("without any of them it would see too much otherwise in one of %d scenes", len(all)), nil
+	}
+	return made.model, Step{Name: "channels", Count: made.q.gone(made.at), Detail: fmt.Sprintf(
+		"%.0f %% of the arithmetic is left; what went was needed in none of %d scenes", 100*made.q.left(made.at), len(all))}, nil
 }
 
 // scenes are frames that follow each other: a new one begins with another stream, or

@@ -3,6 +3,7 @@ package optimize
 import (
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"sightline/decode"
@@ -25,19 +26,24 @@ func TestScenes(t *testing.T) {
 	}
 }
 
-// With one scene, or too few pictures of one, nothing goes, and nothing is run.
+// With one scene, too few pictures of one, or operators too old, nothing goes, nothing
+// is run, and the report says why.
 func TestLightWantsScenes(t *testing.T) {
-	m := &graph.Model{Opsets: []graph.Opset{{Version: 17}}, Graph: &graph.Graph{}}
-	for name, counts := range map[string][]uint64{"one": {40}, "few of one": {40, leastSeen - 1}} {
+	for _, c := range []struct {
+		why     string
+		version int64
+		counts  []uint64
+	}{{"of one scene", 17, []uint64{40}}, {"8 pictures", 17, []uint64{40, leastSeen - 1}}, {"version 9", 9, []uint64{40, 40}}} {
+		m := &graph.Model{Opsets: []graph.Opset{{Version: c.version}}, Graph: &graph.Graph{}}
 		var frames []*decode.Frame
-		for _, n := range counts {
+		for _, n := range c.counts {
 			for i := range n {
 				frames = append(frames, &decode.Frame{Index: i + 1})
 			}
 		}
-		got, steps, err := light(t.Context(), Config{}, m, onnx.Input{}, onnx.Shape{}, frames, slog.New(slog.DiscardHandler))
-		if got != m || steps != nil || err != nil {
-			t.Errorf("%s: %v, %v", name, steps, err)
+		got, step, err := light(t.Context(), Config{}, m, onnx.Input{}, onnx.Shape{}, frames, slog.New(slog.DiscardHandler))
+		if got != m || step.Count != 0 || !strings.Contains(step.Detail, c.why) || err != nil {
+			t.Errorf("%s: %+v, %v", c.why, step, err)
 		}
 	}
 }

@@ -110,7 +110,9 @@ func (r *Report) provenance(c Config) Provenance {
 		p.Processor = onnx.Processor()
 	}
 	for _, s := range r.Steps {
-		p.Steps = append(p.Steps, s.Name)
+		if s.Count > 0 { // others only tell why nothing was done
+			p.Steps = append(p.Steps, s.Name)
+		}
 	}
 	p.Figures = Figures{
 		Recall: 1, Precision: 1, AP50: [2]float64{rounded(r.AP50[0]), rounded(r.AP50[1])},

@@ -15,7 +15,7 @@ import (
 func TestProvenance(t *testing.T) {
 	m := nano()
 	r := &Report{
-		SourceDigest: "abc", Mode: SceneMode, Classes: []string{"person"}, Calibration: "def", Steps: []Step{{Name: "affine"}, {Name: "channels"}},
+		SourceDigest: "abc", Mode: SceneMode, Classes: []string{"person"}, Calibration: "def", Steps: []Step{{Name: "affine", Count: 1}, {Name: "integers"}, {Name: "channels", Count: 2}},
 		Before: Size{Parameters: 100, Bytes: 400, MACs: 1000}, After: Size{Parameters: 50, Bytes: 60, MACs: 300},
 		Engines: []EngineReport{{Engine: "openvino", Precision: "int8", Agreement: Agreement{Recall: .98123456, Precision: .99}, Race: Race{Original: 7}}},
 	}

@@ -72,8 +72,8 @@ func TestMobileNetSSD(t *testing.T) {
 		steps   []string
 	}{
 		"exact":                    {ExactMode, []string{"onnxruntime", "openvino"}, []string{"affine"}},
-		"integers on ONNX Runtime": {GeneralMode, []string{"onnxruntime"}, []string{"affine", "integers"}},
-		"integers on OpenVINO":     {GeneralMode, []string{"openvino"}, []string{"affine", "integers"}},
+		"integers on ONNX Runtime": {GeneralMode, []string{"onnxruntime"}, []string{"affine", "channels", "integers"}},
+		"integers on OpenVINO":     {GeneralMode, []string{"openvino"}, []string{"affine", "channels", "integers"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := c
