@@ -3,6 +3,7 @@ package optimize
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"sightline/decode"
 	"sightline/detect/onnx"
@@ -15,6 +16,7 @@ const (
 	maxRoom    = 1 << 26 // numbers that are held at a time
 	positions  = 2500    // of a convolution's output, for each picture
 	gain       = 10      // how much more a position counts where something is
+	worst      = 1e6     // that is lost, where what comes out is no number too
 )
 
 func (s *specialist) sampling(positions int) prune.Sampling {
@@ -171,6 +173,9 @@ func (s *specialist) group(g prune.Group, inverses map[string]*prune.Inverse, ba
 		made := *s.m
 		made.Graph = left
 		loss, err := base.distance(&made)
+		if !(math.Abs(loss) <= worst) {
+			loss = worst
+		}
 		m.Losses = append(m.Losses, prune.Loss{Count: len(gone), Loss: loss})
 		return err
 	})

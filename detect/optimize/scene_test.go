@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
@@ -230,11 +231,12 @@ func TestSceneFitsToAllInTheEnd(t *testing.T) {
 	}
 }
 
-type noGauge struct{}
+type noGauge float64
 
-func (noGauge) distance(*graph.Model) (float64, error) { return .1, nil }
+func (g noGauge) distance(*graph.Model) (float64, error) { return float64(g), nil }
 
-// Channels that would leave nothing of a value, though much of their group, stay.
+// Channels that would leave nothing of a value, though much of their group, stay; what
+// makes no numbers anymore is a loss like any other, and can be kept.
 func TestSceneLeavesSomethingOfAllValues(t *testing.T) {
 	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 1))}
 	name := b.layer("images", 3, 64, 1, 8, 1)
@@ -260,9 +262,11 @@ func TestSceneLeavesSomethingOfAllValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	measured, err := s.group(g, map[string]*prune.Inverse{c.Name: inverse}, noGauge{})
-	if err != nil || len(measured.Losses) != 1 || measured.Losses[0].Count != lanes || !measured.Fits(g) {
-		t.Errorf("%+v, %v", measured, err)
+	for _, loss := range []float64{.1, math.NaN(), math.Inf(1)} {
+		measured, err := s.group(g, map[string]*prune.Inverse{c.Name: inverse}, noGauge(loss))
+		if err != nil || len(measured.Losses) != 1 || measured.Losses[0].Count != lanes || !measured.Fits(g) || len(marshal(measured)) == 0 {
+			t.Errorf("%+v, %v", measured, err)
+		}
 	}
 }
 
