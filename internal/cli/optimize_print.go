@@ -57,6 +57,9 @@ func (o *optimizeFlags) tell(sh *shell, r *optimize.Report) error {
 	if r.Learned > 0 {
 		fmt.Fprintf(sh.out, " to prove on, %d others to learn from and %d to choose by", r.Learned, r.Chosen)
 	}
+	if r.Proofs > 1 {
+		fmt.Fprintf(sh.out, "; %d networks were judged by the same", r.Proofs)
+	}
 	fmt.Fprintln(sh.out)
 	for _, s := range r.Steps {
 		fmt.Fprintf(sh.out, "  %-11s %4d  %s\n", s.Name, s.Count, s.Detail)
