@@ -18,11 +18,11 @@ const watchStation = `
 version: 1
 name: watch
 site: hq
-detect: { model: coco-nano, classes: [person] }
+detect: { model: coco-nano, fps: 5, input: 256x192, classes: [person] }
 streams:
   north: { url: "${NORTH}" }
   reordered: { url: "file:${REORDERED}", pace: realtime, loop: true }
-  fast: { url: "file:${REORDERED}", pace: fastest, loop: true }
+  fast: { url: "file:${REORDERED}", pace: fastest }
 web: { listen: "127.0.0.1:0" }
 `
 
