@@ -36,7 +36,8 @@ const TurnInput = "turn"
 const maxTapped = 4 << 30
 
 // NewTap opens a serialized network whose picture input is described by in, for
-// pictures of shape. Close frees it.
+// pictures of shape. A value is asked for once, and is not the picture itself. Close
+// frees it.
 func NewTap(libDirs []string, model []byte, in Input, shape Shape, values []Value) (_ *Tap, err error) {
 	t := &Tap{}
 	defer func() {
@@ -59,6 +60,9 @@ func NewTap(libDirs []string, model []byte, in Input, shape Shape, values []Valu
 	end := turn + align
 	sizes, starts := make([]int, len(values)), make([]int, len(values))
 	for i, v := range values {
+		if v.Name == in.Name || slices.ContainsFunc(values[:i], func(other Value) bool { return other.Name == v.Name }) {
+			return nil, fmt.Errorf("%s is an input or asked for twice, and ONNX Runtime would leave it empty", v.Name)
+		}
 		sizes[i], starts[i] = 1, end
 		for _, d := range v.Dims {
 			if d < 1 || d > maxTapped/int64(sizes[i]) {

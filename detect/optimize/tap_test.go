@@ -3,6 +3,7 @@ package optimize
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"sightline/detect/onnx"
@@ -42,5 +43,11 @@ func TestTapSeesInputsAndTwice(t *testing.T) {
 	}
 	if !slices.Equal(m.Write(), before) {
 		t.Error("the network was changed")
+	}
+	for _, values := range [][]onnx.Value{{images}, {inner, inner}} { // without copies
+		if tap, err := onnx.NewTap([]string{lib}, before, in, shape, values); err == nil || !strings.Contains(err.Error(), "would leave it empty") {
+			tap.Close()
+			t.Errorf("%v: %v", values, err)
+		}
 	}
 }
