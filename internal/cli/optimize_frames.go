@@ -92,7 +92,11 @@ func (o *optimizeFlags) ofStream(ctx context.Context, sh *shell) ([]*decode.Fram
 		context.AfterFunc(again, stop) // a second one ends the program
 		after = again
 	case ctx.Err() != nil:
-		return nil, ctx, fmt.Errorf("interrupted with %d pictures, of at least %d: the next run goes on with them", album.Len(), fewPictures)
+		err := fmt.Errorf("interrupted with %d pictures, of at least %d", album.Len(), fewPictures)
+		if o.Work != "" {
+			err = fmt.Errorf("%w: the next run goes on with them", err)
+		}
+		return nil, ctx, err
 	case album.Len() == 0 || err != nil && album.Len() < fewPictures:
 		return nil, ctx, fmt.Errorf("take pictures of stream %s: %w", o.Stream, err)
 	case err != nil:
