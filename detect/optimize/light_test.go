@@ -56,7 +56,7 @@ func TestLight(t *testing.T) {
 	frames := sceneFrames(t, 40, 10)
 	s := specialistFor(t, c, frames)
 	s.gentle = true
-	group := groupOf(t, s.net, "conv_27") // there is much of the like beside it
+	group := groupOf(t, s.net, "conv_29") // little is behind it
 	measured, err := s.measure([]int{group})
 	if err != nil {
 		t.Fatal(err)
