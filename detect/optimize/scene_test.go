@@ -343,6 +343,7 @@ func FuzzPrune(f *testing.F) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		without := prune.Set{}
 		for _, g := range n.Groups {
+			n.Linear(g)
 			for _, k := range rng.Perm(len(g.Classes))[1:] {
 				without[g.Classes[k]] = rng.IntN(2) == 0
 			}
