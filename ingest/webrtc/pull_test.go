@@ -236,9 +236,9 @@ func TestPullStops(t *testing.T) {
 					p.Run(t.Context(), nil)
 				}
 				ctx, cancel := context.WithCancel(context.Background())
+				began := time.Now()
 				timer := time.AfterFunc(700*time.Millisecond, cancel)
 				defer timer.Stop()
-				began := time.Now()
 				err := p.Run(ctx, func(ingest.Packet) error { return nil })
 				if took := time.Since(began) - 700*time.Millisecond; took > 2*time.Second || took < 0 || !errors.Is(err, context.Canceled) {
 					t.Errorf("%v after %v", err, took)

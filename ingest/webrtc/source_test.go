@@ -60,6 +60,7 @@ func TestPacketsArePublishersFrames(t *testing.T) {
 	for _, codec := range []pion.RTPCodecCapability{h264, vp8} {
 		source := newSource(nil)
 		p := newPublisher(endpoint(t, source), codec)
+		p.frames = p.frames[5:] // a keyframe that comes at once need not be asked for
 		p.start(t)
 		packets := take(t, source, 120)
 		sent := map[string]bool{}
