@@ -32,10 +32,10 @@ func (w *shadow) status() *OptimizeStatus {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v := &w.verdict
+	v, last := &w.verdict, w.verdict.Window()
 	out := &OptimizeStatus{
-		Working: "original", Budget: v.budget, Every: v.every, Recall: v.long.recall(), Precision: v.long.precision(),
-		Mode: w.mode, Boxes: v.long.sum.Boxes, Window: len(v.long.looks), Looks: w.counts, Falls: v.falls, Reason: w.told.Message,
+		Working: "original", Budget: v.Budget, Every: v.Every, Recall: last.Recall, Precision: last.Precision,
+		Mode: w.mode, Boxes: last.Boxes, Window: last.Looks, Looks: w.counts, Falls: v.Falls(), Reason: w.told.Message,
 	}
 	if w.inUse.Load() {
 		out.Working = "optimized"

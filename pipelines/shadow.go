@@ -1,7 +1,6 @@
 package pipelines
 
 import (
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 	"sightline/decode"
 	"sightline/detect"
 	"sightline/detect/optimize"
+	"sightline/pipelines/agreement"
 )
 
 // disagreement is what a stream is told to be whose optimized network does not see
@@ -46,7 +46,7 @@ type shadow struct {
 	owed    bool     // one was skipped
 
 	mu      sync.Mutex
-	verdict verdict
+	verdict agreement.Verdict
 	counts  LookCounts
 	told    detect.ReasonInfo // of the last change
 	since   time.Time         // of that, on the clock
@@ -63,7 +63,7 @@ type LookCounts struct {
 // newShadow is for a stream that the original works for, and an optimized network of
 // this mode. every 0 never looks.
 func newShadow(mode string, every int, budget, confidence float64) *shadow {
-	return &shadow{mode: mode, confidence: confidence, looks: make(chan *look, 1), verdict: verdict{budget: budget, every: every}}
+	return &shadow{mode: mode, confidence: confidence, looks: make(chan *look, 1), verdict: agreement.Verdict{Budget: budget, Every: every}}
 }
 
 // begin says that the stream begins with the optimized network: n is the original.
@@ -172,13 +172,13 @@ func (w *shadow) tell(f *decode.Frame) {
 // show lets the network that does not work see f, which r is made of, where a look is
 // due. The caller holds a core.
 func (w *shadow) show(r *row, f *decode.Frame) {
-	if w == nil || w.other == nil || w.verdict.every == 0 {
+	if w == nil || w.other == nil || w.verdict.Every == 0 {
 		return
 	}
 	w.n++
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	due := w.verdict.due(w.n)
+	due := w.verdict.Due(w.n)
 	switch {
 	case !due && !w.owed:
 		return
@@ -231,7 +231,7 @@ func (w *shadow) run() {
 		switch {
 		case err != nil:
 			w.failed(err)
-		case !ok, l.working == w.verdict.fallen: // or the two are about to change places
+		case !ok, l.working == w.verdict.Fallen(): // or the two are about to change places
 			w.counts.Skipped++
 		default:
 			w.judge(live, other, l)
@@ -245,18 +245,14 @@ func (w *shadow) judge(live, other []detect.Detection, l *look) {
 	w.counts.Done++
 	v := &w.verdict
 	original, optimized := other, live
-	if v.fallen {
+	if v.Fallen() {
 		original, optimized = live, other
 	}
-	if !v.look(optimize.Compare(original, optimized, w.confidence), l.at) {
+	if !v.Look(optimize.Compare(original, optimized, w.confidence), l.at) {
 		return
 	}
-	w.told = detect.ReasonInfo{Code: disagreement, Message: fmt.Sprintf("over %d looks the optimized network agreed with its original again", returnLooks)}
-	if v.fallen {
-		w.told.Message = fmt.Sprintf("the optimized network finds %.1f %% of what its original finds, and of what it finds itself %.1f %% is confirmed; the least is %.1f %%",
-			100*v.told[0], 100*v.told[1], 100*v.budget)
-	}
-	w.want.Store(!v.fallen)
+	w.told = detect.ReasonInfo{Code: disagreement, Message: v.Reason()}
+	w.want.Store(!v.Fallen())
 }
 
 // failed counts a look that could not be made; the first one is told.

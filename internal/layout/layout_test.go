@@ -157,6 +157,10 @@ func TestRefuse(t *testing.T) {
 		{"sink", "sightline/sink/kafka", false, true},
 		{"pipelines", "sightline/sink/kafka", false, false},
 		{"pipelines", "sightline/pipelines/spec", false, false},
+		{"pipelines", "sightline/pipelines/tally", false, false},
+		{"pipelines/delivery", "sightline/pipelines/spec", false, false},
+		{"pipelines/delivery", "sightline/pipelines/tally", false, true},
+		{"pipelines/delivery", "sightline/pipelines", true, true},
 		{"pipelines", "sightline/web", false, true},
 		{"", "sightline/internal/cli", false, false},
 		{"web", "github.com/pion/webrtc/v3", false, false},
@@ -220,6 +224,8 @@ func refuseLayer(folder, target string) string {
 func refuseSibling(folder, target string) string {
 	top := layers[layer(folder)]
 	switch {
+	case top == "pipelines" && folder != top && target != "pipelines/spec" && !below(target, folder):
+		return "what is below pipelines shares nothing but pipelines/spec; pipelines puts it together"
 	case below(folder, target), slices.Contains(shared, target), slices.Contains(assemblers, top), below(target, folder) && folder != top:
 		return ""
 	case folder == top:

@@ -1,6 +1,9 @@
-package pipelines
+// Package agreement judges, while an optimized network works, whether it still finds what
+// its original finds. It is pure: time is the stream's.
+package agreement
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -101,31 +104,50 @@ func wilson(share float64, n int) float64 {
 	return (share + z2/(2*count) + half) / (1 + z2/count)
 }
 
-// verdict is what the looks at one stream have shown. It is pure: time is the
-// stream's.
-type verdict struct {
-	budget float64
-	every  int // inferences from look to look, in calm
+// Verdict is what the looks at one stream have shown. With Budget and Every set it is
+// ready, and the optimized network works. It is not for concurrent use.
+type Verdict struct {
+	Budget float64 // least recall and precision
+	Every  int     // inferences from look to look, in calm
 
 	short, long, since ring
 	alert              bool // the short window is open
 	fallen             bool // the original works
 	fellAt             time.Time
 	falls              int
-	told               [2]float64 // recall and precision that it fell back for
+	reason             string // of the last change
 }
 
-// due tells whether the nth inference, counted from 1, is to be looked at.
-func (v *verdict) due(n uint64) bool {
-	step := v.every
+// Fallen tells whether the original works, Falls how often it had to take over, and Reason
+// why the one that works does, "" if nothing has changed yet.
+func (v *Verdict) Fallen() bool   { return v.fallen }
+func (v *Verdict) Falls() int     { return v.falls }
+func (v *Verdict) Reason() string { return v.reason }
+
+// Window is what the last looks came to.
+type Window struct {
+	Recall    float64 // of the original's boxes, those that the optimized network found
+	Precision float64 // of the optimized network's boxes, those that the original has
+	Boxes     int     // of the original
+	Looks     int
+}
+
+// Window is that of the last thousand looks.
+func (v *Verdict) Window() Window {
+	return Window{Recall: v.long.recall(), Precision: v.long.precision(), Boxes: v.long.sum.Boxes, Looks: len(v.long.looks)}
+}
+
+// Due tells whether the nth inference, counted from 1, is to be looked at.
+func (v *Verdict) Due(n uint64) bool {
+	step := v.Every
 	if v.alert {
-		step = max(1, v.every/hurry)
+		step = max(1, v.Every/hurry)
 	}
 	return n%uint64(step) == 0
 }
 
-// look takes one look and says whether the other network is to work from now on.
-func (v *verdict) look(m optimize.Match, at time.Time) (turn bool) {
+// Look takes one look and says whether the other network is to work from now on.
+func (v *Verdict) Look(m optimize.Match, at time.Time) (turn bool) {
 	v.long.add(m, longWindow)
 	if v.fallen {
 		return v.back(m, at)
@@ -133,30 +155,32 @@ func (v *verdict) look(m optimize.Match, at time.Time) (turn bool) {
 	switch {
 	case v.alert:
 		v.short.add(m, shortWindow)
-		if v.short.leaves(v.budget, shortLooks) {
+		if v.short.leaves(v.Budget, shortLooks) {
 			return v.fall(&v.short, at)
 		}
-		decided := max(v.short.boxes, v.short.found) >= shortLooks && v.short.keeps(v.budget)
+		decided := max(v.short.boxes, v.short.found) >= shortLooks && v.short.keeps(v.Budget)
 		v.alert = !decided && len(v.short.looks) < shortWindow
-	case min(share(m.Found, m.Boxes), share(m.Found, m.Found+m.Extra)) < v.budget:
+	case min(share(m.Found, m.Boxes), share(m.Found, m.Found+m.Extra)) < v.Budget:
 		v.alert = true
 		v.short.reset()
 	}
-	if v.long.leaves(v.budget, longWindow/10) {
+	if v.long.leaves(v.Budget, longWindow/10) {
 		return v.fall(&v.long, at)
 	}
 	return false
 }
 
-func (v *verdict) fall(why *ring, at time.Time) bool {
-	v.fallen, v.alert, v.fellAt, v.told = true, false, at, [2]float64{why.recall(), why.precision()}
+func (v *Verdict) fall(why *ring, at time.Time) bool {
+	v.fallen, v.alert, v.fellAt = true, false, at
+	v.reason = fmt.Sprintf("the optimized network finds %.1f %% of what its original finds, and of what it finds itself %.1f %% is confirmed; the least is %.1f %%",
+		100*why.recall(), 100*why.precision(), 100*v.Budget)
 	v.falls++
 	v.since.reset()
 	return true
 }
 
 // patience is how long the original works at least.
-func (v *verdict) patience() time.Duration {
+func (v *Verdict) patience() time.Duration {
 	after := returnAfter
 	for range v.falls - 1 {
 		after = min(2*after, mostAfter)
@@ -165,14 +189,14 @@ func (v *verdict) patience() time.Duration {
 }
 
 // back takes a look of the optimized network while the original works.
-func (v *verdict) back(m optimize.Match, at time.Time) bool {
+func (v *Verdict) back(m optimize.Match, at time.Time) bool {
 	if m.Boxes+m.Extra > 0 {
 		v.since.add(m, returnLooks)
 	}
-	if len(v.since.looks) < returnLooks || !v.since.keeps(v.budget) || at.Sub(v.fellAt) < v.patience() {
+	if len(v.since.looks) < returnLooks || !v.since.keeps(v.Budget) || at.Sub(v.fellAt) < v.patience() {
 		return false
 	}
-	v.fallen = false
+	v.fallen, v.reason = false, fmt.Sprintf("over %d looks the optimized network agreed with its original again", returnLooks)
 	v.short.reset()
 	v.long.reset()
 	return true

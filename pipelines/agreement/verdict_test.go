@@ -1,4 +1,4 @@
-package pipelines
+package agreement
 
 import (
 	"math"
@@ -25,15 +25,15 @@ func TestWilson(t *testing.T) {
 
 // played plays looks one by one, at five inferences a second, and returns the
 // seconds at which the other network was made to work.
-func played(v *verdict, seconds int, look func(second float64) optimize.Match) (turns []float64, looks int) {
+func played(v *Verdict, seconds int, look func(second float64) optimize.Match) (turns []float64, looks int) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for n := uint64(1); n <= uint64(seconds*5); n++ {
-		if !v.due(n) {
+		if !v.Due(n) {
 			continue
 		}
 		looks++
 		second := float64(n) / 5
-		if v.look(look(second), start.Add(time.Duration(second*float64(time.Second)))) {
+		if v.Look(look(second), start.Add(time.Duration(second*float64(time.Second)))) {
 			turns = append(turns, second)
 		}
 	}
@@ -74,7 +74,7 @@ func TestVerdict(t *testing.T) {
 	} {
 		for seed := range uint64(100) {
 			rng := rand.New(rand.NewPCG(seed, 1))
-			v := &verdict{budget: .97, every: 50}
+			v := &Verdict{Budget: .97, Every: 50}
 			turns, looks := played(v, hour, func(second float64) optimize.Match {
 				now := c.before
 				if second > 600 {
@@ -96,7 +96,7 @@ func TestVerdict(t *testing.T) {
 
 // It works again after the scene is back, later each time.
 func TestVerdictReturns(t *testing.T) {
-	v := &verdict{budget: .97, every: 50}
+	v := &Verdict{Budget: .97, Every: 50}
 	bad := func(second float64) bool { return second > 600 && second < 900 || second > 3000 && second < 3100 }
 	turns, _ := played(v, 3*3600, func(second float64) optimize.Match {
 		m := optimize.Match{Boxes: 5, Found: 5}
