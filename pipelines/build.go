@@ -21,6 +21,7 @@ import (
 	"sightline/ingest"
 	"sightline/ingest/webrtc"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/optimization"
 	"sightline/pipelines/packets"
 	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
@@ -44,8 +45,8 @@ type Options struct {
 	// Unbound lets a network work for a stream that it was not made for, unwatched, and
 	// makes none: to measure it.
 	Unbound bool
-	// Compiler is the command that makes a network in the background: RunJob with the
-	// folder that is added to it. Without it none is made.
+	// Compiler is the command that makes a network in the background: optimization.RunJob
+	// with the folder that is added to it. Without it none is made.
 	Compiler []string
 	// Reference fills networks' inputs on the CPU with the GPU kernels' own definition, to
 	// the bit, instead of the faster one; for tests.
@@ -63,9 +64,8 @@ type Pipeline struct {
 	shedGPU   *shedder // of those a GPU decodes
 	detectors map[detectorKey]*detector
 	devices   gpus
-	gpus      []*gpu            // that streams were given
-	makers    map[string]*maker // of networks, in the background, by their recipe's key
-	press     chan struct{}     // who compiles one holds it
+	gpus      []*gpu               // that streams were given
+	makers    *optimization.Makers // of networks, in the background
 	streams   []*stream
 	outlets   []*outlet
 	snapshots *snapshots.Album // nil: no pictures are kept
@@ -99,7 +99,7 @@ func New(sp *spec.Pipeline, o Options) (*Pipeline, error) {
 	}
 	p := &Pipeline{
 		spec: sp, log: o.Logger, gate: newGate(o.Cores, 1, threadTime),
-		detectors: map[detectorKey]*detector{}, makers: map[string]*maker{}, press: make(chan struct{}, 1), events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(), devices: o.gpus,
+		detectors: map[detectorKey]*detector{}, makers: optimization.NewMakers(sp, o.Compiler, o.LibDirs, o.Logger), events: newEventHub(), onEvent: o.OnEvent, hard: context.Background(), devices: o.gpus,
 	}
 	p.shed = newShedder(time.Now, p.gate.idled)
 	p.shedGPU = newShedder(time.Now, func() time.Duration { return 0 }) // late is late there, whatever cores do

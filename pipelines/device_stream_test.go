@@ -1,14 +1,18 @@
 package pipelines
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 
 	"sightline/decode"
 	"sightline/decode/decodetest"
+	"sightline/detect/onnx"
 	"sightline/ingest"
 	"sightline/kernels/cuda"
+	"sightline/pipelines/optimization"
 	"sightline/pipelines/snapshots"
 	"sightline/pipelines/spec"
 )
@@ -69,18 +73,32 @@ func TestAStreamFollowsItsDevice(t *testing.T) {
 func TestNoDevicePictureWaitsToBeLearnedFrom(t *testing.T) {
 	live := decodetest.Live(t)
 	s := &stream{copy: decodetest.NewFrame(live, 16, 16, 1, decodetest.Flat)}
-	m := &member{maker: &maker{pictures: make(chan *decode.Frame, 1)}, shadow: &shadow{stream: s}}
+	st := &spec.Stream{Name: "gate"}
+	st.Detect.Optimize = &spec.Optimize{Cache: t.TempDir(), Pictures: 2}
+	makers := optimization.NewMakers(&spec.Pipeline{Streams: []spec.Stream{*st}}, nil, nil, slog.New(slog.DiscardHandler))
+	maker, err := makers.For(st, "m.onnx", &onnx.Spec{}, "none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &member{maker: maker, shadow: &shadow{stream: s}}
 	f := decodetest.NewFrame(live, 16, 16, 1, decodetest.Flat)
 	f.Memory = decode.CUDA
 	m.take(f)
 	m.take(f) // no room
 	f.Release()
-	s.forgetCopy()
-	kept := <-m.maker.pictures
-	if kept.Memory != decode.Host || live.Frames() != 1 {
-		t.Errorf("memory of kind %v waits, %d frames are held", kept.Memory, live.Frames())
+	if n := live.Frames(); n != 1 {
+		t.Errorf("%d frames are held: the device's too", n)
 	}
-	kept.Release()
+	s.forgetCopy()
+	if n := live.Frames(); n != 1 {
+		t.Errorf("%d frames wait", n)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	makers.Run(ended)
+	if n := live.Frames(); n != 0 {
+		t.Errorf("%d frames are left", n)
+	}
 }
 
 // TestSurfacesSuffice: fewer than are held together would have pictures refused.

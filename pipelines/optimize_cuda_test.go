@@ -11,6 +11,7 @@ import (
 
 	"sightline/internal/testkit/gputest"
 	"sightline/kernels/emu"
+	"sightline/pipelines/optimization"
 )
 
 // On a GPU that the pipeline chose itself no network is made whose budget was proved on
@@ -32,7 +33,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [detections] }]
 	}
 	for _, mode := range []string{"general", "scene"} {
 		p := build(t, text(mode), o)
-		if m := p.Streams()[0].Optimized.Making; len(p.Devices()) != 1 || m.State != makeRefused || m.Reason != unproved {
+		if m := p.Streams()[0].Optimized.Making; len(p.Devices()) != 1 || m.State != optimization.Refused || m.Reason != unproved {
 			t.Errorf("%s on %v: %+v", mode, p.Devices(), m)
 		}
 		if err := p.Close(); err != nil {
@@ -45,10 +46,10 @@ sinks: [{ kind: jsonl, path: '%s', types: [detections] }]
 	go func() { done <- p.Run(ctx) }()
 	eventually(t, 2*time.Minute, "a network waits for the next start", func() bool {
 		w := p.Streams()[0].Optimized
-		if s := w.Making.State; s == makeRetrying || s == makeRefused {
+		if s := w.Making.State; s == optimization.Retrying || s == optimization.Refused {
 			t.Fatalf("%+v", *w.Making)
 		}
-		return w.Waits == nextStart && w.Making.State == makeReady && w.Working == "original"
+		return w.Waits == nextStart && w.Making.State == optimization.Ready && w.Working == "original"
 	})
 	stop()
 	if err := <-done; err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"sightline/ingest"
 	"sightline/ingest/file"
+	"sightline/pipelines/optimization"
 	"sightline/pipelines/spec"
 )
 
@@ -95,7 +96,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	working := func(which string, falls int) func() bool {
 		return func() bool {
 			w := p.Streams()[0].Optimized
-			if s := w.Making.State; s == makeRetrying || s == makeRefused {
+			if s := w.Making.State; s == optimization.Retrying || s == optimization.Refused {
 				t.Fatalf("%+v", *w.Making)
 			}
 			return w.Working == which && w.Falls == falls && w.Looks.Done >= 3
@@ -164,7 +165,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [detections] }]
 	go func() { done <- p.Run(ctx) }()
 	eventually(t, 2*time.Minute, "the optimized network works", func() bool {
 		w := p.Streams()[0].Optimized
-		if s := w.Making.State; s == makeRetrying || s == makeRefused {
+		if s := w.Making.State; s == optimization.Retrying || s == optimization.Refused {
 			t.Fatalf("%+v", *w.Making)
 		}
 		return w.Working == "optimized" && w.Looks.Done > 0

@@ -1,6 +1,10 @@
 package pipelines
 
-import "time"
+import (
+	"time"
+
+	"sightline/pipelines/optimization"
+)
 
 // OptimizeStatus is how a stream's optimized network is doing.
 type OptimizeStatus struct {
@@ -19,7 +23,7 @@ type OptimizeStatus struct {
 	Falls     int        `json:"falls"`            // times that the original had to take over
 	Reason    string     `json:"reason,omitempty"` // of the last change
 
-	Making *MakeStatus `json:"making,omitempty"` // where it is made in the background
+	Making *optimization.Status `json:"making,omitempty"` // where it is made in the background
 }
 
 // nextStart is what a network waits for that no running stream can take.
@@ -41,7 +45,7 @@ func (w *shadow) status() *OptimizeStatus {
 		out.Working = "optimized"
 	}
 	if w.member != nil {
-		making := w.member.maker.snapshot()
+		making := w.member.maker.Status()
 		out.Making = &making
 		if making.Made != nil {
 			out.Speedup = making.Made.Speedup

@@ -3,24 +3,23 @@ package pipelines
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"sightline/pipelines/optimization"
 )
 
 // jobArgument makes the test's program the process that makes a network.
 const jobArgument = "optimize-job"
 
 func runJob(folder string) int {
-	if err := RunJob(context.Background(), folder, os.Stdout, slog.New(slog.DiscardHandler)); err != nil {
+	if err := optimization.RunJob(context.Background(), folder, os.Stdout, slog.New(slog.DiscardHandler)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -56,7 +55,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	}
 	path := filepath.Join(dir, "events.jsonl")
 	p := build(t, text(path), o)
-	if w := p.Streams()[0].Optimized; w == nil || w.Working != "original" || w.Making.State != makeCollecting {
+	if w := p.Streams()[0].Optimized; w == nil || w.Working != "original" || w.Making.State != optimization.Collecting {
 		t.Fatalf("begins with %+v", w)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -64,7 +63,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	go func() { done <- p.Run(ctx) }()
 	eventually(t, 3*time.Minute, "the optimized network works and was looked at", func() bool {
 		w := p.Streams()[0].Optimized
-		if s := w.Making.State; s == makeRetrying || s == makeRefused {
+		if s := w.Making.State; s == optimization.Retrying || s == optimization.Refused {
 			t.Fatalf("%+v", *w.Making)
 		}
 		return w.Working == "optimized" && w.Looks.Done >= 3
@@ -81,7 +80,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 		t.Error("it fell back")
 	}
 
-	if have := CachedNetworks(parse(t, text("x"))); len(have) != 1 || have[0].State != makeReady || have[0].Made.Recall < .6 || have[0].Made.File != "blobs-general.onnx" {
+	if have := optimization.CachedFor(parse(t, text("x"))); len(have) != 1 || have[0].State != optimization.Ready || have[0].Made.Recall < .6 || have[0].Made.File != "blobs-general.onnx" {
 		t.Errorf("in the cache: %+v", have)
 	}
 	renamed := filepath.Join(dir, "renamed.onnx") // the same network by another name
@@ -91,7 +90,7 @@ sinks: [{ kind: jsonl, path: '%s', types: [%s] }]
 	model = renamed
 	again := build(t, text(filepath.Join(dir, "again.jsonl")), o)
 	defer again.Close()
-	if st := again.Streams()[0]; st.Model.Name != "blobs-general" || st.Model.Precision != "int8" || st.Optimized.Working != "optimized" || st.Optimized.Making.State != makeReady {
+	if st := again.Streams()[0]; st.Model.Name != "blobs-general" || st.Model.Precision != "int8" || st.Optimized.Working != "optimized" || st.Optimized.Making.State != optimization.Ready {
 		t.Errorf("begins with %+v, %+v", st.Model, st.Optimized)
 	}
 }
@@ -112,45 +111,4 @@ func worked(t *testing.T, all []told) string {
 		}
 	}
 	return strings.Join(names, " ")
-}
-
-// A network that another process makes meanwhile is waited for, and is not made twice.
-func TestAnotherProcessMakesIt(t *testing.T) {
-	folder := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		other := &maker{folder: folder}
-		lock, err := other.lock(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := &maker{folder: folder, log: slog.New(slog.DiscardHandler)}
-		made := make(chan error, 1)
-		go func() { made <- m.make(t.Context()) }()
-		synctest.Wait()
-		if s := m.snapshot().State; s != makeWaiting {
-			t.Errorf("it is %s", s)
-		}
-		if err := keep(folder, resultFile, Made{Refused: "too different"}); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(lock.Close(), <-made); err != nil {
-			t.Fatal(err)
-		}
-		if s := m.snapshot(); s.State != makeRefused || s.Reason != "too different" {
-			t.Errorf("%+v", s)
-		}
-	})
-}
-
-// A model that was replaced while pictures were collected is not made smaller in the
-// name of the one before.
-func TestReplacedModelIsRefused(t *testing.T) {
-	folder := t.TempDir()
-	model := filepath.Join(folder, "model.onnx")
-	if err := errors.Join(os.WriteFile(model, []byte("another"), 0o600), keep(folder, jobFile, job{Model: model, Digest: "of the first"})); err != nil {
-		t.Fatal(err)
-	}
-	if err := RunJob(t.Context(), folder, io.Discard, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "another one than at the start") {
-		t.Errorf("got %v", err)
-	}
 }

@@ -1,10 +1,7 @@
 package pipelines
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +9,7 @@ import (
 
 	"sightline/detect/onnx"
 	"sightline/detect/optimize"
+	"sightline/pipelines/optimization"
 	"sightline/pipelines/spec"
 )
 
@@ -119,25 +117,11 @@ func findOriginal(path string, made *optimize.Provenance, dirs []string) (string
 			if filepath.Ext(file) != ".onnx" {
 				continue
 			}
-			if sum, err := fileDigest(file); err == nil && sum == made.Source {
+			if sum, err := optimization.Digest(file); err == nil && sum == made.Source {
 				return file, nil
 			}
 		}
 	}
 	return "", fmt.Errorf("model %s is watched by the network that it was made of (SHA-256 %s…), which is neither beside it nor among the models at hand: put it there",
 		path, short(made.Source))
-}
-
-// fileDigest is the SHA-256 of a file, in hex.
-func fileDigest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -48,9 +48,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	for _, g := range p.gpus {
 		workers.Go(func() { g.attend(working) })
 	}
-	for _, m := range p.makers {
-		workers.Go(func() { m.run(working) })
-	}
+	workers.Go(func() { p.makers.Run(working) })
 	p.running.Store(true)
 	failures := make([]error, len(p.streams))
 	for i, s := range p.streams {
@@ -135,9 +133,7 @@ func (p *Pipeline) Close() error {
 		}
 		s.shadow.close()
 	}
-	for _, m := range p.makers {
-		m.letGo()
-	}
+	p.makers.Close()
 	for _, d := range p.detectors {
 		d.close()
 	}

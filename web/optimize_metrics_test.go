@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"sightline/pipelines"
+	"sightline/pipelines/optimization"
 )
 
 func TestMetricsOfOptimizedNetworks(t *testing.T) {
 	p := withStreams(newFake(t, onLoopback))
 	p.streams[0].Optimized = &pipelines.OptimizeStatus{
 		Working: "original", Recall: .5, Precision: .75, Window: 9, Falls: 2, Looks: pipelines.LookCounts{Done: 9, Skipped: 3, Failed: 1},
-		Making: &pipelines.MakeStatus{State: "collecting", Pictures: 40, Failures: 2},
+		Making: &optimization.Status{State: "collecting", Pictures: 40, Failures: 2},
 	}
 	got := gathered(t, newOptimizeCollector(p))
 	for name, want := range map[string]float64{

@@ -12,43 +12,44 @@ import (
 	"sightline/detect"
 	"sightline/internal/testkit"
 	"sightline/pipelines"
+	"sightline/pipelines/optimization"
 )
 
 // networkStates is one stream for each state of a smaller network, and what the page says:
 // of the badge, and beside it, where HH:MM is any time.
 func networkStates(at time.Time) (streams []pipelines.StreamStatus, want map[string][]string) {
 	const lost = "the optimized network finds 44.0 % of what its original finds, and of what it finds itself 75.0 % is confirmed; the least is 97.0 %"
-	made := &pipelines.Made{Recall: .985, Precision: .99, Speedup: 2.42}
+	made := &optimization.Made{Recall: .985, Precision: .99, Speedup: 2.42}
 	want = map[string][]string{}
 	add := func(name string, o *pipelines.OptimizeStatus, says ...string) {
 		st := pipelines.StreamStatus{Name: name, Kind: "rtsp", State: "online", Codec: "h264", Width: 640, Height: 360, Optimized: o,
 			Model: detect.Model{Name: "coco-nano", Engine: "openvino", Precision: "bf16"}}
 		streams, want[name] = append(streams, st), says
 	}
-	of := func(mode, working string, m pipelines.MakeStatus) *pipelines.OptimizeStatus {
+	of := func(mode, working string, m optimization.Status) *pipelines.OptimizeStatus {
 		m.Wanted = 160
 		return &pipelines.OptimizeStatus{Mode: mode, Working: working, Budget: .97, Every: 50, Recall: 1, Precision: 1, Making: &m}
 	}
 	add("gate", nil)
-	add("lobby", of("general", "original", pipelines.MakeStatus{State: "collecting", Pictures: 40, Left: 450}),
+	add("lobby", of("general", "original", optimization.Status{State: "collecting", Pictures: 40, Left: 450}),
 		"optimizing", "general network · collecting pictures · 25% · 8 min left")
-	add("guarded", of("scene", "original", pipelines.MakeStatus{State: "compiling", Step: "measuring what channels are needed for", Done: 12, Of: 29, Left: 42, Failures: 1}),
+	add("guarded", of("scene", "original", optimization.Status{State: "compiling", Step: "measuring what channels are needed for", Done: 12, Of: 29, Left: 42, Failures: 1}),
 		"optimizing", "scene network · measuring what channels are needed for · 41% · 42 s left in this step · could not be made once")
-	add("waiting", of("scene", "original", pipelines.MakeStatus{State: "waiting"}), "optimizing", "scene network · waits for its turn")
-	add("retrying", of("general", "original", pipelines.MakeStatus{State: "retrying", Failures: 2, Retry: &at, Reason: "make a network: signal: killed"}),
+	add("waiting", of("scene", "original", optimization.Status{State: "waiting"}), "optimizing", "scene network · waits for its turn")
+	add("retrying", of("general", "original", optimization.Status{State: "retrying", Failures: 2, Retry: &at, Reason: "make a network: signal: killed"}),
 		"not optimized", "general network · could not be made 2 times · again at HH:MM · make a network: signal: killed")
-	add("refused", of("general", "original", pipelines.MakeStatus{State: "refused", Reason: "recall is 0.9431, less than 0.9700"}),
+	add("refused", of("general", "original", optimization.Status{State: "refused", Reason: "recall is 0.9431, less than 0.9700"}),
 		"not optimized", "general network · refused · recall is 0.9431, less than 0.9700")
-	add("failed", of("general", "original", pipelines.MakeStatus{State: "failed", Failures: 5, Reason: "no space left on device"}),
+	add("failed", of("general", "original", optimization.Status{State: "failed", Failures: 5, Reason: "no space left on device"}),
 		"not optimized", "general network · could not be made 5 times · no space left on device")
 
-	used := of("scene", "optimized", pipelines.MakeStatus{State: "ready", Made: made})
+	used := of("scene", "optimized", optimization.Status{State: "ready", Made: made})
 	used.Speedup, used.Window, used.Recall, used.Precision, used.Since = 2.42, 120, .984, .99, &at
 	add("in-use", used, "optimized", "scene network · 2.4× as fast · agrees 98% over 120 looks")
-	fell := of("scene", "original", pipelines.MakeStatus{State: "ready", Made: made})
+	fell := of("scene", "original", optimization.Status{State: "ready", Made: made})
 	fell.Falls, fell.Since, fell.Reason, fell.Speedup = 1, &at, lost, 2.42
 	add("fell", fell, "fell back", "the original since HH:MM · "+lost)
-	waits := of("exact", "original", pipelines.MakeStatus{State: "ready", Made: made})
+	waits := of("exact", "original", optimization.Status{State: "ready", Made: made})
 	waits.Waits, waits.Speedup = "next_start", 1.18
 	add("waits", waits, "ready", "exact network · 1.2× as fast · taken at the next start")
 	add("by-hand", &pipelines.OptimizeStatus{Mode: "scene", Working: "optimized", Falls: 1, Since: &at, Budget: .97}, "optimized", "scene network · again since HH:MM")

@@ -13,7 +13,7 @@ import (
 	"sightline/detect/onnx"
 	"sightline/internal/libav"
 	"sightline/kernels"
-	"sightline/pipelines"
+	"sightline/pipelines/optimization"
 )
 
 // finding is one line of doctor's report.
@@ -42,7 +42,7 @@ func newDoctor(sh *shell) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				spools = append(examineSpools(p), examineOptimized(pipelines.CachedNetworks(p))...)
+				spools = append(examineSpools(p), examineOptimized(optimization.CachedFor(p))...)
 				spools = append(spools, sh.examineGraphs(p.Detect)...)
 			}
 			found := append(examine(sh), spools...)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sightline/pipelines"
+	"sightline/pipelines/optimization"
 )
 
 // jobCommand is what a pipeline runs, as a process of its own, to make a network in the
@@ -20,7 +20,7 @@ func newOptimizeJob(sh *shell) *cobra.Command {
 		Hidden:  true,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return pipelines.RunJob(cmd.Context(), args[0], sh.out, sh.log)
+			return optimization.RunJob(cmd.Context(), args[0], sh.out, sh.log)
 		},
 	}
 }

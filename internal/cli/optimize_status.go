@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sightline/pipelines"
+	"sightline/pipelines/optimization"
 )
 
 // printOptimized says how a stream's optimized network is doing; nil says nothing.
@@ -35,7 +36,7 @@ func printOptimized(w io.Writer, o *pipelines.OptimizeStatus) {
 }
 
 // makingText says how far a network is.
-func makingText(m pipelines.MakeStatus) string {
+func makingText(m optimization.Status) string {
 	text := m.State
 	left := func(of string) {
 		if m.Left > 0 {
@@ -73,9 +74,9 @@ func makingText(m pipelines.MakeStatus) string {
 
 // examineOptimized says which networks were made for a pipeline's streams, as far as
 // their folders tell.
-func examineOptimized(found []pipelines.Cached) (out []finding) {
+func examineOptimized(found []optimization.Cached) (out []finding) {
 	for _, c := range found {
-		f := finding{Part: "optimized " + c.Stream, OK: c.State == "ready", Found: makingText(c.MakeStatus)}
+		f := finding{Part: "optimized " + c.Stream, OK: c.State == "ready", Found: makingText(c.Status)}
 		switch c.State {
 		case "refused":
 			f.Todo = "to try again, delete " + c.Folder

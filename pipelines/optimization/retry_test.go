@@ -1,4 +1,4 @@
-package pipelines
+package optimization
 
 import (
 	"context"
@@ -17,10 +17,10 @@ import (
 
 // scripted is a maker of a network out of no pictures, by a shell's script that is given
 // the folder.
-func scripted(folder, script string) *maker {
-	return &maker{
-		p: &Pipeline{press: make(chan struct{}, 1)}, o: Options{Compiler: []string{"/bin/sh", "-c", script, "sh"}}, folder: folder, model: "m.onnx",
-		recipe: recipe{Mode: optimize.GeneralMode}, log: slog.New(slog.DiscardHandler), status: MakeStatus{State: makeCollecting},
+func scripted(folder, script string) *Maker {
+	return &Maker{
+		press: make(chan struct{}, 1), compiler: []string{"/bin/sh", "-c", script, "sh"}, folder: folder, model: "m.onnx",
+		recipe: recipe{Mode: optimize.GeneralMode}, log: slog.New(slog.DiscardHandler), status: Status{State: Collecting},
 	}
 }
 
@@ -48,28 +48,28 @@ func TestKilledMakingIsTriedAgain(t *testing.T) {
 		}()
 		retrying := func(failures int) {
 			t.Helper()
-			s := m.snapshot()
-			if s.State != makeRetrying || s.Failures != failures || s.Retry == nil || !s.Retry.After(time.Now()) || !strings.Contains(s.Reason, "signal: killed") {
+			s := m.Status()
+			if s.State != Retrying || s.Failures != failures || s.Retry == nil || !s.Retry.After(time.Now()) || !strings.Contains(s.Reason, "signal: killed") {
 				t.Errorf("after failure %d: %+v", failures, s)
 			}
 		}
-		for m.snapshot().Failures < 1 {
+		for m.Status().Failures < 1 {
 			synctest.Wait()
 		}
 		retrying(1)
 		time.Sleep(time.Minute + time.Second)
-		for m.snapshot().Failures < 2 {
+		for m.Status().Failures < 2 {
 			synctest.Wait()
 		}
 		retrying(2)
 		time.Sleep(4*time.Minute + time.Second)
-		for m.snapshot().State != makeRefused {
+		for m.Status().State != Refused {
 			synctest.Wait()
 		}
 		time.Sleep(24 * time.Hour)
 		stop()
 		<-done
-		if s := m.snapshot(); s.State != makeRefused || s.Reason != "too different" || s.Retry != nil || s.Failures != 2 {
+		if s := m.Status(); s.State != Refused || s.Reason != "too different" || s.Retry != nil || s.Failures != 2 {
 			t.Errorf("%+v", s)
 		}
 		if n := tries(t, folder); n != 3 {
@@ -98,21 +98,21 @@ func TestQuietPicturesAreReplaced(t *testing.T) {
 			m.run(ctx)
 		}()
 		sample := make([]byte, 16*16*3/2)
-		for try := byte(0); m.snapshot().State != makeRefused; try++ {
+		for try := byte(0); m.Status().State != Refused; try++ {
 			sample[0] = try
 			m.pictures <- decode.NewFrame(decode.Frame{Width: 16, Height: 16, Format: decode.I420, Memory: decode.Host, Planes: [3]decode.Plane{
 				{Data: unsafe.Pointer(&sample[0]), Stride: 16}, {Data: unsafe.Pointer(&sample[256]), Stride: 8}, {Data: unsafe.Pointer(&sample[320]), Stride: 8},
 			}}, func() {})
-			s := m.snapshot()
-			for s.State != makeRetrying && s.State != makeRefused {
+			s := m.Status()
+			for s.State != Retrying && s.State != Refused {
 				synctest.Wait()
-				s = m.snapshot()
+				s = m.Status()
 			}
 			seen, err := os.ReadFile(filepath.Join(folder, "seen"))
 			if err != nil || len(seen) < 17 || seen[16] != try {
 				t.Fatalf("try %d: it was given another picture: %v", try, err)
 			}
-			if s.State == makeRefused {
+			if s.State == Refused {
 				break
 			}
 			if s.Failures != 0 || !strings.Contains(s.Reason, errFew.Error()+": nothing") || !m.full.Load() {
@@ -141,7 +141,7 @@ func TestMakingIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := scripted(folder, `echo >> "$1/tries"; echo "no such operator" >&2; exit 1`)
 		m.insist(t.Context())
-		if s := m.snapshot(); s.State != makeFailed || s.Failures != mostFailures || s.Retry != nil || !strings.Contains(s.Reason, "no such operator") {
+		if s := m.Status(); s.State != Failed || s.Failures != mostFailures || s.Retry != nil || !strings.Contains(s.Reason, "no such operator") {
 			t.Errorf("%+v", s)
 		}
 		if n := tries(t, folder); n != mostFailures {

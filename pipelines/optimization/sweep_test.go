@@ -1,4 +1,4 @@
-package pipelines
+package optimization
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 // folderOf makes a folder of a network in a cache, as the nth, that was used so long ago.
 func folderOf(t *testing.T, root string, n int, made bool, ago time.Duration) string {
 	t.Helper()
-	m := &maker{folder: filepath.Join(root, fmt.Sprintf("%032x", n))}
+	m := &Maker{folder: filepath.Join(root, fmt.Sprintf("%032x", n))}
 	if err := m.hold(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestOldNetworksAreRemoved(t *testing.T) {
 		stay = append(stay, folderOf(t, root, 100+n, false, time.Minute))
 	}
 	leave = append(leave, folderOf(t, root, 200, false, 2*time.Hour), folderOf(t, root, 201, true, mostIdle+time.Hour))
-	used := &maker{folder: folderOf(t, root, 300, true, 2*mostIdle)}
+	used := &Maker{folder: folderOf(t, root, 300, true, 2*mostIdle)}
 	if err := used.hold(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,12 +124,12 @@ func TestCacheTellsOfTheNewest(t *testing.T) {
 	sp := parse(t, fmt.Sprintf("version: 1\nname: p\ndetect: { optimize: { cache: '%s' } }\nstreams: { gate: { url: rtsp://10.0.0.3/main } }\n", root))
 	told := func(want string, folder string) {
 		t.Helper()
-		have := CachedNetworks(sp)
-		if len(have) != 1 || have[0].State != want || have[0].Folder != folder || (have[0].Made != nil) != (want == makeReady) || (have[0].Reason != "") != (want == makeRefused) {
+		have := CachedFor(sp)
+		if len(have) != 1 || have[0].State != want || have[0].Folder != folder || (have[0].Made != nil) != (want == Ready) || (have[0].Reason != "") != (want == Refused) {
 			t.Errorf("%+v, want %s in %s", have, want, folder)
 		}
 	}
-	told(makeCollecting, "")
+	told(Collecting, "")
 	begun := func(n int, made bool, ago time.Duration, mode string) string {
 		folder := folderOf(t, root, n, made, ago)
 		if err := keep(folder, recipeFile, recipe{Mode: mode, Binds: []string{sp.Streams[0].Bind()}}); err != nil {
@@ -137,15 +137,15 @@ func TestCacheTellsOfTheNewest(t *testing.T) {
 		}
 		return folder
 	}
-	told(makeRefused, begun(1, true, 3*time.Hour, "general"))
+	told(Refused, begun(1, true, 3*time.Hour, "general"))
 	unfinished := begun(2, false, 2*time.Hour, "general")
-	told(makeCollecting, unfinished)
+	told(Collecting, unfinished)
 	begun(3, true, 0, "scene")
-	told(makeCollecting, unfinished)
+	told(Collecting, unfinished)
 	ready := begun(4, false, time.Hour, "general")
 	const none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" // SHA-256 of nothing
 	if err := errors.Join(os.WriteFile(filepath.Join(ready, "m.onnx"), nil, 0o600), keep(ready, resultFile, Made{File: "m.onnx", Digest: none})); err != nil {
 		t.Fatal(err)
 	}
-	told(makeReady, ready)
+	told(Ready, ready)
 }

@@ -1,4 +1,4 @@
-package pipelines
+package optimization
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ const usedFile = "used"
 
 // hold makes the folder where there is none, and keeps it from being removed until letGo,
 // or the process's end.
-func (m *maker) hold() error {
+func (m *Maker) hold() error {
 	for m.held == nil {
 		if err := os.MkdirAll(m.folder, 0o700); err != nil {
 			return fmt.Errorf("keep optimized networks: %w", err)
@@ -53,7 +53,7 @@ func (m *maker) hold() error {
 }
 
 // letGo ends hold.
-func (m *maker) letGo() {
+func (m *Maker) letGo() {
 	if m.held != nil {
 		m.touch()
 		m.held.Close()
@@ -62,7 +62,7 @@ func (m *maker) letGo() {
 }
 
 // touch notes that the folder is in use now.
-func (m *maker) touch() {
+func (m *Maker) touch() {
 	now := time.Now()
 	_ = os.Chtimes(m.held.Name(), now, now) // where it cannot be noted, it is made again some day
 }

@@ -1,26 +1,27 @@
 //go:build soak
 
-package pipelines
+package optimization
 
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"sightline/detect/onnx"
 	"sightline/detect/optimize"
+	"sightline/internal/testkit"
 )
 
 // aJob is a folder with pictures and what is to be made of them.
 func aJob(t *testing.T, mode string, pictures int) string {
 	t.Helper()
-	o := parts(t)
+	log, libs := slog.New(slog.DiscardHandler), []string{testkit.Dep(t, "onnxruntime/lib")}
 	folder := t.TempDir()
-	frames, err := optimize.Frames(t.Context(), media(t, "vtest.avi"), 20, pictures, o.Logger)
+	frames, err := optimize.Frames(t.Context(), testkit.Dep(t, "media/vtest.avi"), 20, pictures, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,15 +36,12 @@ func aJob(t *testing.T, mode string, pictures int) string {
 			t.Fatal(err)
 		}
 	}
-	path, err := onnx.Find("coco-nano", o.ModelDirs)
+	path := testkit.Dep(t, "models/coco-nano.onnx")
+	sum, err := Digest(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, err := fileDigest(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j := job{Model: path, Digest: sum, Out: "made.onnx", Mode: mode, Classes: []string{"person"}, Engine: "onnxruntime", LibDirs: o.LibDirs, Least: .4, Agreement: .5, Stream: "gate", Bind: "b"}
+	j := job{Model: path, Digest: sum, Out: "made.onnx", Mode: mode, Classes: []string{"person"}, Engine: "onnxruntime", LibDirs: libs, Least: .4, Agreement: .5, Stream: "gate", Bind: "b"}
 	if err := keep(folder, jobFile, j); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +52,11 @@ func aJob(t *testing.T, mode string, pictures int) string {
 // and returns when each was written.
 func untilKept(t *testing.T, folder string, before int) map[string]time.Time {
 	t.Helper()
-	cmd := exec.Command(jobCommand(t)[0], jobArgument, folder)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, jobArgument, folder)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package pipelines
+package optimization
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"sightline/ingest"
 )
 
 // mostFailures is how often a network is tried to be made until the next start. What was
@@ -29,7 +31,7 @@ var errFew = errors.New("too little is to be seen")
 
 // insist makes the network, and tries it again where that fails, until ctx ends or it
 // has failed too often.
-func (m *maker) insist(ctx context.Context) {
+func (m *Maker) insist(ctx context.Context) {
 	for failures, quiet := 0, 0; ; {
 		err := m.make(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -44,22 +46,22 @@ func (m *maker) insist(ctx context.Context) {
 			wait = retryPause(failures)
 		}
 		if failures == mostFailures {
-			m.set(func(s *MakeStatus) { s.State, s.Failures, s.Retry, s.Reason = makeFailed, failures, nil, err.Error() })
+			m.set(func(s *Status) { s.State, s.Failures, s.Retry, s.Reason = Failed, failures, nil, err.Error() })
 			m.log.Warn("no optimized network was made: the original goes on", slog.Any("error", err), slog.Int("attempts", failures))
 			return
 		}
 		at := time.Now().Add(wait).UTC()
-		m.set(func(s *MakeStatus) { s.State, s.Failures, s.Retry, s.Reason = makeRetrying, failures, &at, err.Error() })
+		m.set(func(s *Status) { s.State, s.Failures, s.Retry, s.Reason = Retrying, failures, &at, err.Error() })
 		m.log.Warn("no optimized network was made: the original goes on, and it is tried again", slog.Any("error", err), slog.Duration("after", wait))
-		if !pause(ctx, wait) {
+		if ingest.Pause(ctx, wait) != nil {
 			return
 		}
-		m.set(func(s *MakeStatus) { s.Retry, s.Reason, s.Step, s.Done, s.Of, s.Left = nil, "", "", 0, 0, 0 })
+		m.set(func(s *Status) { s.Retry, s.Reason, s.Step, s.Done, s.Of, s.Left = nil, "", "", 0, 0, 0 })
 	}
 }
 
 // tidy removes what a process that was killed left half written. The caller has the lock.
-func (m *maker) tidy() {
+func (m *Maker) tidy() {
 	for _, pattern := range []string{".saving-*", ".optimize-*.onnx"} {
 		left, _ := filepath.Glob(filepath.Join(m.folder, pattern)) // the pattern is well formed
 		for _, path := range left {
@@ -69,7 +71,7 @@ func (m *maker) tidy() {
 }
 
 // clear removes what the network was made of: it takes room alone.
-func (m *maker) clear() {
+func (m *Maker) clear() {
 	for _, name := range []string{picturesFile, jobFile, workFolder} {
 		_ = os.RemoveAll(filepath.Join(m.folder, name))
 	}

@@ -1,4 +1,4 @@
-package pipelines
+package optimization
 
 import (
 	"bufio"
@@ -28,8 +28,8 @@ const niceness = 19
 const endPatience = 3 * time.Second
 
 // compile has the network made by a process of its own.
-func (m *maker) compile(ctx context.Context) (Made, error) {
-	if len(m.o.Compiler) == 0 {
+func (m *Maker) compile(ctx context.Context) (Made, error) {
+	if len(m.compiler) == 0 {
 		return Made{}, errors.New("nothing here makes networks in the background")
 	}
 	engine := m.engine
@@ -37,7 +37,7 @@ func (m *maker) compile(ctx context.Context) (Made, error) {
 		engine = "onnxruntime"
 	}
 	j := job{
-		Model: m.model, Digest: m.recipe.Model, Plain: engine != m.engine, Out: m.name(), Mode: m.recipe.Mode, Classes: m.recipe.Classes, Engine: engine, LibDirs: m.o.LibDirs, Fit: m.recipe.Fit,
+		Model: m.model, Digest: m.recipe.Model, Plain: engine != m.engine, Out: m.name(), Mode: m.recipe.Mode, Classes: m.recipe.Classes, Engine: engine, LibDirs: m.libDirs, Fit: m.recipe.Fit,
 		Integers: m.recipe.Mode == optimize.SceneMode, Least: m.recipe.Least, Agreement: m.recipe.Budget,
 	}
 	if j.Mode == optimize.SceneMode {
@@ -46,7 +46,7 @@ func (m *maker) compile(ctx context.Context) (Made, error) {
 	if err := keep(m.folder, jobFile, j); err != nil {
 		return Made{}, err
 	}
-	cmd := exec.CommandContext(ctx, m.o.Compiler[0], append(m.o.Compiler[1:len(m.o.Compiler):len(m.o.Compiler)], m.folder)...)
+	cmd := exec.CommandContext(ctx, m.compiler[0], append(m.compiler[1:len(m.compiler):len(m.compiler)], m.folder)...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", max(1, runtime.NumCPU()/4)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -87,7 +87,7 @@ func nicely(cmd *exec.Cmd, read func()) error {
 }
 
 // follow reads what the process prints until it ends.
-func (m *maker) follow(out io.Reader) (made Made) {
+func (m *Maker) follow(out io.Reader) (made Made) {
 	lines := bufio.NewScanner(out)
 	begun := time.Now()
 	for lines.Scan() {
@@ -99,7 +99,7 @@ func (m *maker) follow(out io.Reader) (made Made) {
 			made = *l.Made
 			continue
 		}
-		m.set(func(s *MakeStatus) {
+		m.set(func(s *Status) {
 			if l.Step != s.Step || l.Done < s.Done {
 				begun = time.Now()
 			}
