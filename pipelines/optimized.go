@@ -3,9 +3,6 @@ package pipelines
 import (
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
 
 	"sightline/detect/onnx"
 	"sightline/detect/optimize"
@@ -40,7 +37,7 @@ func (p *Pipeline) networks(st *spec.Stream, g *gpu, o Options, log *slog.Logger
 		}
 		return p.making(st, path, g, o, log)
 	}
-	switch err := bound(path, made, st); {
+	switch err := optimization.CheckBound(path, made, st); {
 	case err != nil && !o.Unbound:
 		return network{}, nil, err
 	case err != nil:
@@ -49,7 +46,7 @@ func (p *Pipeline) networks(st *spec.Stream, g *gpu, o Options, log *slog.Logger
 	case o.Unbound || !watched(made, st):
 		return plain()
 	}
-	original, err := findOriginal(path, made, o.ModelDirs)
+	original, err := optimization.FindOriginal(path, made, o.ModelDirs)
 	if err != nil {
 		return network{}, nil, err
 	}
@@ -89,39 +86,4 @@ func watched(made *optimize.Provenance, st *spec.Stream) bool {
 		return st.Detect.Optimize != nil && st.Detect.Optimize.Shadow > 0
 	}
 	return false // nothing but rounding
-}
-
-// bound refuses a network that was made for another stream.
-func bound(path string, made *optimize.Provenance, st *spec.Stream) error {
-	if made.Mode != optimize.SceneMode || made.Bind == st.Bind() {
-		return nil
-	}
-	return fmt.Errorf("model %s was made for the scene of stream %s alone (configuration %s, not %s) and is nearly blind elsewhere: "+
-		"use its original here, or make one for this stream: sightline optimize MODEL -o OUT.onnx --mode scene --config FILE.yaml --stream %s",
-		path, made.Stream, short(made.Bind), short(st.Bind()), st.Name)
-}
-
-func short(digest string) string { return digest[:min(len(digest), 12)] }
-
-// findOriginal finds the file that a network was made of, by its digest: beside it, or
-// among the models at hand.
-func findOriginal(path string, made *optimize.Provenance, dirs []string) (string, error) {
-	folders := append([]string{filepath.Dir(path)}, onnx.ModelDirs(dirs)...)
-	for i, dir := range folders {
-		if slices.Contains(folders[:i], dir) {
-			continue
-		}
-		entries, _ := os.ReadDir(dir) // a folder that is not there, or not for us, has no models
-		for _, e := range entries {
-			file := filepath.Join(dir, e.Name())
-			if filepath.Ext(file) != ".onnx" {
-				continue
-			}
-			if sum, err := optimization.Digest(file); err == nil && sum == made.Source {
-				return file, nil
-			}
-		}
-	}
-	return "", fmt.Errorf("model %s is watched by the network that it was made of (SHA-256 %s…), which is neither beside it nor among the models at hand: put it there",
-		path, short(made.Source))
 }

@@ -45,7 +45,7 @@ func kept(folder string) (m Made) {
 		return Made{Refused: m.Refused}
 	}
 	m.File = filepath.Base(m.File)
-	if sum, err := Digest(filepath.Join(folder, m.File)); err != nil || sum != m.Digest {
+	if sum, err := digest(filepath.Join(folder, m.File)); err != nil || sum != m.Digest {
 		return Made{}
 	}
 	return m
@@ -131,8 +131,8 @@ func newest(root string, st *spec.Stream) string {
 	return ""
 }
 
-// Digest is the SHA-256 of a file, in hex.
-func Digest(path string) (string, error) {
+// digest is the SHA-256 of a file, in hex.
+func digest(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

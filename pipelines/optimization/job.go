@@ -53,7 +53,7 @@ func RunJob(ctx context.Context, folder string, out io.Writer, log *slog.Logger)
 	if err != nil {
 		return fmt.Errorf("read the job: %w", err)
 	}
-	switch sum, err := Digest(j.Model); {
+	switch sum, err := digest(j.Model); {
 	case err != nil:
 		return fmt.Errorf("read the model: %w", err)
 	case sum != j.Digest: // its figures and what watches it are the other's

@@ -1,6 +1,7 @@
 // Package optimization makes smaller networks of those that streams run on, in the
-// background and out of the streams' own pictures, and keeps them on disk. It knows
-// pictures, settings and files; what a stream does with its network is for others.
+// background and out of the streams' own pictures, and keeps them on disk; and tells of one
+// that was made before whose it is, and of what. It knows pictures, settings and files;
+// what a stream does with its network is for others.
 package optimization
 
 import (

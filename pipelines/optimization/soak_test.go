@@ -37,7 +37,7 @@ func aJob(t *testing.T, mode string, pictures int) string {
 		}
 	}
 	path := testkit.Dep(t, "models/coco-nano.onnx")
-	sum, err := Digest(path)
+	sum, err := digest(path)
 	if err != nil {
 		t.Fatal(err)
 	}
