@@ -19,12 +19,12 @@ import (
 // any factor. It returns how many convolutions were scaled.
 func equalize(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, libDirs []string, keep func(*graph.Node) bool) (int, error) {
 	g := m.Graph
-	known := shapes(g, shape.Width, shape.Height)
+	known := g.Shapes(shape.Width, shape.Height)
 	var all []*sizes
 	var taps []onnx.Value
 	for _, n := range g.Nodes {
-		if c := convOf(g, n); c != nil && known[n.Outputs[0]] != nil {
-			e := &sizes{g: g, maker: n, most: make([]float64, c.out)}
+		if c := g.Conv(n); c != nil && known[n.Outputs[0]] != nil {
+			e := &sizes{g: g, maker: n, most: make([]float64, c.Out)}
 			if e.follow(n.Outputs[0], 0, known) && len(e.uses) > 0 {
 				all, taps = append(all, e), append(taps, onnx.Value{Name: n.Outputs[0], Dims: known[n.Outputs[0]]})
 			}
@@ -74,8 +74,8 @@ func (e *sizes) follow(value string, from int, known map[string][]int64) bool {
 	for _, n := range e.g.Users(value) {
 		switch n.Op {
 		case "Conv":
-			c := convOf(e.g, n)
-			if c == nil || n.Inputs[0] != value || c.groups != 1 && (c.groups != c.in || c.out != c.in) {
+			c := e.g.Conv(n)
+			if c == nil || n.Inputs[0] != value || c.Groups != 1 && (c.Groups != c.In || c.Out != c.In) {
 				return false
 			}
 			e.uses = append(e.uses, use{n, from})
@@ -129,8 +129,8 @@ func (e *sizes) factors(keep func(*graph.Node) bool) []float64 {
 		return nil
 	}
 	for _, u := range e.uses {
-		if c := convOf(e.g, u.node); c.groups == 1 && !keep(u.node) { // else weights are as good at any size
-			c.meets(u.from, meets)
+		if c := e.g.Conv(u.node); c.Groups == 1 && !keep(u.node) { // else weights are as good at any size
+			meet(c, u.from, meets)
 		}
 	}
 	free := slices.Max(meets) == 0
@@ -143,13 +143,13 @@ func (e *sizes) factors(keep func(*graph.Node) bool) []float64 {
 	return out
 }
 
-// meets raises largest to the weights that inputs meet, from a number on: to their part
+// meet raises largest to the weights that inputs meet, from a number on: to their part
 // of the largest that makes the same output.
-func (c *conv) meets(from int, largest []float64) {
-	weights := c.weights.Float32s()
-	each := len(weights) / c.out
-	taps := each / c.in
-	for k := range c.out {
+func meet(c *graph.Conv, from int, largest []float64) {
+	weights := c.Weights.Float32s()
+	each := len(weights) / c.Out
+	taps := each / c.In
+	for k := range c.Out {
 		row := weights[k*each : (k+1)*each]
 		top := 1e-20
 		for _, w := range row {
@@ -165,25 +165,25 @@ func (c *conv) meets(from int, largest []float64) {
 
 // scale divides the channels, and multiplies the weights of who uses them.
 func (e *sizes) scale(factors []float64) {
-	c := convOf(e.g, e.maker)
-	weights, bias := c.weights.Float32s(), c.bias(e.g)
-	each := len(weights) / c.out
+	c := e.g.Conv(e.maker)
+	weights, bias := c.Weights.Float32s(), c.Bias(e.g)
+	each := len(weights) / c.Out
 	for k, f := range factors {
 		bias[k] = float32(float64(bias[k]) / f)
 		for i := range each {
 			weights[k*each+i] = float32(float64(weights[k*each+i]) / f)
 		}
 	}
-	c.set(e.g, c.weights.Dims, weights, bias)
+	c.Set(e.g, c.Weights.Dims, weights, bias)
 	for _, u := range e.uses {
-		c := convOf(e.g, u.node)
-		weights := c.weights.Float32s()
-		depth := c.in / c.groups // of the inputs that an output sees
-		taps := len(weights) / c.out / depth
+		c := e.g.Conv(u.node)
+		weights := c.Weights.Float32s()
+		depth := c.In / c.Groups // of the inputs that an output sees
+		taps := len(weights) / c.Out / depth
 		for i, f := range factors {
 			at := u.from + i
-			for k := range c.out {
-				if c.groups > 1 && k != at { // each output sees its own input alone
+			for k := range c.Out {
+				if c.Groups > 1 && k != at { // each output sees its own input alone
 					continue
 				}
 				first := (k*depth + at%depth) * taps
@@ -192,6 +192,6 @@ func (e *sizes) scale(factors []float64) {
 				}
 			}
 		}
-		c.set(e.g, c.weights.Dims, weights, c.bias(e.g))
+		c.Set(e.g, c.Weights.Dims, weights, c.Bias(e.g))
 	}
 }

@@ -25,15 +25,15 @@ func TestEqualizedIsTheSame(t *testing.T) {
 	deep := b.layer(joined, 8, 8, 3, 1, 8)
 	b.op("Concat", []string{joined, leaky(deep)}, axis(1))
 	b.layer(b.at, 16, 4, 1, 1, 1)
-	c := convOf(b.g, b.g.Maker(first))
-	weights, bias := c.weights.Float32s(), c.bias(b.g)
+	c := b.g.Conv(b.g.Maker(first))
+	weights, bias := c.Weights.Float32s(), c.Bias(b.g)
 	for k, small := range []float32{1, .01, 30, .3, 1, 5, .002, 1} {
-		for i := range len(weights) / c.out {
-			weights[k*len(weights)/c.out+i] *= small
+		for i := range len(weights) / c.Out {
+			weights[k*len(weights)/c.Out+i] *= small
 		}
 		bias[k] *= small
 	}
-	c.set(b.g, c.weights.Dims, weights, bias)
+	c.Set(b.g, c.Weights.Dims, weights, bias)
 	m := b.network(t, []int64{1, 4, 80, 80})
 
 	in := onnx.Input{Name: "images", Layout: kernels.NCHW, Type: kernels.F32, Order: kernels.RGB, Std: [3]float64{255, 255, 255}, Fit: kernels.LetterboxCenter}

@@ -120,17 +120,3 @@ func nodes(g *graph.Graph, op string) (out []*graph.Node) {
 	}
 	return out
 }
-
-// own gives a node a constant of its own in place of one that others may share, and
-// drops that where none does: many nodes may be folded into large weights.
-func own(g *graph.Graph, n *graph.Node, input int, t *graph.Tensor, base string) {
-	for len(n.Inputs) <= input {
-		n.Inputs = append(n.Inputs, "")
-	}
-	if old := n.Inputs[input]; g.Alone(old) {
-		delete(g.Tensors, old)
-	}
-	t.Name = g.Fresh(base)
-	g.Tensors[t.Name] = t
-	n.Inputs[input] = t.Name
-}

@@ -266,7 +266,7 @@ func FuzzExact(f *testing.F) {
 		if err != nil {
 			return
 		}
-		shapes(m.Graph, 64, 64)
+		m.Graph.Shapes(64, 64)
 		var classes []string
 		if labels, err := Labels(m); err == nil && len(labels) > 0 {
 			classes = labels[:1]
@@ -278,12 +278,12 @@ func FuzzExact(f *testing.F) {
 			t.Errorf("what came out cannot be read: %v", err)
 		}
 		if filtered, err := graph.Read(m.Write()); err == nil {
-			winograd(filtered, shapes(filtered.Graph, 512, 512))
+			winograd(filtered, filtered.Graph.Shapes(512, 512))
 			if _, err := graph.Read(filtered.Write()); err != nil {
 				t.Errorf("what came out filtered cannot be read: %v", err)
 			}
 		}
-		p := planFor(m.Graph, Everywhere, shapes(m.Graph, 64, 64), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
+		p := planFor(m.Graph, Everywhere, m.Graph.Shapes(64, 64), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
 		spans := map[string]span{}
 		for _, value := range p.values {
 			spans[value] = span{-1, 2}

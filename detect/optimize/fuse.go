@@ -7,52 +7,11 @@ import (
 	"sightline/detect/optimize/graph"
 )
 
-// conv is a convolution whose weights are constant 32-bit floats.
-type conv struct {
-	node    *graph.Node
-	weights *graph.Tensor // [out, in / groups, height, width]
-	out, in int           // channels; in is all groups'
-	groups  int
-}
-
-// convOf is nil where n is no such convolution.
-func convOf(g *graph.Graph, n *graph.Node) *conv {
-	if n == nil || n.Op != "Conv" || n.Domain != "" && n.Domain != "ai.onnx" {
-		return nil
-	}
-	w := g.Tensors[n.Input(1)]
-	bias := g.Tensors[n.Input(2)]
-	if w == nil || w.Type != graph.F32 || len(w.Dims) != 4 || w.Len() == 0 || n.Input(2) != "" && (bias == nil || bias.Type != graph.F32) {
-		return nil
-	}
-	c := &conv{node: n, weights: w, out: int(w.Dims[0]), groups: int(n.Int("group", 1))}
-	if c.groups < 1 || c.out%c.groups != 0 || bias != nil && bias.Len() != c.out {
-		return nil
-	}
-	c.in = int(w.Dims[1]) * c.groups
-	return c
-}
-
-// bias is the convolution's offsets, zeros where it has none.
-func (c *conv) bias(g *graph.Graph) []float32 {
-	if t := g.Tensors[c.node.Input(2)]; t != nil {
-		return t.Float32s()
-	}
-	return make([]float32, c.out)
-}
-
-// set gives the convolution new weights and offsets.
-func (c *conv) set(g *graph.Graph, dims []int64, weights, bias []float32) {
-	c.weights = graph.NewFloat32("", dims, weights)
-	own(g, c.node, 1, c.weights, c.node.Outputs[0]+".weight")
-	own(g, c.node, 2, graph.NewFloat32("", []int64{int64(len(bias))}, bias), c.node.Outputs[0]+".bias")
-}
-
 // affine folds scales and offsets by channel into the convolutions beside them, each
 // chain of them from the convolution on.
 func affine(g *graph.Graph) (n int) {
 	const side = 64 // any does: only channels are asked for
-	known := shapes(g, side, side)
+	known := g.Shapes(side, side)
 	for had := -1; had != n; {
 		had = n
 		for _, node := range slices.Clone(g.Nodes) {
@@ -75,25 +34,25 @@ func foldBehind(g *graph.Graph, node *graph.Node) bool {
 	if scale == nil || g.IsOutput(from) {
 		return false
 	}
-	c := convOf(g, g.Maker(from))
+	c := g.Conv(g.Maker(from))
 	if c == nil || !g.Alone(from) {
 		return false
 	}
-	s, o := spread(scale, c.out), spread(offset, c.out)
+	s, o := spread(scale, c.Out), spread(offset, c.Out)
 	if s == nil || o == nil {
 		return false
 	}
-	weights, bias := c.weights.Float32s(), c.bias(g)
-	each := len(weights) / c.out
-	for k := range c.out {
+	weights, bias := c.Weights.Float32s(), c.Bias(g)
+	each := len(weights) / c.Out
+	for k := range c.Out {
 		for i := range each {
 			weights[k*each+i] = float32(float64(weights[k*each+i]) * s[k])
 		}
 		bias[k] = float32(float64(bias[k])*s[k] + o[k])
 	}
-	c.node.Outputs[0] = node.Outputs[0]
-	moveTo(g, c.node, node)
-	c.set(g, c.weights.Dims, weights, bias)
+	c.Node.Outputs[0] = node.Outputs[0]
+	moveTo(g, c.Node, node)
+	c.Set(g, c.Weights.Dims, weights, bias)
 	return true
 }
 
@@ -111,24 +70,24 @@ func foldAhead(g *graph.Graph, node *graph.Node, known map[string][]int64) bool 
 	if scale == nil || node.Op == "BatchNormalization" || slices.ContainsFunc(offset, func(v float64) bool { return v != 0 }) || !g.Alone(node.Outputs[0]) {
 		return false
 	}
-	c := convOf(g, g.Users(node.Outputs[0])[0])
-	if c == nil || c.node.Inputs[0] != node.Outputs[0] {
+	c := g.Conv(g.Users(node.Outputs[0])[0])
+	if c == nil || c.Node.Inputs[0] != node.Outputs[0] {
 		return false
 	}
-	s, x := spread(scale, c.in), known[from]
-	if s == nil || len(x) != 4 || x[1] != int64(c.in) {
+	s, x := spread(scale, c.In), known[from]
+	if s == nil || len(x) != 4 || x[1] != int64(c.In) {
 		return false
 	}
-	weights := c.weights.Float32s()
-	taps, depth := len(weights)/c.out/int(c.weights.Dims[1]), int(c.weights.Dims[1])
+	weights := c.Weights.Float32s()
+	taps, depth := len(weights)/c.Out/int(c.Weights.Dims[1]), int(c.Weights.Dims[1])
 	for i := range weights {
 		k, d := i/(taps*depth), i/taps%depth
-		channel := k/(c.out/c.groups)*depth + d
+		channel := k/(c.Out/c.Groups)*depth + d
 		weights[i] = float32(float64(weights[i]) * s[channel])
 	}
-	c.node.Inputs[0] = from
+	c.Node.Inputs[0] = from
 	g.Remove(node)
-	c.set(g, c.weights.Dims, weights, c.bias(g))
+	c.Set(g, c.Weights.Dims, weights, c.Bias(g))
 	return true
 }
 

@@ -21,7 +21,7 @@ type lineage map[*graph.Node]string
 func lineageOf(g *graph.Graph) lineage {
 	l := lineage{}
 	for _, n := range g.Nodes {
-		if convOf(g, n) != nil {
+		if g.Conv(n) != nil {
 			l[n] = n.Outputs[0]
 		}
 	}

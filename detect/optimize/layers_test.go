@@ -50,7 +50,7 @@ func TestIntegerLayersAreMarked(t *testing.T) {
 	r.Layers = lineageOf(m.Graph).pair(Layers(m, 8, 8), m.Graph)
 	r.weigh(m, 8, 8)
 	was := r.Layers[0]
-	p := planFor(m.Graph, AroundConvolutions, shapes(m.Graph, 8, 8), func(*graph.Node) bool { return false })
+	p := planFor(m.Graph, AroundConvolutions, m.Graph.Shapes(8, 8), func(*graph.Node) bool { return false })
 	quantize(m.Graph, p, map[string]span{"x": {-1, 1}})
 	r.weigh(m, 8, 8)
 	if l := r.Layers[0]; !l.Integers || l.Channels != was.Channels || l.MACs != was.MACs || r.After.MACs != was.MACs[0] {

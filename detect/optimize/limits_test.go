@@ -78,7 +78,7 @@ func TestNodesWithoutInputs(t *testing.T) {
 		if _, err := Exact(&graph.Model{Graph: g}, nil); err != nil {
 			t.Errorf("%s: %v", op, err)
 		}
-		planFor(g, Everywhere, shapes(g, 64, 64), func(*graph.Node) bool { return false })
+		planFor(g, Everywhere, g.Shapes(64, 64), func(*graph.Node) bool { return false })
 	}
 }
 
@@ -122,7 +122,7 @@ func TestBiasOutweighsWeights(t *testing.T) {
 	in := picture{1, 4, 4, b.float64s(16)}
 	m := b.ends()
 	first := b.g.Nodes[0].Outputs[0]
-	p := planFor(b.g, Everywhere, shapes(b.g, 4, 4), func(*graph.Node) bool { return false })
+	p := planFor(b.g, Everywhere, b.g.Shapes(4, 4), func(*graph.Node) bool { return false })
 	spans := map[string]span{}
 	for _, value := range p.values {
 		spans[value] = spanOf(t, b.g, value, in)
@@ -153,7 +153,7 @@ func TestTailsStayInFloats(t *testing.T) {
 	b.node("Mul", []string{b.at, b.constant(nil, []float32{8})})
 	b.node("Concat", []string{b.at, head}, &graph.Attr{Name: "axis", Type: graph.Int, I: 1})
 	m := b.ends()
-	p := planFor(m.Graph, Everywhere, shapes(m.Graph, 8, 8), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
+	p := planFor(m.Graph, Everywhere, m.Graph.Shapes(8, 8), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
 	// the first convolution's input and output; what feeds the last alone does not gain
 	if want := []string{"back", "v1"}; strings.Join(p.values, " ") != strings.Join(want, " ") {
 		t.Errorf("in 8 bits are %v, want %v, and %s in floats", p.values, want, inner)

@@ -39,16 +39,16 @@ type Layer struct {
 // height. MACs stay 0 where the size of a picture cannot be followed.
 func Layers(m *graph.Model, width, height int) []Layer {
 	g := m.Graph
-	known := shapes(g, width, height)
+	known := g.Shapes(width, height)
 	var out []Layer
 	for _, n := range g.Nodes {
-		c := convOf(g, n)
+		c := g.Conv(n)
 		if c == nil {
 			continue
 		}
-		l := Layer{Name: n.Outputs[0], Channels: c.out}
+		l := Layer{Name: n.Outputs[0], Channels: c.Out}
 		if dims := known[n.Outputs[0]]; len(dims) == 4 {
-			l.MACs = dims[2] * dims[3] * int64(c.weights.Len())
+			l.MACs = dims[2] * dims[3] * int64(c.Weights.Len())
 		}
 		out = append(out, l)
 	}

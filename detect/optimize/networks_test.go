@@ -214,7 +214,7 @@ func TestOtherFamiliesHold(t *testing.T) {
 					t.Errorf("for %s %d convolutions compute in integers", engine, n)
 				}
 			}
-			n, _ := winograd(m, shapes(m.Graph, 8*pixels, 8*pixels)) // as if it were for larger pictures, where it pays
+			n, _ := winograd(m, m.Graph.Shapes(8*pixels, 8*pixels)) // as if it were for larger pictures, where it pays
 			if off := far(want, look(m)); off > 1e-4 || n < c.fast {
 				t.Errorf("with %d convolutions filtered it is off by %v", n, off)
 			}

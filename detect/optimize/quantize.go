@@ -36,7 +36,7 @@ func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*gra
 	values, last, floats := map[string]bool{}, behindConvolutions(g), floatValues(g)
 	whole := map[string]bool{} // values that are made in integers
 	for _, n := range g.Nodes {
-		c := convOf(g, n)
+		c := g.Conv(n)
 		switch {
 		case c != nil && !keep(n):
 			p.convs[n] = true
@@ -190,12 +190,12 @@ func pair(g *graph.Graph, value string, s span) string {
 // weights are next to nothing beside the bias, their steps grow until it fits into
 // 32 bits.
 func integerWeights(g *graph.Graph, n *graph.Node, input span, form Form) {
-	c := convOf(g, n)
-	weights, bias := c.weights.Float32s(), c.bias(g)
-	each := len(weights) / c.out
+	c := g.Conv(n)
+	weights, bias := c.Weights.Float32s(), c.Bias(g)
+	each := len(weights) / c.Out
 	step, _ := input.scale()
-	steps, bytes := make([]float32, c.out), make([]byte, 0, len(weights))
-	for k := range c.out {
+	steps, bytes := make([]float32, c.Out), make([]byte, 0, len(weights))
+	for k := range c.Out {
 		row := weights[k*each : (k+1)*each]
 		most := float32(0)
 		for _, w := range row {
@@ -216,20 +216,20 @@ func integerWeights(g *graph.Graph, n *graph.Node, input span, form Form) {
 		g.Tensors[t.Name] = t
 		return t.Name
 	}
-	channels := []int64{int64(c.out)}
+	channels := []int64{int64(c.Out)}
 	inputs := []string{
-		put(".weight", &graph.Tensor{Type: graph.I8, Dims: c.weights.Dims, Data: bytes}),
+		put(".weight", &graph.Tensor{Type: graph.I8, Dims: c.Weights.Dims, Data: bytes}),
 		put(".step", graph.NewFloat32("", channels, steps)),
-		put(".zero", &graph.Tensor{Type: graph.I8, Dims: channels, Data: make([]byte, c.out)}),
+		put(".zero", &graph.Tensor{Type: graph.I8, Dims: channels, Data: make([]byte, c.Out)}),
 	}
 	n.Inputs[1] = dequantize(g, n, inputs)
 	if form == Everywhere {
-		scales, whole := make([]float32, c.out), make([]int32, c.out)
-		for k := range c.out {
+		scales, whole := make([]float32, c.Out), make([]int32, c.Out)
+		for k := range c.Out {
 			scales[k] = step * steps[k]
 			whole[k] = int32(min(max(math.RoundToEven(float64(bias[k])/float64(scales[k])), math.MinInt32), math.MaxInt32))
 		}
-		bias := dequantize(g, n, []string{put(".bias", graph.NewInt32("", channels, whole)), put(".biasstep", graph.NewFloat32("", channels, scales)), put(".biaszero", graph.NewInt32("", channels, make([]int32, c.out)))})
+		bias := dequantize(g, n, []string{put(".bias", graph.NewInt32("", channels, whole)), put(".biasstep", graph.NewFloat32("", channels, scales)), put(".biaszero", graph.NewInt32("", channels, make([]int32, c.Out)))})
 		n.Inputs = append(n.Inputs[:2], bias)
 	}
 }

@@ -22,7 +22,7 @@ func TestQuantizedIsNear(t *testing.T) {
 			in := picture{2, 5, 6, b.float64s(60)}
 			want := evaluate(t, b.g, in)
 
-			p := planFor(b.g, form, shapes(b.g, 6, 5), func(*graph.Node) bool { return false })
+			p := planFor(b.g, form, b.g.Shapes(6, 5), func(*graph.Node) bool { return false })
 			spans := map[string]span{}
 			for _, value := range p.values {
 				spans[value] = spanOf(t, b.g, value, in)

@@ -16,7 +16,7 @@ type span struct{ low, high float32 }
 // ranges runs a network over pictures, twice, and returns the spans of some of its
 // inner values that lose least in 8 bits. Frames are looked at one by one; ctx ends it between two.
 func ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape, values []string, frames []*decode.Frame, libDirs []string) (map[string]span, error) {
-	known := shapes(m.Graph, shape.Width, shape.Height)
+	known := m.Graph.Shapes(shape.Width, shape.Height)
 	var taps []onnx.Value
 	for _, name := range values {
 		if known[name] == nil {

@@ -16,12 +16,12 @@ import (
 // before (least squares, held to their own weights where the pictures say little).
 // float and made have the same names. It returns how many were changed.
 func refit(ctx context.Context, float, made *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, libDirs []string) (int, error) {
-	known := shapes(float.Graph, shape.Width, shape.Height)
+	known := float.Graph.Shapes(shape.Width, shape.Height)
 	var heads []*fitting
 	var inputs, targets []onnx.Value
 	for _, n := range made.Graph.Nodes {
-		c, was := convOf(made.Graph, n), float.Graph.Maker(n.Outputs[0])
-		if c == nil || !pointwise(c) || c.in > maxFitted || was == nil || known[was.Input(0)] == nil || !makesOutput(made.Graph, n) {
+		c, was := made.Graph.Conv(n), float.Graph.Maker(n.Outputs[0])
+		if c == nil || !pointwise(c) || c.In > maxFitted || was == nil || known[was.Input(0)] == nil || !makesOutput(made.Graph, n) {
 			continue
 		}
 		heads = append(heads, newFitting(made.Graph, c))
@@ -70,9 +70,9 @@ func refit(ctx context.Context, float, made *graph.Model, in onnx.Input, shape o
 const maxFitted = 1024
 
 // pointwise tells whether each output depends on one place of the input alone.
-func pointwise(c *conv) bool {
-	n := c.node
-	if c.groups != 1 || c.weights.Dims[2] != 1 || c.weights.Dims[3] != 1 {
+func pointwise(c *graph.Conv) bool {
+	n := c.Node
+	if c.Groups != 1 || c.Weights.Dims[2] != 1 || c.Weights.Dims[3] != 1 {
 		return false
 	}
 	for _, name := range []string{"pads", "strides"} {
@@ -88,16 +88,16 @@ func pointwise(c *conv) bool {
 // fitting are the normal equations of one convolution: in·in products of its inputs
 // and a one, and in·out products with what is missing.
 type fitting struct {
-	conv          *conv
+	conv          *graph.Conv
 	weights, bias []float32
 	squares       [][]float64
 	missing       [][]float64
 }
 
-func newFitting(g *graph.Graph, c *conv) *fitting {
-	f := &fitting{conv: c, weights: c.weights.Float32s(), bias: c.bias(g)}
-	for range c.in + 1 {
-		f.squares, f.missing = append(f.squares, make([]float64, c.in+1)), append(f.missing, make([]float64, c.out))
+func newFitting(g *graph.Graph, c *graph.Conv) *fitting {
+	f := &fitting{conv: c, weights: c.Weights.Float32s(), bias: c.Bias(g)}
+	for range c.In + 1 {
+		f.squares, f.missing = append(f.squares, make([]float64, c.In+1)), append(f.missing, make([]float64, c.Out))
 	}
 	return f
 }
@@ -105,7 +105,7 @@ func newFitting(g *graph.Graph, c *conv) *fitting {
 // learn adds the places of one picture. A place counts by how far what it gave is
 // from the picture's mean: what is seen somewhere is rare, and what decides.
 func (f *fitting) learn(x, y []float32) {
-	in, out := f.conv.in, f.conv.out
+	in, out := f.conv.In, f.conv.Out
 	places := len(y) / out
 	weight := unusual(y, out)
 	row, gap := make([]float64, in+1), make([]float64, out)
@@ -162,7 +162,7 @@ func unusual(y []float32, out int) []float64 {
 
 // solve changes the weights; it leaves them where the equations have no solution.
 func (f *fitting) solve(g *graph.Graph) bool {
-	n, in, out := len(f.squares), f.conv.in, f.conv.out
+	n, in, out := len(f.squares), f.conv.In, f.conv.Out
 	mean := 0.0
 	for i := range n {
 		mean += f.squares[i][i] / float64(n)
@@ -185,7 +185,7 @@ func (f *fitting) solve(g *graph.Graph) bool {
 		}
 		bias[k] += float32(column[in])
 	}
-	f.conv.set(g, f.conv.weights.Dims, weights, bias)
+	f.conv.Set(g, f.conv.Weights.Dims, weights, bias)
 	return true
 }
 

@@ -13,8 +13,8 @@ func TestFittingUndoesWhatChanged(t *testing.T) {
 	b := newBuilder(in)
 	b.node("Conv", []string{"x", b.constant([]int64{out, in, 1, 1}, b.values(in*out)), b.constant([]int64{out}, b.values(out))})
 	m := b.ends()
-	c := convOf(m.Graph, m.Graph.Nodes[0])
-	was, bias := c.weights.Float32s(), c.bias(m.Graph)
+	c := m.Graph.Conv(m.Graph.Nodes[0])
+	was, bias := c.Weights.Float32s(), c.Bias(m.Graph)
 	f := newFitting(m.Graph, c)
 	for range 3 {
 		x, y := make([]float32, in*places), make([]float32, out*places)
@@ -35,17 +35,17 @@ func TestFittingUndoesWhatChanged(t *testing.T) {
 	if !f.solve(m.Graph) {
 		t.Fatal("not solved")
 	}
-	got := convOf(m.Graph, m.Graph.Nodes[0])
+	got := m.Graph.Conv(m.Graph.Nodes[0])
 	for k := range out {
 		shifted := float64(bias[k])
 		for i := range in {
 			want := float64(was[k*in+i]) / (float64(i+1) * .5)
 			shifted -= want * .25
-			if v := float64(got.weights.Float32s()[k*in+i]); math.Abs(v-want) > .02*(1+math.Abs(want)) {
+			if v := float64(got.Weights.Float32s()[k*in+i]); math.Abs(v-want) > .02*(1+math.Abs(want)) {
 				t.Errorf("weight %d of %d is %v, want %v", i, k, v, want)
 			}
 		}
-		if v := float64(got.bias(m.Graph)[k]); math.Abs(v-shifted) > .05 {
+		if v := float64(got.Bias(m.Graph)[k]); math.Abs(v-shifted) > .05 {
 			t.Errorf("bias %d is %v, want %v", k, v, shifted)
 		}
 	}

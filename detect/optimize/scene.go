@@ -119,7 +119,7 @@ func (s *specialist) trace() {
 	g := *s.m.Graph
 	g.Nodes = slices.Clone(g.Nodes)
 	s.focus = focusOn(s.m, &g)
-	s.net = prune.Trace(&g, shapes(&g, s.shape.Width, s.shape.Height))
+	s.net = prune.Trace(&g, g.Shapes(s.shape.Width, s.shape.Height))
 }
 
 // some are at most so many of the frames, evenly.

@@ -80,7 +80,7 @@ type mapGauge struct {
 
 // maps are the heads of a network, by picture.
 func (g *mapGauge) maps(from *graph.Graph) ([][][]float32, error) {
-	known := shapes(from, g.s.shape.Width, g.s.shape.Height)
+	known := from.Shapes(g.s.shape.Width, g.s.shape.Height)
 	var taps []prune.Tap
 	for _, p := range from.Outputs {
 		taps = append(taps, prune.Tap{Name: p.Name, Dims: known[p.Name]})

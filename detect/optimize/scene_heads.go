@@ -131,7 +131,7 @@ func (s *specialist) bestScores(names []string) ([]float32, error) {
 		}
 		values = append(values, v)
 	}
-	known := shapes(&g, s.shape.Width, s.shape.Height)
+	known := g.Shapes(s.shape.Width, s.shape.Height)
 	var taps []prune.Tap
 	for i, v := range values {
 		dims := known[names[i]]

@@ -251,7 +251,7 @@ func TestSceneLeavesSomethingOfAllValues(t *testing.T) {
 	}
 	b.g.Tensors[weights.Name] = graph.NewFloat32(weights.Name, weights.Dims, values)
 	m := b.network(t, []int64{1, 4, pixels / 8, pixels / 8})
-	s := &specialist{ctx: t.Context(), m: m, net: prune.Trace(m.Graph, shapes(m.Graph, pixels, pixels))}
+	s := &specialist{ctx: t.Context(), m: m, net: prune.Trace(m.Graph, m.Graph.Shapes(pixels, pixels))}
 	g := s.net.Groups[groupOf(t, s.net, name)]
 	c := s.net.Consumers(g)[0]
 	moments := make(prune.Moments, 65*65)
@@ -282,7 +282,7 @@ func TestSceneMemoryIsBounded(t *testing.T) {
 	all = append(all, b.layer(few, 512, 1, 3, 1, 1))
 	b.op("Concat", all, axis(1))
 	m := b.network(t, []int64{1, 6, pixels / 8, pixels / 8})
-	s := &specialist{net: prune.Trace(m.Graph, shapes(m.Graph, pixels, pixels))}
+	s := &specialist{net: prune.Trace(m.Graph, m.Graph.Shapes(pixels, pixels))}
 	for name, want := range map[string]bool{wide: false, shared: false, few: true} {
 		if got := s.narrow(s.net.Groups[groupOf(t, s.net, name)]); got != want {
 			t.Errorf("%s is measured: %v", name, got)
@@ -317,7 +317,7 @@ func TestSceneTimeIsBounded(t *testing.T) {
 		}
 		m := b.network(t, []int64{1, 32, pixels / 8, pixels / 8})
 		s := &specialist{m: m, known: make([]*decode.Frame, 40)}
-		s.net = prune.Trace(m.Graph, shapes(m.Graph, pixels, pixels))
+		s.net = prune.Trace(m.Graph, m.Graph.Shapes(pixels, pixels))
 		err := s.affordable()
 		if most > 0 && (err != nil || s.effort() > most || s.effort() < most/1000) {
 			t.Errorf("%d layers are %g multiply-adds: %v", layers, s.effort(), err)
@@ -339,7 +339,7 @@ func FuzzPrune(f *testing.F) {
 		if err != nil || len(m.Graph.Nodes) > 200 {
 			return
 		}
-		n := prune.Trace(m.Graph, shapes(m.Graph, 64, 64))
+		n := prune.Trace(m.Graph, m.Graph.Shapes(64, 64))
 		rng := rand.New(rand.NewPCG(seed, 2))
 		without := prune.Set{}
 		for _, g := range n.Groups {

@@ -101,7 +101,7 @@ func (l *lowering) called(log *slog.Logger) (err error) {
 // plan keeps some convolutions in floats, and always those that make the outputs:
 // their small differences decide about scores.
 func (l *lowering) plan(g *graph.Graph, floats []string) plan {
-	return planFor(g, formFor(l.c.Engines[0]), shapes(g, l.shape.Width, l.shape.Height), func(n *graph.Node) bool {
+	return planFor(g, formFor(l.c.Engines[0]), g.Shapes(l.shape.Width, l.shape.Height), func(n *graph.Node) bool {
 		return makesOutput(g, n) || slices.Contains(floats, n.Outputs[0])
 	})
 }
@@ -152,7 +152,7 @@ func (l *lowering) rank() error {
 	if err != nil {
 		return err
 	}
-	known := shapes(l.float.Graph, l.shape.Width, l.shape.Height)
+	known := l.float.Graph.Shapes(l.shape.Width, l.shape.Height)
 	harm := map[string]float64{}
 	for i, conv := range l.convs {
 		l.progress("measuring what integers do to each convolution", i, len(l.convs))
@@ -166,7 +166,7 @@ func (l *lowering) rank() error {
 		}
 		alike := expected(plain, found, l.witness.scores, l.c.Least)
 		off := 2 - alike.Recall - alike.Precision
-		harm[conv] = off * off / lost(convOf(l.float.Graph, l.float.Graph.Maker(conv)), known)
+		harm[conv] = off * off / lost(l.float.Graph.Conv(l.float.Graph.Maker(conv)), known)
 	}
 	l.progress("measuring what integers do to each convolution", len(l.convs), len(l.convs))
 	l.ranked = slices.Clone(l.convs)
@@ -177,14 +177,14 @@ func (l *lowering) rank() error {
 // lost is the time that a convolution takes longer in floats, in multiply-adds of
 // floats: two thirds of its own, and what it takes to call what makes integers into
 // floats and back, and to do that. It is reckoned, not timed, so that the choice is the same at any time.
-func lost(c *conv, known map[string][]int64) float64 {
+func lost(c *graph.Conv, known map[string][]int64) float64 {
 	const perValue, each = 26, 1_000_000 // multiply-adds that take as long
-	x, y := known[c.node.Inputs[0]], known[c.node.Outputs[0]]
+	x, y := known[c.Node.Inputs[0]], known[c.Node.Outputs[0]]
 	if len(x) != 4 || len(y) != 4 {
 		return 1
 	}
 	in, out := float64(x[1]*x[2]*x[3]), float64(y[1]*y[2]*y[3])
-	return float64(c.weights.Len())*float64(y[2]*y[3])*2/3 + perValue*(in+out) + each
+	return float64(c.Weights.Len())*float64(y[2]*y[3])*2/3 + perValue*(in+out) + each
 }
 
 // agrees tells whether a network keeps an agreement on the pictures to choose by, and

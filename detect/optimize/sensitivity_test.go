@@ -25,22 +25,22 @@ func fragile(t *testing.T) (m *graph.Model, conv string) {
 		return m.Graph.Maker(m.Graph.Maker(n.Inputs[0]).Inputs[0])
 	}
 	head := m.Graph.Nodes[slices.IndexFunc(m.Graph.Nodes, func(n *graph.Node) bool { // of classes, where most boxes are
-		c := convOf(m.Graph, n)
-		return c != nil && c.out == 3
+		c := m.Graph.Conv(n)
+		return c != nil && c.Out == 3
 	})]
-	user := convOf(m.Graph, before(head))
-	maker := convOf(m.Graph, before(user.node))
-	weights, bias := maker.weights.Float32s(), maker.bias(m.Graph)
-	clear(weights[:len(weights)/maker.out])
+	user := m.Graph.Conv(before(head))
+	maker := m.Graph.Conv(before(user.Node))
+	weights, bias := maker.Weights.Float32s(), maker.Bias(m.Graph)
+	clear(weights[:len(weights)/maker.Out])
 	bias[0] = 0 // which SiLU leaves
-	maker.set(m.Graph, maker.weights.Dims, weights, bias)
-	weights = user.weights.Float32s()
-	taps := len(weights) / user.out / user.in
-	for k := range user.out {
-		weights[k*user.in*taps] = 1000
+	maker.Set(m.Graph, maker.Weights.Dims, weights, bias)
+	weights = user.Weights.Float32s()
+	taps := len(weights) / user.Out / user.In
+	for k := range user.Out {
+		weights[k*user.In*taps] = 1000
 	}
-	user.set(m.Graph, user.weights.Dims, weights, user.bias(m.Graph))
-	return m, user.node.Outputs[0]
+	user.Set(m.Graph, user.Weights.Dims, weights, user.Bias(m.Graph))
+	return m, user.Node.Outputs[0]
 }
 
 // What bytes ruin stays in floats, and nothing else does; the same pictures lead to the

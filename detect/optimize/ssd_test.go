@@ -104,7 +104,7 @@ func TestMobileNetSSDStaysValid(t *testing.T) {
 	if _, err := Exact(m, nil); err != nil {
 		t.Fatal(err)
 	}
-	n := prune.Trace(m.Graph, shapes(m.Graph, pixels, pixels))
+	n := prune.Trace(m.Graph, m.Graph.Shapes(pixels, pixels))
 	without := prune.Set{}
 	for _, g := range n.Groups {
 		for _, class := range g.Classes[:len(g.Classes)/2] {

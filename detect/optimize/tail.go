@@ -73,12 +73,12 @@ func nanodetHeads(g *graph.Graph) []head {
 		if pair[0] == nil {
 			return nil
 		}
-		c := convOf(g, g.Maker(pair[0].Input(0)))
-		again := c != nil && slices.ContainsFunc(heads, func(h head) bool { return h.conv == c.node })
-		if pair[0] != pair[1] || c == nil || again || len(g.Users(c.node.Outputs[0])) != 1 || g.Fresh(headName(stride)) != headName(stride) {
+		c := g.Conv(g.Maker(pair[0].Input(0)))
+		again := c != nil && slices.ContainsFunc(heads, func(h head) bool { return h.conv == c.Node })
+		if pair[0] != pair[1] || c == nil || again || len(g.Users(c.Node.Outputs[0])) != 1 || g.Fresh(headName(stride)) != headName(stride) {
 			return nil
 		}
-		heads = append(heads, head{stride, c.node})
+		heads = append(heads, head{stride, c.Node})
 	}
 	slices.SortFunc(heads, func(a, b head) int { return a.stride - b.stride })
 	return heads
@@ -128,18 +128,18 @@ func sliceClasses(m *graph.Model, wanted []string) (kept, had int, err error) {
 	}
 	g := m.Graph
 	for i, p := range g.Outputs {
-		c := convOf(g, g.Maker(p.Name))
+		c := g.Conv(g.Maker(p.Name))
 		if c == nil || !strings.HasPrefix(p.Name, "head") {
 			return len(labels), len(labels), nil // another family: its classes stay, and are filtered when decoded
 		}
-		if c.out <= len(labels) {
-			return 0, 0, fmt.Errorf("its output %s has %d rows, not one for each of its %d classes and more", p.Name, c.out, len(labels))
+		if c.Out <= len(labels) {
+			return 0, 0, fmt.Errorf("its output %s has %d rows, not one for each of its %d classes and more", p.Name, c.Out, len(labels))
 		}
 		all := slices.Clone(rows)
-		for k := len(labels); k < c.out; k++ {
+		for k := len(labels); k < c.Out; k++ {
 			all = append(all, k)
 		}
-		c.keepRows(g, all)
+		keepRows(g, c, all)
 		g.Outputs[i].Dims[1].Size = int64(len(all))
 	}
 	text, err := json.Marshal(names)
@@ -158,14 +158,14 @@ func Labels(m *graph.Model) (labels []string, err error) {
 }
 
 // keepRows leaves some of the output channels.
-func (c *conv) keepRows(g *graph.Graph, rows []int) {
-	weights, bias := c.weights.Float32s(), c.bias(g)
-	each := len(weights) / c.out
+func keepRows(g *graph.Graph, c *graph.Conv, rows []int) {
+	weights, bias := c.Weights.Float32s(), c.Bias(g)
+	each := len(weights) / c.Out
 	var w, b []float32
 	for _, k := range rows {
 		w, b = append(w, weights[k*each:(k+1)*each]...), append(b, bias[k])
 	}
-	dims := slices.Clone(c.weights.Dims)
+	dims := slices.Clone(c.Weights.Dims)
 	dims[0] = int64(len(rows))
-	c.set(g, dims, w, b)
+	c.Set(g, dims, w, b)
 }

@@ -64,7 +64,7 @@ func unread(ctx context.Context, c Config, spec *onnx.Spec, m *graph.Model, fram
 
 // outputsOf are a network's outputs for one picture.
 func outputsOf(g *graph.Graph, shape onnx.Shape) (out []onnx.Value, err error) {
-	known := shapes(g, shape.Width, shape.Height)
+	known := g.Shapes(shape.Width, shape.Height)
 	for _, p := range g.Outputs {
 		v := onnx.Value{Name: p.Name, Dims: known[p.Name]}
 		if v.Dims == nil {

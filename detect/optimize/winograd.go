@@ -36,7 +36,7 @@ func winograd(m *graph.Model, known map[string][]int64) (n int, saved int64) {
 	}
 	g := m.Graph
 	for _, node := range slices.Clone(g.Nodes) {
-		c := convOf(g, node)
+		c := g.Conv(node)
 		if c == nil || !square(c) {
 			continue
 		}
@@ -51,26 +51,26 @@ func winograd(m *graph.Model, known map[string][]int64) (n int, saved int64) {
 }
 
 // square tells whether it slides 3×3 step by step over a picture with a rim of one.
-func square(c *conv) bool {
+func square(c *graph.Conv) bool {
 	ones := func(v []int64, absent bool) bool {
 		return v == nil && absent || v != nil && !slices.ContainsFunc(v, func(v int64) bool { return v != 1 })
 	}
-	n := c.node
-	return c.groups == 1 && c.weights.Dims[2] == 3 && c.weights.Dims[3] == 3 && n.Text("auto_pad", "NOTSET") == "NOTSET" &&
+	n := c.Node
+	return c.Groups == 1 && c.Weights.Dims[2] == 3 && c.Weights.Dims[3] == 3 && n.Text("auto_pad", "NOTSET") == "NOTSET" &&
 		ones(n.Ints("pads"), false) && ones(n.Ints("strides"), true) && ones(n.Ints("dilations"), true)
 }
 
 // worth is how many multiply-adds are saved, 0 where it would not pay: the sums
 // were timed against ONNX Runtime's convolutions with AVX-512 and AVX2.
-func worth(c *conv, x []int64) int64 {
+func worth(c *graph.Conv, x []int64) int64 {
 	const perInput, perOutput, each = 26, 85, 1_000_000 // multiply-adds that take as long
-	if len(x) != 4 || x[1] != int64(c.in) {
+	if len(x) != 4 || x[1] != int64(c.In) {
 		return 0
 	}
 	rows := (x[2] + winogradTile - 1) / winogradTile * winogradTile
-	in, out := x[1]*x[2]*x[3], int64(c.out)*rows*x[3]
-	macs := 9 * int64(c.out) * in
-	less := macs - 9*int64(c.in)*out/2
+	in, out := x[1]*x[2]*x[3], int64(c.Out)*rows*x[3]
+	macs := 9 * int64(c.Out) * in
+	less := macs - 9*int64(c.In)*out/2
 	if float64(less) < 1.25*float64(perInput*in+perOutput*out+each) {
 		return 0
 	}
@@ -80,19 +80,19 @@ func worth(c *conv, x []int64) int64 {
 // filtering is one convolution on its way.
 type filtering struct {
 	g    *graph.Graph
-	conv *conv
+	conv *graph.Conv
 	made []*graph.Node
 }
 
 // nodes compute what the convolution does.
 func (f *filtering) nodes() []*graph.Node {
-	c, x, out := f.conv, f.conv.node.Inputs[0], f.conv.node.Outputs[0]
+	c, x, out := f.conv, f.conv.Node.Inputs[0], f.conv.Node.Outputs[0]
 	filters := f.filters()
 	var products []string
 	for u, row := range winogradRows {
 		inputs := []string{f.input(x, row), f.node("Gather", []string{filters, f.whole(int64(u))})}
-		if u == 1 && c.node.Input(2) != "" { // its product is in all four rows
-			inputs = append(inputs, c.node.Inputs[2])
+		if u == 1 && c.Node.Input(2) != "" { // its product is in all four rows
+			inputs = append(inputs, c.Node.Inputs[2])
 		}
 		products = append(products, f.node("Conv", inputs, intsOf("kernel_shape", 1, 3), intsOf("pads", 0, 1, 0, 1)))
 	}
@@ -102,7 +102,7 @@ func (f *filtering) nodes() []*graph.Node {
 	width := f.node("Gather", []string{f.node("Shape", []string{all}), f.list(3)})
 	apart := f.node("Reshape", []string{rows, f.node("Concat", []string{f.list(0, winogradTile, -1), width}, axis(0))})
 	turned := f.node("Transpose", []string{apart}, intsOf("perm", 0, 2, 1, 3))
-	whole := f.node("Reshape", []string{turned, f.node("Concat", []string{f.list(0, int64(c.out), -1), width}, axis(0))})
+	whole := f.node("Reshape", []string{turned, f.node("Concat", []string{f.list(0, int64(c.Out), -1), width}, axis(0))})
 	height := f.node("Gather", []string{f.node("Shape", []string{x}), f.list(2)})
 	f.node("Slice", []string{whole, f.list(0), height, f.list(2)})
 	f.made[len(f.made)-1].Outputs[0] = out
@@ -113,7 +113,7 @@ func (f *filtering) nodes() []*graph.Node {
 // they are made of, which engines do once when they read it.
 func (f *filtering) filters() string {
 	c := f.conv
-	weights, n := c.weights.Float32s(), c.out*c.in
+	weights, n := c.Weights.Float32s(), c.Out*c.In
 	rows := make([]float32, 0, len(weights))
 	for k := range 3 {
 		for i := range n {
@@ -121,7 +121,7 @@ func (f *filtering) filters() string {
 		}
 	}
 	all := f.node("MatMul", []string{f.floats("filter", []int64{6, 3}, winogradFilter), f.floats("rows", []int64{3, int64(3 * n)}, rows)})
-	return f.node("Reshape", []string{all, f.list(6, int64(c.out), int64(c.in), 1, 3)})
+	return f.node("Reshape", []string{all, f.list(6, int64(c.Out), int64(c.In), 1, 3)})
 }
 
 // input is what one of the six filters sees: a sum of rows, one for each four.
@@ -134,22 +134,22 @@ func (f *filtering) input(x string, sum [6]float32) string {
 		last--
 	}
 	taps := sum[first : last+1]
-	kernel := slices.Repeat(taps, f.conv.in)
+	kernel := slices.Repeat(taps, f.conv.In)
 	high := int64(len(taps))
 	below := int64(first) + high - 5 + winogradTile - 1 // so that a part of four rows counts as one
-	return f.node("Conv", []string{x, f.floats("sum", []int64{int64(f.conv.in), 1, high, 1}, kernel)},
+	return f.node("Conv", []string{x, f.floats("sum", []int64{int64(f.conv.In), 1, high, 1}, kernel)},
 		intsOf("kernel_shape", high, 1), intsOf("strides", winogradTile, 1), intsOf("pads", int64(1-first), 0, below, 0),
-		&graph.Attr{Name: "group", Type: graph.Int, I: int64(f.conv.in)})
+		&graph.Attr{Name: "group", Type: graph.Int, I: int64(f.conv.In)})
 }
 
 func (f *filtering) node(op string, inputs []string, attrs ...*graph.Attr) string {
-	name := fmt.Sprintf("%s/%s%d", f.conv.node.Outputs[0], op, len(f.made))
+	name := fmt.Sprintf("%s/%s%d", f.conv.Node.Outputs[0], op, len(f.made))
 	f.made = append(f.made, &graph.Node{Name: name, Op: op, Inputs: inputs, Outputs: []string{f.g.Fresh(name)}, Attrs: attrs})
 	return f.made[len(f.made)-1].Outputs[0]
 }
 
 func (f *filtering) constant(t *graph.Tensor, base string) string {
-	t.Name = f.g.Fresh(f.conv.node.Outputs[0] + "/" + base)
+	t.Name = f.g.Fresh(f.conv.Node.Outputs[0] + "/" + base)
 	f.g.Tensors[t.Name] = t
 	return t.Name
 }
@@ -179,7 +179,7 @@ func lower(c Config, r *Report, m *graph.Model, shape onnx.Shape) {
 	if !lowers(c) {
 		return
 	}
-	n, saved := winograd(m, shapes(m.Graph, shape.Width, shape.Height))
+	n, saved := winograd(m, m.Graph.Shapes(shape.Width, shape.Height))
 	if n == 0 {
 		return
 	}

@@ -29,7 +29,7 @@ func TestWinogradComputesTheSame(t *testing.T) {
 		b.node("Conv", inputs, ints("pads", 1, 1, 1, 1))
 		m := b.ends()
 		want := tapped(t, m, shape)
-		m.Graph.Nodes = (&filtering{g: m.Graph, conv: convOf(m.Graph, m.Graph.Nodes[0])}).nodes()
+		m.Graph.Nodes = (&filtering{g: m.Graph, conv: m.Graph.Conv(m.Graph.Nodes[0])}).nodes()
 		m.Graph.Sweep()
 		got := tapped(t, m, shape)
 		if len(got) != len(want) || len(m.Graph.Nodes) < 20 {
@@ -99,7 +99,7 @@ func TestWinogradWhereItPays(t *testing.T) {
 		b := newBuilder(c.channels)
 		b.node("Conv", []string{"x", b.constant([]int64{c.channels, c.channels, 3, 3}, b.values(int(c.channels*c.channels*9)))}, c.attrs...)
 		m := b.ends()
-		if n, saved := winograd(m, shapes(m.Graph, int(c.side), int(c.side))); n != c.want || (saved > 0) != (c.want > 0) {
+		if n, saved := winograd(m, m.Graph.Shapes(int(c.side), int(c.side))); n != c.want || (saved > 0) != (c.want > 0) {
 			t.Errorf("%s: %d, %d multiply-adds saved", name, n, saved)
 		}
 	}

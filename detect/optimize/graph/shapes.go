@@ -1,15 +1,11 @@
-package optimize
+package graph
 
-import (
-	"slices"
+import "slices"
 
-	"sightline/detect/optimize/graph"
-)
-
-// shapes follows the dimensions of all values through a network for one picture of
+// Shapes follows the dimensions of all values through a network for one picture of
 // width × height (ONNX operators, versions 11 to 21). Values behind an operator that
 // is not known, or whose dimensions depend on data, are left out.
-func shapes(g *graph.Graph, width, height int) map[string][]int64 {
+func (g *Graph) Shapes(width, height int) map[string][]int64 {
 	known := map[string][]int64{}
 	for _, p := range g.Inputs {
 		known[p.Name] = inputShape(p, int64(width), int64(height))
@@ -30,7 +26,7 @@ func shapes(g *graph.Graph, width, height int) map[string][]int64 {
 }
 
 // inputShape is of pictures with the channels first or last.
-func inputShape(p graph.Port, width, height int64) []int64 {
+func inputShape(p Port, width, height int64) []int64 {
 	switch {
 	case len(p.Dims) != 4:
 		return nil
@@ -43,15 +39,15 @@ func inputShape(p graph.Port, width, height int64) []int64 {
 }
 
 // shapeOf is of a node's first output, nil where not known.
-func shapeOf(g *graph.Graph, n *graph.Node, known map[string][]int64) []int64 {
+func shapeOf(g *Graph, n *Node, known map[string][]int64) []int64 {
 	x := known[n.Input(0)]
 	if x == nil {
 		return nil
 	}
 	switch n.Op {
 	case "Conv":
-		if c := convOf(g, n); c != nil && len(x) == 4 {
-			return []int64{x[0], int64(c.out), window(n, x[2], c.weights.Dims[2:], 0), window(n, x[3], c.weights.Dims[2:], 1)}
+		if c := g.Conv(n); c != nil && len(x) == 4 {
+			return []int64{x[0], int64(c.Out), window(n, x[2], c.Weights.Dims[2:], 0), window(n, x[3], c.Weights.Dims[2:], 1)}
 		}
 	case "MaxPool", "AveragePool":
 		if k := n.Ints("kernel_shape"); len(x) == 4 && n.Int("ceil_mode", 0) == 0 {
@@ -92,7 +88,7 @@ func shapeOf(g *graph.Graph, n *graph.Node, known map[string][]int64) []int64 {
 }
 
 // window is a side after a sliding window went over it.
-func window(n *graph.Node, side int64, kernel []int64, axis int) int64 {
+func window(n *Node, side int64, kernel []int64, axis int) int64 {
 	pads, strides, dilations := n.Ints("pads"), n.Ints("strides"), n.Ints("dilations")
 	if axis >= len(kernel) {
 		return 0
@@ -114,7 +110,7 @@ func window(n *graph.Node, side int64, kernel []int64, axis int) int64 {
 }
 
 // axisOf is an axis counted from the front, -1 where there is no such.
-func axisOf(n *graph.Node, rank int, absent int64) int {
+func axisOf(n *Node, rank int, absent int64) int {
 	axis := n.Int("axis", absent)
 	if axis < 0 {
 		axis += int64(rank)
@@ -125,7 +121,7 @@ func axisOf(n *graph.Node, rank int, absent int64) int {
 	return int(axis)
 }
 
-func joined(n *graph.Node, known map[string][]int64) []int64 {
+func joined(n *Node, known map[string][]int64) []int64 {
 	out := slices.Clone(known[n.Inputs[0]])
 	axis := axisOf(n, len(out), 0)
 	for _, in := range n.Inputs[1:] {
@@ -138,7 +134,7 @@ func joined(n *graph.Node, known map[string][]int64) []int64 {
 	return out
 }
 
-func split(g *graph.Graph, n *graph.Node, known map[string][]int64) {
+func split(g *Graph, n *Node, known map[string][]int64) {
 	x := known[n.Input(0)]
 	axis := axisOf(n, len(x), 0)
 	if x == nil || axis < 0 {
@@ -167,7 +163,7 @@ func split(g *graph.Graph, n *graph.Node, known map[string][]int64) {
 	}
 }
 
-func resized(g *graph.Graph, n *graph.Node, x []int64) []int64 {
+func resized(g *Graph, n *Node, x []int64) []int64 {
 	if sizes := g.Tensors[n.Input(3)].Int64s(); len(sizes) == len(x) {
 		return sizes
 	}
@@ -231,7 +227,7 @@ func reshaped(x, to []int64) []int64 {
 }
 
 // sliced is what a Slice of constant bounds leaves.
-func sliced(g *graph.Graph, n *graph.Node, x []int64) []int64 {
+func sliced(g *Graph, n *Node, x []int64) []int64 {
 	starts, ends, axes, steps := g.Tensors[n.Input(1)].Int64s(), g.Tensors[n.Input(2)].Int64s(), g.Tensors[n.Input(3)].Int64s(), g.Tensors[n.Input(4)].Int64s()
 	if len(starts) != len(axes) || len(ends) != len(axes) || axes == nil || n.Input(4) != "" && len(steps) != len(axes) {
 		return nil
@@ -263,7 +259,7 @@ func sliced(g *graph.Graph, n *graph.Node, x []int64) []int64 {
 	return out
 }
 
-func gathered(n *graph.Node, x, indices []int64) []int64 {
+func gathered(n *Node, x, indices []int64) []int64 {
 	axis := axisOf(n, len(x), 0)
 	if axis < 0 || indices == nil {
 		return nil
