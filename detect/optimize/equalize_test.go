@@ -1,13 +1,13 @@
 package optimize
 
 import (
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 	"sightline/internal/testkit"
 	"sightline/kernels"
 )
@@ -16,29 +16,29 @@ import (
 // convolution, come nearer to each other, and the network computes the same.
 func TestEqualizedIsTheSame(t *testing.T) {
 	lib := testkit.Dep(t, "onnxruntime/lib")
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(4, 4))}
+	b := graphtest.Begin(4, 4)
 	leaky := func(x string) string {
-		return b.op("LeakyRelu", []string{x}, &graph.Attr{Name: "alpha", Type: graph.Float, F: .1})
+		return b.Op("LeakyRelu", []string{x}, &graph.Attr{Name: "alpha", Type: graph.Float, F: .1})
 	}
-	first := b.layer("images", 3, 8, 3, 2, 1)
+	first := b.Layer("images", 3, 8, 3, 2, 1)
 	joined := leaky(first)
-	deep := b.layer(joined, 8, 8, 3, 1, 8)
-	b.op("Concat", []string{joined, leaky(deep)}, axis(1))
-	b.layer(b.at, 16, 4, 1, 1, 1)
-	c := b.g.Conv(b.g.Maker(first))
-	weights, bias := c.Weights.Float32s(), c.Bias(b.g)
+	deep := b.Layer(joined, 8, 8, 3, 1, 8)
+	b.Op("Concat", []string{joined, leaky(deep)}, graphtest.Axis(1))
+	b.Layer(b.At, 16, 4, 1, 1, 1)
+	c := b.Graph.Conv(b.Graph.Maker(first))
+	weights, bias := c.Weights.Float32s(), c.Bias(b.Graph)
 	for k, small := range []float32{1, .01, 30, .3, 1, 5, .002, 1} {
 		for i := range len(weights) / c.Out {
 			weights[k*len(weights)/c.Out+i] *= small
 		}
 		bias[k] *= small
 	}
-	c.Set(b.g, c.Weights.Dims, weights, bias)
-	m := b.network(t, []int64{1, 4, 80, 80})
+	c.Set(b.Graph, c.Weights.Dims, weights, bias)
+	m := b.File(t, []int64{1, 4, 80, 80})
 
 	in := onnx.Input{Name: "images", Layout: kernels.NCHW, Type: kernels.F32, Order: kernels.RGB, Std: [3]float64{255, 255, 255}, Fit: kernels.LetterboxCenter}
-	shape := onnx.Shape{Width: pixels, Height: pixels}
-	frames := []*decode.Frame{noise(200, 160)}
+	shape := onnx.Shape{Width: graphtest.Pixels, Height: graphtest.Pixels}
+	frames := []*decode.Frame{graphtest.Noise(200, 160)}
 	defer Release(frames)
 	look := func(value string, channels int64) []float32 {
 		tap, err := tapOf(m, in, shape, []onnx.Value{{Name: value, Dims: []int64{1, channels, 80, 80}}}, []string{lib})

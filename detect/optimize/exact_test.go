@@ -1,108 +1,14 @@
 package optimize
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 )
-
-// builder makes random networks of the things that Exact folds.
-type builder struct {
-	g        *graph.Graph
-	rng      *rand.Rand
-	at       string // the value made last
-	channels int
-	count    int
-}
-
-func (b *builder) values(n int) []float32 {
-	out := make([]float32, n)
-	for i := range out {
-		out[i] = float32(b.rng.NormFloat64())
-	}
-	return out
-}
-
-func (b *builder) constant(dims []int64, values []float32) string {
-	name := fmt.Sprint("c", len(b.g.Tensors))
-	b.g.Tensors[name] = graph.NewFloat32(name, dims, values)
-	return name
-}
-
-func (b *builder) node(op string, inputs []string, attrs ...*graph.Attr) {
-	b.count++
-	out := fmt.Sprint("v", b.count)
-	b.g.Nodes = append(b.g.Nodes, &graph.Node{Name: out, Op: op, Inputs: inputs, Outputs: []string{out}, Attrs: attrs})
-	b.at = out
-}
-
-func ints(name string, v ...int64) *graph.Attr {
-	return &graph.Attr{Name: name, Type: graph.Ints, Is: v}
-}
-
-func (b *builder) conv() {
-	out, groups := 1+b.rng.IntN(4), 1
-	if b.rng.IntN(3) == 0 { // depthwise
-		out, groups = b.channels, b.channels
-	}
-	dims := []int64{int64(out), int64(b.channels / groups), 3, 3}
-	inputs := []string{b.at, b.constant(dims, b.values(out*b.channels/groups*9))}
-	if b.rng.IntN(2) == 0 {
-		inputs = append(inputs, b.constant([]int64{int64(out)}, b.values(out)))
-	}
-	b.node("Conv", inputs, ints("pads", 1, 1, 1, 1), &graph.Attr{Name: "group", Type: graph.Int, I: int64(groups)})
-	b.channels = out
-}
-
-func (b *builder) normalization() {
-	dims := []int64{int64(b.channels)}
-	variance := b.values(b.channels)
-	for i, v := range variance {
-		variance[i] = v*v + .1
-	}
-	b.node("BatchNormalization", []string{b.at, b.constant(dims, b.values(b.channels)), b.constant(dims, b.values(b.channels)),
-		b.constant(dims, b.values(b.channels)), b.constant(dims, variance)})
-}
-
-func (b *builder) arithmetic() {
-	op := []string{"Mul", "Div", "Add", "Sub"}[b.rng.IntN(4)]
-	n, dims := 1, []int64(nil)
-	if b.rng.IntN(2) == 0 {
-		n, dims = b.channels, []int64{int64(b.channels), 1, 1}
-	}
-	v := b.values(n)
-	for i := range v {
-		v[i] = float32(math.Copysign(math.Abs(float64(v[i]))+.3, float64(v[i])))
-	}
-	inputs := []string{b.at, b.constant(dims, v)}
-	if b.rng.IntN(2) == 0 && (op == "Mul" || op == "Add") {
-		inputs[0], inputs[1] = inputs[1], inputs[0]
-	}
-	b.node(op, inputs)
-}
-
-func (b *builder) pad() {
-	name := fmt.Sprint("p", b.count)
-	b.g.Tensors[name] = graph.NewInt64(name, 0, 0, int64(b.rng.IntN(2)), 1, 0, 0, 1, 0)
-	b.node("Pad", []string{b.at, name})
-}
-
-// network is a chain of some of them, ended by a convolution.
-func network(rng *rand.Rand) *graph.Model {
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rng, at: "x", channels: 2}
-	b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{Size: 1}, {Size: 2}, {Size: 5}, {Size: 6}}}}
-	for range 3 + rng.IntN(6) {
-		[]func(){b.conv, b.conv, b.normalization, b.arithmetic, b.arithmetic, b.pad,
-			func() { b.node("Identity", []string{b.at}) }, func() { b.node("Relu", []string{b.at}) }}[rng.IntN(8)]()
-	}
-	b.conv()
-	b.g.Outputs = []graph.Port{{Name: b.at, Type: graph.F32}}
-	return &graph.Model{Opsets: []graph.Opset{{Version: 17}}, Graph: b.g}
-}
 
 // What networks compute does not change, held against a plain evaluation; over a
 // quarter of the nodes is gone.
@@ -110,9 +16,9 @@ func TestExactKeepsWhatIsComputed(t *testing.T) {
 	left, before := 0, 0
 	for seed := range uint64(400) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		m := network(rng)
-		in := picture{2, 5, 6, (&builder{rng: rng}).float64s(60)}
-		want := evaluate(t, m.Graph, in)
+		m := graphtest.Random(rng)
+		in := graphtest.Picture{C: 2, H: 5, W: 6, V: (&graphtest.Builder{Rand: rng}).Float64s(60)}
+		want := graphtest.Evaluate(t, m.Graph, in)
 		before += len(m.Graph.Nodes)
 		if _, err := Exact(m, nil); err != nil {
 			t.Fatal(err)
@@ -120,18 +26,18 @@ func TestExactKeepsWhatIsComputed(t *testing.T) {
 		if _, err := graph.Read(m.Write()); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		got := evaluate(t, m.Graph, in)
+		got := graphtest.Evaluate(t, m.Graph, in)
 		left += len(m.Graph.Nodes)
-		if got.c != want.c || got.h != want.h || got.w != want.w {
-			t.Fatalf("seed %d: %d×%d×%d, want %d×%d×%d", seed, got.c, got.h, got.w, want.c, want.h, want.w)
+		if got.C != want.C || got.H != want.H || got.W != want.W {
+			t.Fatalf("seed %d: %d×%d×%d, want %d×%d×%d", seed, got.C, got.H, got.W, want.C, want.H, want.W)
 		}
 		most := 1.0
-		for _, v := range want.v {
+		for _, v := range want.V {
 			most = max(most, math.Abs(v))
 		}
-		for i := range want.v {
-			if math.Abs(got.v[i]-want.v[i]) > 1e-5*most {
-				t.Fatalf("seed %d: value %d is %v, want %v (largest %v)", seed, i, got.v[i], want.v[i], most)
+		for i := range want.V {
+			if math.Abs(got.V[i]-want.V[i]) > 1e-5*most {
+				t.Fatalf("seed %d: value %d is %v, want %v (largest %v)", seed, i, got.V[i], want.V[i], most)
 			}
 		}
 	}
@@ -140,75 +46,43 @@ func TestExactKeepsWhatIsComputed(t *testing.T) {
 	}
 }
 
-func (b *builder) float64s(n int) []float64 {
-	out := make([]float64, n)
-	for i := range out {
-		out[i] = b.rng.NormFloat64()
-	}
-	return out
-}
-
 // Weights that two convolutions share are not changed for both.
 func TestSharedWeightsStay(t *testing.T) {
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 2)), at: "x", channels: 2}
-	b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32}}
-	w := b.constant([]int64{2, 2, 1, 1}, b.values(4))
-	b.node("Conv", []string{"x", w})
-	b.node("Mul", []string{b.at, b.constant(nil, []float32{3})})
-	b.node("Conv", []string{b.at, w})
-	b.g.Outputs = []graph.Port{{Name: b.at, Type: graph.F32}}
-	in := picture{2, 1, 1, []float64{1, 2}}
-	want := evaluate(t, b.g, in)
-	steps, err := Exact(&graph.Model{Graph: b.g}, nil)
+	b := &graphtest.Builder{Graph: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, Rand: rand.New(rand.NewPCG(1, 2)), At: "x", Channels: 2}
+	b.Graph.Inputs = []graph.Port{{Name: "x", Type: graph.F32}}
+	w := b.Constant([]int64{2, 2, 1, 1}, b.Values(4))
+	b.Node("Conv", []string{"x", w})
+	b.Node("Mul", []string{b.At, b.Constant(nil, []float32{3})})
+	b.Node("Conv", []string{b.At, w})
+	b.Graph.Outputs = []graph.Port{{Name: b.At, Type: graph.F32}}
+	in := graphtest.Picture{C: 2, H: 1, W: 1, V: []float64{1, 2}}
+	want := graphtest.Evaluate(t, b.Graph, in)
+	steps, err := Exact(&graph.Model{Graph: b.Graph}, nil)
 	if err != nil || len(steps) == 0 {
 		t.Fatal(steps, err)
 	}
-	for i, v := range evaluate(t, b.g, in).v {
-		if math.Abs(v-want.v[i]) > 1e-5 {
-			t.Errorf("%v, want %v", v, want.v)
+	for i, v := range graphtest.Evaluate(t, b.Graph, in).V {
+		if math.Abs(v-want.V[i]) > 1e-5 {
+			t.Errorf("%v, want %v", v, want.V)
 		}
 	}
 }
 
 // A value that something else uses too, or that leaves the network, is not folded away.
 func TestUsedValuesStay(t *testing.T) {
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 2)), at: "x", channels: 2}
-	b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32}}
-	b.conv()
-	kept := b.at
-	b.node("Mul", []string{kept, b.constant(nil, []float32{3})})
-	b.g.Outputs = []graph.Port{{Name: kept, Type: graph.F32}, {Name: b.at, Type: graph.F32}}
-	if steps, err := Exact(&graph.Model{Graph: b.g}, nil); err != nil || len(steps) != 0 || len(b.g.Nodes) != 2 {
-		t.Errorf("%v, %v: %d nodes", steps, err, len(b.g.Nodes))
+	b := &graphtest.Builder{Graph: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, Rand: rand.New(rand.NewPCG(1, 2)), At: "x", Channels: 2}
+	b.Graph.Inputs = []graph.Port{{Name: "x", Type: graph.F32}}
+	b.Conv()
+	kept := b.At
+	b.Node("Mul", []string{kept, b.Constant(nil, []float32{3})})
+	b.Graph.Outputs = []graph.Port{{Name: kept, Type: graph.F32}, {Name: b.At, Type: graph.F32}}
+	if steps, err := Exact(&graph.Model{Graph: b.Graph}, nil); err != nil || len(steps) != 0 || len(b.Graph.Nodes) != 2 {
+		t.Errorf("%v, %v: %d nodes", steps, err, len(b.Graph.Nodes))
 	}
-}
-
-// nano is a NanoDet head of one stride with two classes and four bins a side.
-func nano() *graph.Model {
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 2)), at: "images", channels: 3}
-	g := b.g
-	g.Inputs = []graph.Port{{Name: "images", Type: graph.F32, Dims: []graph.Dim{{Name: "N"}, {Size: 3}, {Name: "H"}, {Name: "W"}}}}
-	b.node("Conv", []string{"images", b.constant([]int64{18, 3, 8, 8}, b.values(18*3*64)), b.constant([]int64{18}, b.values(18))}, ints("strides", 8, 8))
-	for name, v := range map[string][]int64{"sizes": {2, 16}, "cls_shape": {0, 2, -1}, "reg_shape": {0, 16, -1}} {
-		g.Tensors[name] = graph.NewInt64(name, v...)
-	}
-	perm := ints("perm", 0, 2, 1)
-	g.Nodes = append(g.Nodes,
-		&graph.Node{Op: "Split", Inputs: []string{b.at, "sizes"}, Outputs: []string{"s0", "s1"}, Attrs: []*graph.Attr{{Name: "axis", Type: graph.Int, I: 1}}},
-		&graph.Node{Op: "Sigmoid", Inputs: []string{"s0"}, Outputs: []string{"p"}},
-		&graph.Node{Op: "Reshape", Inputs: []string{"p", "cls_shape"}, Outputs: []string{"r0"}},
-		&graph.Node{Op: "Transpose", Inputs: []string{"r0"}, Outputs: []string{"cls8"}, Attrs: []*graph.Attr{perm}},
-		&graph.Node{Op: "Reshape", Inputs: []string{"s1", "reg_shape"}, Outputs: []string{"r1"}},
-		&graph.Node{Op: "Transpose", Inputs: []string{"r1"}, Outputs: []string{"reg8"}, Attrs: []*graph.Attr{perm}},
-	)
-	for i, name := range []string{"cls8", "reg8"} {
-		g.Outputs = append(g.Outputs, graph.Port{Name: name, Type: graph.F32, Dims: []graph.Dim{{Name: "N"}, {Name: "cells"}, {Size: []int64{2, 16}[i]}}})
-	}
-	return &graph.Model{Opsets: []graph.Opset{{Version: 17}}, Metadata: []graph.Entry{{Key: "names", Value: `["person","car"]`}}, Graph: g}
 }
 
 func TestTailIsCutAndClassesSliced(t *testing.T) {
-	m := nano()
+	m := graphtest.NanoDet()
 	row := m.Graph.Tensors["c0"].Float32s()[192:384] // of the second class
 	if _, err := Exact(m, []string{"car"}); err != nil {
 		t.Fatal(err)
@@ -230,12 +104,12 @@ func TestTailIsCutAndClassesSliced(t *testing.T) {
 func TestOtherTailsStay(t *testing.T) {
 	for name, change := range map[string]func(g *graph.Graph){
 		"no sigmoid":      func(g *graph.Graph) { g.Nodes[2].Op = "Tanh" },
-		"another order":   func(g *graph.Graph) { g.Nodes[4].Attrs = []*graph.Attr{ints("perm", 0, 1, 2)} },
+		"another order":   func(g *graph.Graph) { g.Nodes[4].Attrs = []*graph.Attr{graphtest.Ints("perm", 0, 1, 2)} },
 		"another axis":    func(g *graph.Graph) { g.Nodes[1].Attrs[0].I = 2 },
 		"one more output": func(g *graph.Graph) { g.Outputs = append(g.Outputs, graph.Port{Name: "v1", Type: graph.F32}) },
 		"one name fewer":  func(g *graph.Graph) { g.Outputs = g.Outputs[:1] },
 	} {
-		m := nano()
+		m := graphtest.NanoDet()
 		change(m.Graph)
 		before := len(m.Graph.Outputs)
 		if n := tail(m); n != 0 || len(m.Graph.Outputs) != before || m.Graph.Outputs[0].Name != "cls8" {
@@ -245,7 +119,7 @@ func TestOtherTailsStay(t *testing.T) {
 }
 
 func TestUnknownClassIsNamed(t *testing.T) {
-	_, err := Exact(nano(), []string{"person", "unicorn"})
+	_, err := Exact(graphtest.NanoDet(), []string{"person", "unicorn"})
 	if err == nil || !strings.Contains(err.Error(), `"unicorn"; it knows person, car`) {
 		t.Errorf("got %v", err)
 	}
@@ -254,12 +128,12 @@ func TestUnknownClassIsNamed(t *testing.T) {
 // FuzzExact simplifies any network that can be read, with its first class alone if
 // it has some, and turns it into integers.
 func FuzzExact(f *testing.F) {
-	f.Add(nano().Write())
-	b := newBuilder(32)
-	b.node("Conv", []string{"x", b.constant([]int64{32, 32, 3, 3}, b.values(32*32*9))}, ints("pads", 1, 1, 1, 1))
-	f.Add(b.ends().Write())
+	f.Add(graphtest.NanoDet().Write())
+	b := graphtest.New(32)
+	b.Node("Conv", []string{"x", b.Constant([]int64{32, 32, 3, 3}, b.Values(32*32*9))}, graphtest.Ints("pads", 1, 1, 1, 1))
+	f.Add(b.Model().Write())
 	for seed := range uint64(4) {
-		f.Add(network(rand.New(rand.NewPCG(seed, 1))).Write())
+		f.Add(graphtest.Random(rand.New(rand.NewPCG(seed, 1))).Write())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := graph.Read(b)

@@ -5,16 +5,17 @@ import (
 	"testing"
 
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 )
 
 // Convolutions are paired with what became of them, renamed or gone, and not by order.
 func TestLayersArePairedByLineage(t *testing.T) {
-	b := newBuilder(2)
+	b := graphtest.New(2)
 	for range 3 {
-		b.node("Conv", []string{b.at, b.constant([]int64{2, 2, 1, 1}, b.values(4))})
-		b.node("Mul", []string{b.at, b.constant(nil, []float32{2})})
+		b.Node("Conv", []string{b.At, b.Constant([]int64{2, 2, 1, 1}, b.Values(4))})
+		b.Node("Mul", []string{b.At, b.Constant(nil, []float32{2})})
 	}
-	m := b.ends()
+	m := b.Model()
 	r := &Report{}
 	before, names := Layers(m, 8, 8), lineageOf(m.Graph)
 	if _, err := Exact(m, nil); err != nil {
@@ -43,9 +44,9 @@ func TestLayersArePairedByLineage(t *testing.T) {
 
 // Convolutions that compute in integers are marked, and keep what they were told to be.
 func TestIntegerLayersAreMarked(t *testing.T) {
-	b := newBuilder(2)
-	b.conv()
-	m := b.ends()
+	b := graphtest.New(2)
+	b.Conv()
+	m := b.Model()
 	r := &Report{}
 	r.Layers = lineageOf(m.Graph).pair(Layers(m, 8, 8), m.Graph)
 	r.weigh(m, 8, 8)

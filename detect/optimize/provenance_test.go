@@ -9,11 +9,12 @@ import (
 
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 )
 
 // What a report tells is read back from the file, without what machines differ in.
 func TestProvenance(t *testing.T) {
-	m := nano()
+	m := graphtest.NanoDet()
 	r := &Report{
 		SourceDigest: "abc", Mode: SceneMode, Classes: []string{"person"}, Calibration: "def", Steps: []Step{{Name: "affine", Count: 1}, {Name: "integers"}, {Name: "channels", Count: 2}},
 		Before: Size{Parameters: 100, Bytes: 400, MACs: 1000}, After: Size{Parameters: 50, Bytes: 60, MACs: 300},
@@ -42,9 +43,9 @@ func TestProvenance(t *testing.T) {
 func TestNoProvenance(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "some.onnx")
 	for says, data := range map[string][]byte{
-		"":             nano().Write(),
+		"":             graphtest.NanoDet().Write(),
 		"cut short":    []byte("\x72\x7fabc"),
-		"its entry si": (&graph.Model{Graph: nano().Graph, Metadata: []graph.Entry{{Key: onnx.MadeKey, Value: "{"}}}).Write(),
+		"its entry si": (&graph.Model{Graph: graphtest.NanoDet().Graph, Metadata: []graph.Entry{{Key: onnx.MadeKey, Value: "{"}}}).Write(),
 	} {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)

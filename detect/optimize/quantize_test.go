@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 )
 
 // What a network in integers computes stays within some of its steps of what it
@@ -13,43 +14,43 @@ import (
 func TestQuantizedIsNear(t *testing.T) {
 	for seed := range uint64(60) {
 		for _, form := range []Form{AroundConvolutions, Everywhere} {
-			b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(seed, 3)), at: "x", channels: 2}
-			b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{Size: 1}, {Size: 2}, {Size: 5}, {Size: 6}}}}
-			b.conv()
-			b.node("Relu", []string{b.at})
-			b.conv()
-			b.g.Outputs = []graph.Port{{Name: b.at, Type: graph.F32}}
-			in := picture{2, 5, 6, b.float64s(60)}
-			want := evaluate(t, b.g, in)
+			b := &graphtest.Builder{Graph: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, Rand: rand.New(rand.NewPCG(seed, 3)), At: "x", Channels: 2}
+			b.Graph.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{Size: 1}, {Size: 2}, {Size: 5}, {Size: 6}}}}
+			b.Conv()
+			b.Node("Relu", []string{b.At})
+			b.Conv()
+			b.Graph.Outputs = []graph.Port{{Name: b.At, Type: graph.F32}}
+			in := graphtest.Picture{C: 2, H: 5, W: 6, V: b.Float64s(60)}
+			want := graphtest.Evaluate(t, b.Graph, in)
 
-			p := planFor(b.g, form, b.g.Shapes(6, 5), func(*graph.Node) bool { return false })
+			p := planFor(b.Graph, form, b.Graph.Shapes(6, 5), func(*graph.Node) bool { return false })
 			spans := map[string]span{}
 			for _, value := range p.values {
-				spans[value] = spanOf(t, b.g, value, in)
+				spans[value] = spanOf(t, b.Graph, value, in)
 			}
-			quantize(b.g, p, spans)
-			if _, err := graph.Read((&graph.Model{Graph: b.g}).Write()); err != nil {
+			quantize(b.Graph, p, spans)
+			if _, err := graph.Read((&graph.Model{Graph: b.Graph}).Write()); err != nil {
 				t.Fatalf("seed %d, %s: %v", seed, form, err)
 			}
-			got, most, off := evaluate(t, b.g, in), 0.0, 0.0
-			for i, v := range want.v {
-				most, off = max(most, math.Abs(v)), max(off, math.Abs(v-got.v[i]))
+			got, most, off := graphtest.Evaluate(t, b.Graph, in), 0.0, 0.0
+			for i, v := range want.V {
+				most, off = max(most, math.Abs(v)), max(off, math.Abs(v-got.V[i]))
 			}
 			if off > most*.06 || off == 0 {
 				t.Errorf("seed %d, %s: off by %v of %v", seed, form, off, most)
 			}
-			if n := int8Weights(b.g); n != 2 {
+			if n := int8Weights(b.Graph); n != 2 {
 				t.Errorf("seed %d, %s: %d convolutions have weights of bytes", seed, form, n)
 			}
 		}
 	}
 }
 
-func spanOf(t *testing.T, g *graph.Graph, value string, in picture) span {
+func spanOf(t *testing.T, g *graph.Graph, value string, in graphtest.Picture) span {
 	cut := *g
 	cut.Outputs = []graph.Port{{Name: value}}
 	s := span{}
-	for _, v := range evaluate(t, &cut, in).v {
+	for _, v := range graphtest.Evaluate(t, &cut, in).V {
 		s.low, s.high = min(s.low, float32(v)), max(s.high, float32(v))
 	}
 	return s

@@ -78,14 +78,6 @@ func (s *span) widen(values []float32) {
 	}
 }
 
-func fixed(dims []int64) []graph.Dim {
-	out := make([]graph.Dim, len(dims))
-	for i, d := range dims {
-		out[i].Size = d
-	}
-	return out
-}
-
 // scale is the step of 8-bit steps over the span, widened to hold 0, and the step
 // that stands for 0.
 func (s span) scale() (step float32, zero uint8) {

@@ -240,7 +240,7 @@ func tapOf(m *graph.Model, in onnx.Input, shape onnx.Shape, values []onnx.Value,
 			values[i].Name = g.Fresh(v.Name + "/seen")
 			g.Nodes = append(g.Nodes, &graph.Node{Name: values[i].Name, Op: "Identity", Inputs: []string{v.Name}, Outputs: []string{values[i].Name}})
 		}
-		g.Outputs = append(g.Outputs, graph.Port{Name: values[i].Name, Type: graph.F32, Dims: fixed(v.Dims)})
+		g.Outputs = append(g.Outputs, graph.Port{Name: values[i].Name, Type: graph.F32, Dims: graph.Fixed(v.Dims)})
 	}
 	return onnx.NewTap(libDirs, tapped.Write(), in, shape, values)
 }

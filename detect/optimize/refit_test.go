@@ -4,15 +4,17 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"sightline/detect/optimize/graph/graphtest"
 )
 
 // A convolution whose input was changed finds weights that give what it gave before.
 func TestFittingUndoesWhatChanged(t *testing.T) {
 	const in, out, places = 4, 3, 500
 	rng := rand.New(rand.NewPCG(3, 3))
-	b := newBuilder(in)
-	b.node("Conv", []string{"x", b.constant([]int64{out, in, 1, 1}, b.values(in*out)), b.constant([]int64{out}, b.values(out))})
-	m := b.ends()
+	b := graphtest.New(in)
+	b.Node("Conv", []string{"x", b.Constant([]int64{out, in, 1, 1}, b.Values(in*out)), b.Constant([]int64{out}, b.Values(out))})
+	m := b.Model()
 	c := m.Graph.Conv(m.Graph.Nodes[0])
 	was, bias := c.Weights.Float32s(), c.Bias(m.Graph)
 	f := newFitting(m.Graph, c)
@@ -71,22 +73,22 @@ func TestHistogramCutsWhatCountsLess(t *testing.T) {
 // A span is no wider than what is let through by all that use a value.
 func TestSpanWithinWhatIsLetThrough(t *testing.T) {
 	for name, c := range map[string]struct {
-		make func(b *builder)
+		make func(b *graphtest.Builder)
 		want span
 	}{
-		"relu": {func(b *builder) { b.node("Relu", []string{"x"}) }, span{0, 9}},
-		"clip": {func(b *builder) {
-			b.node("Clip", []string{"x", b.constant(nil, []float32{0}), b.constant(nil, []float32{6})})
+		"relu": {func(b *graphtest.Builder) { b.Node("Relu", []string{"x"}) }, span{0, 9}},
+		"clip": {func(b *graphtest.Builder) {
+			b.Node("Clip", []string{"x", b.Constant(nil, []float32{0}), b.Constant(nil, []float32{6})})
 		}, span{0, 6}},
-		"two": {func(b *builder) {
-			b.node("Relu", []string{"x"})
-			b.node("Sigmoid", []string{"x"})
+		"two": {func(b *graphtest.Builder) {
+			b.Node("Relu", []string{"x"})
+			b.Node("Sigmoid", []string{"x"})
 		}, span{-3, 9}},
-		"nothing": {func(b *builder) { b.node("Clip", []string{"x", b.constant(nil, []float32{20})}) }, span{-3, 9}},
+		"nothing": {func(b *graphtest.Builder) { b.Node("Clip", []string{"x", b.Constant(nil, []float32{20})}) }, span{-3, 9}},
 	} {
-		b := newBuilder(1)
+		b := graphtest.New(1)
 		c.make(b)
-		if got := (span{-3, 9}).within(b.ends().Graph, "x"); got != c.want {
+		if got := (span{-3, 9}).within(b.Model().Graph, "x"); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

@@ -139,7 +139,7 @@ func (s *specialist) bestScores(names []string) ([]float32, error) {
 			return nil, nil
 		}
 		taps = append(taps, prune.Tap{Name: v, Dims: []int64{1, 1, dims[2], dims[3]}})
-		g.Outputs = append(g.Outputs, graph.Port{Name: v, Type: graph.F32, Dims: fixed(taps[i].Dims)})
+		g.Outputs = append(g.Outputs, graph.Port{Name: v, Type: graph.F32, Dims: graph.Fixed(taps[i].Dims)})
 	}
 	best := make([]float32, len(names))
 	err := s.look(&g, taps, s.known, func(i int, seen [][]float32) {

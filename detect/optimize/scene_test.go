@@ -15,6 +15,7 @@ import (
 	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 	"sightline/detect/optimize/prune"
 	"sightline/internal/testkit"
 )
@@ -198,9 +199,9 @@ func sameGraph(a, b *graph.Graph) bool {
 
 // Pictures too few to learn from, and networks of operators too old, are refused.
 func TestSceneRefuses(t *testing.T) {
-	b := newBuilder(2)
-	b.conv()
-	m := b.ends()
+	b := graphtest.New(2)
+	b.Conv()
+	m := b.Model()
 	log := slog.New(slog.DiscardHandler)
 	err := scene(t.Context(), Config{}, &Report{}, m, onnx.Input{}, onnx.Shape{}, make([]*decode.Frame, 3), log)
 	if err == nil || !strings.Contains(err.Error(), "too few") {
@@ -238,20 +239,20 @@ func (g noGauge) distance(*graph.Model) (float64, error) { return float64(g), ni
 // Channels that would leave nothing of a value, though much of their group, stay; what
 // makes no numbers anymore is a loss like any other, and can be kept.
 func TestSceneLeavesSomethingOfAllValues(t *testing.T) {
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 1))}
-	name := b.layer("images", 3, 64, 1, 8, 1)
-	p := b.parts(name, 1, 32, 32)
-	b.layer(b.op("Concat", []string{b.op("Sigmoid", p[:1]), p[1]}, axis(1)), 64, 4, 1, 1, 1)
-	weights := b.g.Tensors[b.g.Nodes[len(b.g.Nodes)-1].Inputs[1]]
+	b := graphtest.Begin(1, 1)
+	name := b.Layer("images", 3, 64, 1, 8, 1)
+	p := b.Parts(name, 1, 32, 32)
+	b.Layer(b.Op("Concat", []string{b.Op("Sigmoid", p[:1]), p[1]}, graphtest.Axis(1)), 64, 4, 1, 1, 1)
+	weights := b.Graph.Tensors[b.Graph.Nodes[len(b.Graph.Nodes)-1].Inputs[1]]
 	values := weights.Float32s()
 	for i := range values {
 		if i%64 < 32 {
 			values[i] = 0 // those go first
 		}
 	}
-	b.g.Tensors[weights.Name] = graph.NewFloat32(weights.Name, weights.Dims, values)
-	m := b.network(t, []int64{1, 4, pixels / 8, pixels / 8})
-	s := &specialist{ctx: t.Context(), m: m, net: prune.Trace(m.Graph, m.Graph.Shapes(pixels, pixels))}
+	b.Graph.Tensors[weights.Name] = graph.NewFloat32(weights.Name, weights.Dims, values)
+	m := b.File(t, []int64{1, 4, graphtest.Pixels / 8, graphtest.Pixels / 8})
+	s := &specialist{ctx: t.Context(), m: m, net: prune.Trace(m.Graph, m.Graph.Shapes(graphtest.Pixels, graphtest.Pixels))}
 	g := s.net.Groups[groupOf(t, s.net, name)]
 	c := s.net.Consumers(g)[0]
 	moments := make(prune.Moments, 65*65)
@@ -273,16 +274,16 @@ func TestSceneLeavesSomethingOfAllValues(t *testing.T) {
 // Layers whose moments would take too much memory stay as they are, one by one or
 // because too many use the same channels; the others are fitted a few at a time.
 func TestSceneMemoryIsBounded(t *testing.T) {
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 1))}
-	wide, shared, few := b.layer("images", 3, 1024, 1, 8, 1), b.layer("images", 3, 512, 1, 8, 1), b.layer("images", 3, 512, 1, 8, 1)
-	all := []string{b.layer(wide, 1024, 1, 3, 1, 1)}
+	b := graphtest.Begin(1, 1)
+	wide, shared, few := b.Layer("images", 3, 1024, 1, 8, 1), b.Layer("images", 3, 512, 1, 8, 1), b.Layer("images", 3, 512, 1, 8, 1)
+	all := []string{b.Layer(wide, 1024, 1, 3, 1, 1)}
 	for range 4 {
-		all = append(all, b.layer(shared, 512, 1, 3, 1, 1))
+		all = append(all, b.Layer(shared, 512, 1, 3, 1, 1))
 	}
-	all = append(all, b.layer(few, 512, 1, 3, 1, 1))
-	b.op("Concat", all, axis(1))
-	m := b.network(t, []int64{1, 6, pixels / 8, pixels / 8})
-	s := &specialist{net: prune.Trace(m.Graph, m.Graph.Shapes(pixels, pixels))}
+	all = append(all, b.Layer(few, 512, 1, 3, 1, 1))
+	b.Op("Concat", all, graphtest.Axis(1))
+	m := b.File(t, []int64{1, 6, graphtest.Pixels / 8, graphtest.Pixels / 8})
+	s := &specialist{net: prune.Trace(m.Graph, m.Graph.Shapes(graphtest.Pixels, graphtest.Pixels))}
 	for name, want := range map[string]bool{wide: false, shared: false, few: true} {
 		if got := s.narrow(s.net.Groups[groupOf(t, s.net, name)]); got != want {
 			t.Errorf("%s is measured: %v", name, got)
@@ -307,17 +308,17 @@ func TestSceneMemoryIsBounded(t *testing.T) {
 // minutes is not.
 func TestSceneTimeIsBounded(t *testing.T) {
 	for layers, most := range map[int]float64{30: 1e13, 5000: 0} {
-		b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(1, 1))}
-		x := b.layer("images", 3, 32, 1, 8, 1)
-		weights := b.g.Nodes[0].Inputs[1:]
-		weights[0] = b.constant([]int64{32, 32, 1, 1}, b.values(1024))
-		b.g.Nodes[0].Inputs = []string{"images", b.constant([]int64{32, 3, 1, 1}, b.values(96)), weights[1]}
+		b := graphtest.Begin(1, 1)
+		x := b.Layer("images", 3, 32, 1, 8, 1)
+		weights := b.Graph.Nodes[0].Inputs[1:]
+		weights[0] = b.Constant([]int64{32, 32, 1, 1}, b.Values(1024))
+		b.Graph.Nodes[0].Inputs = []string{"images", b.Constant([]int64{32, 3, 1, 1}, b.Values(96)), weights[1]}
 		for range layers {
-			x = b.op("Relu", []string{b.op("Conv", append([]string{x}, weights...), ints("kernel_shape", 1, 1))})
+			x = b.Op("Relu", []string{b.Op("Conv", append([]string{x}, weights...), graphtest.Ints("kernel_shape", 1, 1))})
 		}
-		m := b.network(t, []int64{1, 32, pixels / 8, pixels / 8})
+		m := b.File(t, []int64{1, 32, graphtest.Pixels / 8, graphtest.Pixels / 8})
 		s := &specialist{m: m, known: make([]*decode.Frame, 40)}
-		s.net = prune.Trace(m.Graph, m.Graph.Shapes(pixels, pixels))
+		s.net = prune.Trace(m.Graph, m.Graph.Shapes(graphtest.Pixels, graphtest.Pixels))
 		err := s.affordable()
 		if most > 0 && (err != nil || s.effort() > most || s.effort() < most/1000) {
 			t.Errorf("%d layers are %g multiply-adds: %v", layers, s.effort(), err)
@@ -332,7 +333,7 @@ func TestSceneTimeIsBounded(t *testing.T) {
 // the network is still one that can be read.
 func FuzzPrune(f *testing.F) {
 	for seed := range uint64(4) {
-		f.Add(network(rand.New(rand.NewPCG(seed, 1))).Write(), uint64(seed))
+		f.Add(graphtest.Random(rand.New(rand.NewPCG(seed, 1))).Write(), uint64(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64) {
 		m, err := graph.Read(data)

@@ -8,6 +8,7 @@ import (
 
 	"sightline/decode"
 	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph/graphtest"
 	"sightline/internal/testkit"
 )
 
@@ -15,7 +16,7 @@ import (
 // heads, goes the way of a scene: what is left of it has the size that was planned,
 // runs on both engines, and finds nearly what it did once it is fitted.
 func TestSceneOfYOLO(t *testing.T) {
-	m := yolov8(t)
+	m := graphtest.YOLOv8(t)
 	m.SetMeta("names", `["a","b","c"]`)
 	path := filepath.Join(t.TempDir(), "yolo.onnx")
 	if err := os.WriteFile(path, m.Write(), 0o600); err != nil {
@@ -33,7 +34,7 @@ func TestSceneOfYOLO(t *testing.T) {
 	}
 	var frames []*decode.Frame
 	for i := range 8 {
-		frames = append(frames, noise(pixels+8*i, pixels))
+		frames = append(frames, graphtest.Noise(graphtest.Pixels+8*i, graphtest.Pixels))
 	}
 	defer Release(frames)
 	s := &specialist{
@@ -62,7 +63,7 @@ func TestSceneOfYOLO(t *testing.T) {
 	if err := c.build(); err != nil {
 		t.Fatal(err)
 	}
-	before, after := SizeOf(m, pixels, pixels).MACs, SizeOf(c.model, pixels, pixels).MACs
+	before, after := SizeOf(m, graphtest.Pixels, graphtest.Pixels).MACs, SizeOf(c.model, graphtest.Pixels, graphtest.Pixels).MACs
 	if planned := q.plan[0].MACs - q.plan[at].MACs; len(q.plan) < 10 || before-after != planned || planned < before/10 {
 		t.Errorf("of %d multiply-adds %d are left, and %d were to go in %d steps", before, after, planned, at)
 	}

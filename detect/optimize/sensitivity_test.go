@@ -12,6 +12,7 @@ import (
 	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 	"sightline/internal/testkit"
 )
 
@@ -19,7 +20,7 @@ import (
 // so large that the others are rounded away.
 func fragile(t *testing.T) (m *graph.Model, conv string) {
 	t.Helper()
-	m = yolov8(t)
+	m = graphtest.YOLOv8(t)
 	m.SetMeta("names", `{0: 'person', 1: 'car', 2: 'bus'}`)
 	before := func(n *graph.Node) *graph.Node { // the convolution, with SiLU between
 		return m.Graph.Maker(m.Graph.Maker(n.Inputs[0]).Inputs[0])
@@ -59,7 +60,7 @@ func TestFragileStaysInFloats(t *testing.T) {
 	c := Config{Model: path, Mode: GeneralMode, Engines: []string{plainEngine}, LibDirs: []string{lib}, Least: .5, Agreement: .75}
 	var frames []*decode.Frame
 	for i := range leastSplit {
-		frames = append(frames, noise(160+8*i, 160))
+		frames = append(frames, graphtest.Noise(160+8*i, 160))
 	}
 	defer Release(frames)
 	make := func() (*lowering, *lowered) {

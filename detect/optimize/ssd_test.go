@@ -12,6 +12,7 @@ import (
 
 	"sightline/decode"
 	"sightline/detect/onnx"
+	"sightline/detect/optimize/graph/graphtest"
 	"sightline/detect/optimize/prune"
 	"sightline/internal/testkit"
 )
@@ -104,7 +105,7 @@ func TestMobileNetSSDStaysValid(t *testing.T) {
 	if _, err := Exact(m, nil); err != nil {
 		t.Fatal(err)
 	}
-	n := prune.Trace(m.Graph, m.Graph.Shapes(pixels, pixels))
+	n := prune.Trace(m.Graph, m.Graph.Shapes(graphtest.Pixels, graphtest.Pixels))
 	without := prune.Set{}
 	for _, g := range n.Groups {
 		for _, class := range g.Classes[:len(g.Classes)/2] {
@@ -120,7 +121,7 @@ func TestMobileNetSSDStaysValid(t *testing.T) {
 	if err := os.WriteFile(path, m.Write(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(luma, make([]byte, pixels*pixels), 0o600); err != nil {
+	if err := os.WriteFile(luma, make([]byte, graphtest.Pixels*graphtest.Pixels), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	python(t, filepath.Join(testkit.Root(t), "detect/onnx/testdata/ssd.py"), "look", path, luma, "160", "160", "0.1") // checks and runs it

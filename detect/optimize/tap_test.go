@@ -1,13 +1,12 @@
 package optimize
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"sightline/detect/onnx"
-	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 	"sightline/internal/testkit"
 	"sightline/kernels"
 )
@@ -16,16 +15,16 @@ import (
 // is seen twice.
 func TestTapSeesInputsAndTwice(t *testing.T) {
 	lib := testkit.Dep(t, "onnxruntime/lib")
-	b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rand.New(rand.NewPCG(6, 6))}
-	first := b.layer("images", 3, 4, 1, 1, 1)
-	b.layer(first, 4, 2, 1, 1, 1)
-	m := b.network(t, []int64{1, 2, pixels, pixels})
+	b := graphtest.Begin(6, 6)
+	first := b.Layer("images", 3, 4, 1, 1, 1)
+	b.Layer(first, 4, 2, 1, 1, 1)
+	m := b.File(t, []int64{1, 2, graphtest.Pixels, graphtest.Pixels})
 	before := m.Write()
 	in := onnx.Input{Name: "images", Layout: kernels.NCHW, Type: kernels.F32, Order: kernels.RGB, Std: [3]float64{255, 255, 255}, Fit: kernels.LetterboxCenter}
-	shape := onnx.Shape{Width: pixels, Height: pixels}
-	picture := noise(pixels, pixels)
+	shape := onnx.Shape{Width: graphtest.Pixels, Height: graphtest.Pixels}
+	picture := graphtest.Noise(graphtest.Pixels, graphtest.Pixels)
 	defer picture.Release()
-	images, inner := onnx.Value{Name: "images", Dims: []int64{1, 3, pixels, pixels}}, onnx.Value{Name: first, Dims: []int64{1, 4, pixels, pixels}}
+	images, inner := onnx.Value{Name: "images", Dims: []int64{1, 3, graphtest.Pixels, graphtest.Pixels}}, onnx.Value{Name: first, Dims: []int64{1, 4, graphtest.Pixels, graphtest.Pixels}}
 	tap, err := tapOf(m, in, shape, []onnx.Value{images, inner, images, inner}, []string{lib})
 	if err != nil {
 		t.Fatal(err)

@@ -13,21 +13,22 @@ import (
 
 	"sightline/decode"
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 	"sightline/internal/testkit"
 )
 
 // classifier is a network whose outputs are no family's.
 func classifier(t *testing.T) string {
-	b := newBuilder(3)
-	b.g.Inputs[0].Dims = fixed([]int64{1, 3, 32, 32})
+	b := graphtest.New(3)
+	b.Graph.Inputs[0].Dims = graph.Fixed([]int64{1, 3, 32, 32})
 	for range 2 {
-		b.conv()
-		b.normalization()
-		b.node("Relu", []string{b.at})
+		b.Conv()
+		b.Normalization()
+		b.Node("Relu", []string{b.At})
 	}
-	b.node("GlobalAveragePool", []string{b.at})
-	m := b.ends()
-	b.g.Outputs[0].Dims = []graph.Dim{{Name: "N"}, {Size: int64(b.channels)}, {Size: 1}, {Size: 1}}
+	b.Node("GlobalAveragePool", []string{b.At})
+	m := b.Model()
+	b.Graph.Outputs[0].Dims = []graph.Dim{{Name: "N"}, {Size: int64(b.Channels)}, {Size: 1}, {Size: 1}}
 	return modelFile(t, m)
 }
 
@@ -74,11 +75,11 @@ func TestUnreadOutputs(t *testing.T) {
 		}
 	}
 	silent := c
-	b := newBuilder(3)
-	b.g.Inputs[0].Dims = fixed([]int64{1, 3, 32, 32})
-	b.node("Mul", []string{"x", b.constant(nil, []float32{0})})
-	m := b.ends()
-	b.g.Outputs[0].Dims = b.g.Inputs[0].Dims
+	b := graphtest.New(3)
+	b.Graph.Inputs[0].Dims = graph.Fixed([]int64{1, 3, 32, 32})
+	b.Node("Mul", []string{"x", b.Constant(nil, []float32{0})})
+	m := b.Model()
+	b.Graph.Outputs[0].Dims = b.Graph.Inputs[0].Dims
 	silent.Model, silent.DryRun = modelFile(t, m), true
 	if r, err := Run(t.Context(), silent, frames, log); !errors.Is(err, ErrBudget) || r.Passed || !strings.Contains(r.Reason, "nothing is proved") {
 		t.Errorf("of zeros alone: %+v, %v", r, err)
@@ -125,9 +126,9 @@ func TestOperatorsNamed(t *testing.T) {
 		}
 	}
 	refused := errors.New("Check 'false' failed at report.cpp:151:\n-- No conversion rule found for operations: Flip-17")
-	b := newBuilder(3)
-	b.node("Flip", []string{"x"})
-	if err := blame(refused, modelFile(t, b.ends())); !strings.Contains(err.Error(), `no operator Flip, which node "v1"`) {
+	b := graphtest.New(3)
+	b.Node("Flip", []string{"x"})
+	if err := blame(refused, modelFile(t, b.Model())); !strings.Contains(err.Error(), `no operator Flip, which node "v1"`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -5,11 +5,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"unsafe"
 
-	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/graph/graphtest"
 	"sightline/internal/testkit"
 	"sightline/kernels"
 )
@@ -20,14 +19,14 @@ func TestWinogradComputesTheSame(t *testing.T) {
 	testkit.Dep(t, "onnxruntime/lib")
 	for _, shape := range []onnx.Shape{{Width: 8, Height: 8}, {Width: 7, Height: 5}, {Width: 9, Height: 6}, {Width: 3, Height: 7}, {Width: 5, Height: 1}} {
 		rng := rand.New(rand.NewPCG(uint64(shape.Height), 5))
-		b := &builder{g: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, rng: rng, at: "x", channels: 3}
-		b.g.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{Size: 1}, {Size: 3}, {}, {}}}}
-		inputs := []string{"x", b.constant([]int64{5, 3, 3, 3}, b.values(5*27))}
+		b := &graphtest.Builder{Graph: &graph.Graph{Tensors: map[string]*graph.Tensor{}}, Rand: rng, At: "x", Channels: 3}
+		b.Graph.Inputs = []graph.Port{{Name: "x", Type: graph.F32, Dims: []graph.Dim{{Size: 1}, {Size: 3}, {}, {}}}}
+		inputs := []string{"x", b.Constant([]int64{5, 3, 3, 3}, b.Values(5*27))}
 		if shape.Height%2 == 0 {
-			inputs = append(inputs, b.constant([]int64{5}, b.values(5)))
+			inputs = append(inputs, b.Constant([]int64{5}, b.Values(5)))
 		}
-		b.node("Conv", inputs, ints("pads", 1, 1, 1, 1))
-		m := b.ends()
+		b.Node("Conv", inputs, graphtest.Ints("pads", 1, 1, 1, 1))
+		m := b.Model()
 		want := tapped(t, m, shape)
 		m.Graph.Nodes = (&filtering{g: m.Graph, conv: m.Graph.Conv(m.Graph.Nodes[0])}).nodes()
 		m.Graph.Sweep()
@@ -54,31 +53,13 @@ func tapped(t *testing.T, m *graph.Model, shape onnx.Shape) []float32 {
 		t.Fatal(err)
 	}
 	defer tap.Close()
-	f := noise(64, 48)
+	f := graphtest.Noise(64, 48)
 	defer f.Release()
 	values, err := tap.Look(f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return slices.Clone(values[0])
-}
-
-// noise is a picture of seeded noise.
-func noise(width, height int) *decode.Frame {
-	rng := rand.New(rand.NewPCG(9, 9))
-	f := decode.Frame{Width: width, Height: height, Format: decode.I420, Memory: decode.Host}
-	for i := range f.Planes {
-		w, h := width, height
-		if i > 0 {
-			w, h = (width+1)/2, (height+1)/2
-		}
-		data := make([]byte, w*h)
-		for k := range data {
-			data[k] = byte(rng.Uint32())
-		}
-		f.Planes[i] = decode.Plane{Data: unsafe.Pointer(unsafe.SliceData(data)), Stride: w}
-	}
-	return decode.NewFrame(f, func() {})
 }
 
 // Only convolutions that it makes faster are taken, and never those that slide
@@ -89,16 +70,16 @@ func TestWinogradWhereItPays(t *testing.T) {
 		attrs          []*graph.Attr
 		want           int
 	}{
-		"large":        {64, 40, []*graph.Attr{ints("pads", 1, 1, 1, 1)}, 1},
-		"few channels": {8, 40, []*graph.Attr{ints("pads", 1, 1, 1, 1)}, 0},
-		"tiny":         {64, 5, []*graph.Attr{ints("pads", 1, 1, 1, 1)}, 0},
-		"steps of two": {64, 40, []*graph.Attr{ints("pads", 1, 1, 1, 1), ints("strides", 2, 2)}, 0},
+		"large":        {64, 40, []*graph.Attr{graphtest.Ints("pads", 1, 1, 1, 1)}, 1},
+		"few channels": {8, 40, []*graph.Attr{graphtest.Ints("pads", 1, 1, 1, 1)}, 0},
+		"tiny":         {64, 5, []*graph.Attr{graphtest.Ints("pads", 1, 1, 1, 1)}, 0},
+		"steps of two": {64, 40, []*graph.Attr{graphtest.Ints("pads", 1, 1, 1, 1), graphtest.Ints("strides", 2, 2)}, 0},
 		"no rim":       {64, 40, nil, 0},
-		"dilated":      {64, 40, []*graph.Attr{ints("pads", 1, 1, 1, 1), ints("dilations", 2, 2)}, 0},
+		"dilated":      {64, 40, []*graph.Attr{graphtest.Ints("pads", 1, 1, 1, 1), graphtest.Ints("dilations", 2, 2)}, 0},
 	} {
-		b := newBuilder(c.channels)
-		b.node("Conv", []string{"x", b.constant([]int64{c.channels, c.channels, 3, 3}, b.values(int(c.channels*c.channels*9)))}, c.attrs...)
-		m := b.ends()
+		b := graphtest.New(c.channels)
+		b.Node("Conv", []string{"x", b.Constant([]int64{c.channels, c.channels, 3, 3}, b.Values(int(c.channels*c.channels*9)))}, c.attrs...)
+		m := b.Model()
 		if n, saved := winograd(m, m.Graph.Shapes(int(c.side), int(c.side))); n != c.want || (saved > 0) != (c.want > 0) {
 			t.Errorf("%s: %d, %d multiply-adds saved", name, n, saved)
 		}

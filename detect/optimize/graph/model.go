@@ -107,6 +107,15 @@ type Dim struct {
 	Name string
 }
 
+// Fixed are dimensions that are known to be these.
+func Fixed(dims []int64) []Dim {
+	out := make([]Dim, len(dims))
+	for i, d := range dims {
+		out[i].Size = d
+	}
+	return out
+}
+
 // Attr returns the attribute of this name, nil where there is none.
 func (n *Node) Attr(name string) *Attr {
 	for _, a := range n.Attrs {

@@ -1,4 +1,4 @@
-package optimize
+package graphtest
 
 import (
 	"math"
@@ -7,40 +7,40 @@ import (
 	"sightline/detect/optimize/graph"
 )
 
-// picture is a value in a network: c planes of h × w.
-type picture struct {
-	c, h, w int
-	v       []float64
+// Picture is a value in a network: c planes of h × w.
+type Picture struct {
+	C, H, W int
+	V       []float64
 }
 
-// at is 0 outside, as convolutions pad.
-func (p picture) at(c, y, x int) float64 {
-	if y < 0 || x < 0 || y >= p.h || x >= p.w {
+// At is 0 outside, as convolutions pad.
+func (p Picture) At(c, y, x int) float64 {
+	if y < 0 || x < 0 || y >= p.H || x >= p.W {
 		return 0
 	}
-	return p.v[(c*p.h+y)*p.w+x]
+	return p.V[(c*p.H+y)*p.W+x]
 }
 
-func (p picture) each(f func(c int, v float64) float64) picture {
-	out := picture{p.c, p.h, p.w, make([]float64, len(p.v))}
-	for i, v := range p.v {
-		out.v[i] = f(i/(p.h*p.w), v)
+func (p Picture) each(f func(c int, v float64) float64) Picture {
+	out := Picture{p.C, p.H, p.W, make([]float64, len(p.V))}
+	for i, v := range p.V {
+		out.V[i] = f(i/(p.H*p.W), v)
 	}
 	return out
 }
 
-// evaluate computes a network of few operators plainly, as the ONNX specification
+// Evaluate computes a network of few operators plainly, as the ONNX specification
 // words them, in 64-bit floats.
-func evaluate(t *testing.T, g *graph.Graph, in picture) picture {
+func Evaluate(t *testing.T, g *graph.Graph, in Picture) Picture {
 	t.Helper()
-	known := map[string]picture{g.Inputs[0].Name: in}
+	known := map[string]Picture{g.Inputs[0].Name: in}
 	for _, n := range g.Nodes {
 		known[n.Outputs[0]] = operate(t, g, n, known)
 	}
 	return known[g.Outputs[len(g.Outputs)-1].Name]
 }
 
-func operate(t *testing.T, g *graph.Graph, n *graph.Node, known map[string]picture) picture {
+func operate(t *testing.T, g *graph.Graph, n *graph.Node, known map[string]Picture) Picture {
 	x, there := known[n.Inputs[0]]
 	constant := func(i int) []float32 { return g.Tensors[n.Input(i)].Float32s() }
 	pick := func(v []float32, c int) float64 { return float64(v[c%len(v)]) }
@@ -69,7 +69,7 @@ func operate(t *testing.T, g *graph.Graph, n *graph.Node, known map[string]pictu
 		})
 	case "Pad":
 		p := g.Tensors[n.Inputs[1]].Int64s()
-		return slide(x, x.c, 1, 1, [4]int{int(p[2]), int(p[3]), int(p[6]), int(p[7])}, func(k, c, _, _ int) float64 {
+		return slide(x, x.C, 1, 1, [4]int{int(p[2]), int(p[3]), int(p[6]), int(p[7])}, func(k, c, _, _ int) float64 {
 			if k == c {
 				return 1
 			}
@@ -79,7 +79,7 @@ func operate(t *testing.T, g *graph.Graph, n *graph.Node, known map[string]pictu
 		return convolve(g, n, x)
 	case "QuantizeLinear", "DequantizeLinear":
 		if !there {
-			return picture{} // of weights: see numbers
+			return Picture{} // of weights: see numbers
 		}
 		step, zero := float64(constant(1)[0]), float64(g.Tensors[n.Inputs[2]].Data[0])
 		if n.Op == "QuantizeLinear" {
@@ -88,7 +88,7 @@ func operate(t *testing.T, g *graph.Graph, n *graph.Node, known map[string]pictu
 		return x.each(func(_ int, v float64) float64 { return (v - zero) * step })
 	}
 	t.Fatalf("operator %s is not evaluated here", n.Op)
-	return picture{}
+	return Picture{}
 }
 
 // numbers are a constant's, which may be integers behind a DequantizeLinear by
@@ -114,11 +114,11 @@ func numbers(g *graph.Graph, name string) (dims []int64, values []float32) {
 	return t.Dims, values
 }
 
-func convolve(g *graph.Graph, n *graph.Node, x picture) picture {
+func convolve(g *graph.Graph, n *graph.Node, x Picture) Picture {
 	dims, weights := numbers(g, n.Inputs[1])
 	_, bias := numbers(g, n.Input(2))
 	outs, depth, kh, kw := int(dims[0]), int(dims[1]), int(dims[2]), int(dims[3])
-	groups := x.c / depth
+	groups := x.C / depth
 	var pads [4]int
 	for i, p := range n.Ints("pads") {
 		pads[i] = int(p)
@@ -136,20 +136,20 @@ func convolve(g *graph.Graph, n *graph.Node, x picture) picture {
 }
 
 // slide slides a window over a picture; pads are top, left, bottom, right.
-func slide(x picture, outs, kh, kw int, pads [4]int, weight func(k, c, dy, dx int) float64) picture {
-	out := picture{c: outs, h: x.h + pads[0] + pads[2] - kh + 1, w: x.w + pads[1] + pads[3] - kw + 1}
+func slide(x Picture, outs, kh, kw int, pads [4]int, weight func(k, c, dy, dx int) float64) Picture {
+	out := Picture{C: outs, H: x.H + pads[0] + pads[2] - kh + 1, W: x.W + pads[1] + pads[3] - kw + 1}
 	for k := range outs {
-		for y := range out.h {
-			for col := range out.w {
+		for y := range out.H {
+			for col := range out.W {
 				sum := 0.0
-				for c := range x.c {
+				for c := range x.C {
 					for dy := range kh {
 						for dx := range kw {
-							sum += weight(k, c, dy, dx) * x.at(c, y+dy-pads[0], col+dx-pads[1])
+							sum += weight(k, c, dy, dx) * x.At(c, y+dy-pads[0], col+dx-pads[1])
 						}
 					}
 				}
-				out.v = append(out.v, sum)
+				out.V = append(out.V, sum)
 			}
 		}
 	}
