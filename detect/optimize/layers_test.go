@@ -18,7 +18,7 @@ func TestLayersArePairedByLineage(t *testing.T) {
 	m := b.Model()
 	r := &Report{}
 	before, names := Layers(m, 8, 8), lineageOf(m.Graph)
-	if _, err := Exact(m, nil); err != nil {
+	if _, err := simplified(m, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.Layers = names.pair(before, m.Graph)

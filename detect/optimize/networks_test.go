@@ -7,6 +7,7 @@ import (
 
 	"sightline/decode"
 	"sightline/detect/onnx"
+	"sightline/detect/optimize/exact"
 	"sightline/detect/optimize/graph"
 	"sightline/detect/optimize/graph/graphtest"
 	"sightline/internal/testkit"
@@ -49,7 +50,7 @@ func TestOtherFamiliesHold(t *testing.T) {
 				return slices.Clone(v[0])
 			}
 			want := look(m)
-			steps, err := Exact(m, nil)
+			steps, err := simplified(m, nil)
 			var names []string
 			for _, s := range steps {
 				names = append(names, s.Name)
@@ -72,7 +73,7 @@ func TestOtherFamiliesHold(t *testing.T) {
 					t.Errorf("for %s %d convolutions compute in integers", engine, n)
 				}
 			}
-			n, _ := winograd(m, m.Graph.Shapes(8*graphtest.Pixels, 8*graphtest.Pixels)) // as if it were for larger pictures, where it pays
+			n, _ := exact.Winograd(m, m.Graph.Shapes(8*graphtest.Pixels, 8*graphtest.Pixels)) // as if it were for larger pictures, where it pays
 			if off := far(want, look(m)); off > 1e-4 || n < c.fast {
 				t.Errorf("with %d convolutions filtered it is off by %v", n, off)
 			}

@@ -5,6 +5,14 @@ import (
 	"slices"
 )
 
+// Step is what one transformation did.
+type Step struct {
+	Name   string `json:"name"`
+	Detail string `json:"detail"` // in words, for people
+	Count  int    `json:"count"`  // how many places it changed
+	After  *Stage `json:"after,omitempty"`
+}
+
 // Report is what was done to a network and what came of it.
 type Report struct {
 	Source       string         `json:"source"`

@@ -1,3 +1,9 @@
+// Package optimize makes a network smaller and faster for one deployment, and holds
+// what it made to an accuracy budget: nothing is written that does not keep it.
+//
+// A transformation changes a graph.Model in place and says what it did in Steps. Run
+// strings them together, looks at pictures with the original and the result side by
+// side, and measures both.
 package optimize
 
 import (
@@ -13,6 +19,7 @@ import (
 
 	"sightline/decode"
 	"sightline/detect/onnx"
+	"sightline/detect/optimize/exact"
 	"sightline/detect/optimize/graph"
 )
 
@@ -163,3 +170,25 @@ func isThere(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// lower arranges a network in floats for the one engine that it is made for, as the
+// last step before it is judged; the report's After is of the network before.
+func lower(c Config, r *Report, m *graph.Model, shape onnx.Shape) {
+	if !lowers(c) {
+		return
+	}
+	n, saved := exact.Winograd(m, m.Graph.Shapes(shape.Width, shape.Height))
+	if n == 0 {
+		return
+	}
+	size := SizeOf(m, shape.Width, shape.Height)
+	if size.MACs = 0; r.After.MACs > 0 {
+		size.MACs = r.After.MACs - saved
+	}
+	r.After = size
+	r.Steps = append(r.Steps, Step{Name: "winograd", Count: n, Detail: "convolutions of 3×3 make four rows with half of the multiplications (Winograd's minimal filtering), for ONNX Runtime"})
+}
+
+// lowers tells whether the network is for an engine that gains from it: others have
+// ways of their own.
+func lowers(c Config) bool { return !c.Plain && slices.Equal(c.Engines, []string{plainEngine}) }

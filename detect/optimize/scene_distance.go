@@ -5,6 +5,7 @@ import (
 
 	"sightline/decode"
 	"sightline/detect"
+	"sightline/detect/optimize/exact"
 	"sightline/detect/optimize/graph"
 	"sightline/detect/optimize/prune"
 )
@@ -20,7 +21,7 @@ type gauge interface {
 // newGauge looks at the outputs themselves where it is known what they mean, which
 // shows small changes best, else at boxes.
 func (s *specialist) newGauge(frames []*decode.Frame) (gauge, error) {
-	labels, err := Labels(s.m)
+	labels, err := exact.Labels(s.m)
 	if names, strides := heads(s.m); err == nil && len(names) > 0 && len(labels) > 0 {
 		g := &mapGauge{s: s, frames: frames, strides: strides, classes: len(labels)}
 		g.original, err = g.maps(s.m.Graph)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sightline/detect/optimize/exact"
 	"sightline/detect/optimize/graph"
 	"sightline/detect/optimize/prune"
 )
@@ -29,7 +30,7 @@ func heads(m *graph.Model) (names []string, strides []int) {
 
 // scoresOf adds the best class score at each place of a head: [1, 1, rows, columns].
 func scoresOf(m *graph.Model, g *graph.Graph, head string) string {
-	labels, err := Labels(m)
+	labels, err := exact.Labels(m)
 	if err != nil || len(labels) == 0 {
 		return ""
 	}

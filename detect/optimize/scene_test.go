@@ -51,7 +51,7 @@ func specialistFor(t *testing.T, c Config, frames []*decode.Frame) *specialist {
 	}
 	shape := spec.Input.Fitted(frames[0].Width, frames[0].Height)
 	m.SetMeta("size", "[320, 416]")
-	if _, err := Exact(m, c.Classes); err != nil {
+	if _, err := simplified(m, c.Classes); err != nil {
 		t.Fatal(err)
 	}
 	parts := divide(frames)

@@ -29,7 +29,7 @@ func TestSceneOfYOLO(t *testing.T) {
 	for key, value := range spec.Metadata() {
 		m.SetMeta(key, value)
 	}
-	if _, err := Exact(m, nil); err != nil {
+	if _, err := simplified(m, nil); err != nil {
 		t.Fatal(err)
 	}
 	var frames []*decode.Frame

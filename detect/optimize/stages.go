@@ -9,6 +9,7 @@ import (
 	"sightline/decode"
 	"sightline/detect"
 	"sightline/detect/onnx"
+	"sightline/detect/optimize/exact"
 	"sightline/detect/optimize/graph"
 )
 
@@ -157,12 +158,23 @@ func (s stages) simplify(r *Report, m *graph.Model, in onnx.Input) (onnx.Shape, 
 
 // exact simplifies m and measures it after each step.
 func (s stages) exact(m *graph.Model, shape onnx.Shape) (steps []Step, err error) {
-	err = exact(m, s.c.Classes, func(step Step) error {
-		steps = append(steps, step)
+	err = exact.Simplify(m, s.c.Classes, func(c exact.Change) error {
+		steps = append(steps, stepOf(c))
 		return s.took(steps, m, shape)
 	})
 	return steps, err
 }
+
+// simplified simplifies m and measures nothing.
+func simplified(m *graph.Model, classes []string) (steps []Step, err error) {
+	err = exact.Simplify(m, classes, func(c exact.Change) error {
+		steps = append(steps, stepOf(c))
+		return nil
+	})
+	return steps, err
+}
+
+func stepOf(c exact.Change) Step { return Step{Name: c.Name, Detail: c.Detail, Count: c.Count} }
 
 // took measures m after the last of the steps so far, where somebody wants to know.
 // That it cannot be run as it is in between is no reason to fail.

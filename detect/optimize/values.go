@@ -53,7 +53,7 @@ func unread(ctx context.Context, c Config, spec *onnx.Spec, m *graph.Model, fram
 	if err != nil {
 		return nil, err
 	}
-	if r.Steps, err = Exact(m, nil); err != nil {
+	if r.Steps, err = simplified(m, nil); err != nil {
 		return nil, fmt.Errorf("simplify %s: %w", c.Model, err)
 	}
 	r.Layers = names.pair(before, m.Graph)

@@ -1,4 +1,4 @@
-package optimize
+package exact
 
 import (
 	"math"
@@ -80,25 +80,8 @@ func TestWinogradWhereItPays(t *testing.T) {
 		b := graphtest.New(c.channels)
 		b.Node("Conv", []string{"x", b.Constant([]int64{c.channels, c.channels, 3, 3}, b.Values(int(c.channels*c.channels*9)))}, c.attrs...)
 		m := b.Model()
-		if n, saved := winograd(m, m.Graph.Shapes(int(c.side), int(c.side))); n != c.want || (saved > 0) != (c.want > 0) {
+		if n, saved := Winograd(m, m.Graph.Shapes(int(c.side), int(c.side))); n != c.want || (saved > 0) != (c.want > 0) {
 			t.Errorf("%s: %d, %d multiply-adds saved", name, n, saved)
-		}
-	}
-}
-
-// What another engine will run, or more than one, is left as it is.
-func TestWinogradForItsEngineAlone(t *testing.T) {
-	for _, c := range []struct {
-		config Config
-		want   bool
-	}{
-		{Config{Engines: []string{"onnxruntime"}}, true},
-		{Config{Engines: []string{"onnxruntime"}, Plain: true}, false},
-		{Config{Engines: []string{"openvino"}}, false},
-		{Config{Engines: []string{"openvino", "onnxruntime"}}, false},
-	} {
-		if got := lowers(c.config); got != c.want {
-			t.Errorf("%+v: %t", c.config, got)
 		}
 	}
 }

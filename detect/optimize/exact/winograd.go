@@ -1,10 +1,9 @@
-package optimize
+package exact
 
 import (
 	"fmt"
 	"slices"
 
-	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
 
@@ -25,11 +24,11 @@ var (
 
 const winogradTile = 4 // rows that are made at a time
 
-// winograd computes convolutions of 3×3 by columns in Winograd's way, where that
+// Winograd computes convolutions of 3×3 by columns in Winograd's way, where that
 // saves ONNX Runtime more multiplications than the sums around them cost. Results
 // differ by rounding, some millionths of the largest. It takes any input size; known
 // is for the one it will mostly see. saved are the multiply-adds that go.
-func winograd(m *graph.Model, known map[string][]int64) (n int, saved int64) {
+func Winograd(m *graph.Model, known map[string][]int64) (n int, saved int64) {
 	const leastOpset = 11 // in which Slice and Pad take inputs and negative axes are known
 	if m.Opset() < leastOpset {
 		return 0, 0
@@ -172,25 +171,3 @@ func intsOf(name string, v ...int64) *graph.Attr {
 }
 
 func axis(v int64) *graph.Attr { return &graph.Attr{Name: "axis", Type: graph.Int, I: v} }
-
-// lower arranges a network in floats for the one engine that it is made for, as the
-// last step before it is judged; the report's After is of the network before.
-func lower(c Config, r *Report, m *graph.Model, shape onnx.Shape) {
-	if !lowers(c) {
-		return
-	}
-	n, saved := winograd(m, m.Graph.Shapes(shape.Width, shape.Height))
-	if n == 0 {
-		return
-	}
-	size := SizeOf(m, shape.Width, shape.Height)
-	if size.MACs = 0; r.After.MACs > 0 {
-		size.MACs = r.After.MACs - saved
-	}
-	r.After = size
-	r.Steps = append(r.Steps, Step{Name: "winograd", Count: n, Detail: "convolutions of 3×3 make four rows with half of the multiplications (Winograd's minimal filtering), for ONNX Runtime"})
-}
-
-// lowers tells whether the network is for an engine that gains from it: others have
-// ways of their own.
-func lowers(c Config) bool { return !c.Plain && slices.Equal(c.Engines, []string{plainEngine}) }

@@ -1,4 +1,4 @@
-package optimize
+package exact
 
 import (
 	"math"
@@ -10,6 +10,15 @@ import (
 	"sightline/detect/optimize/graph/graphtest"
 )
 
+// simplify simplifies a network as a whole.
+func simplify(m *graph.Model, classes []string) (changes []Change, err error) {
+	err = Simplify(m, classes, func(c Change) error {
+		changes = append(changes, c)
+		return nil
+	})
+	return changes, err
+}
+
 // What networks compute does not change, held against a plain evaluation; over a
 // quarter of the nodes is gone.
 func TestExactKeepsWhatIsComputed(t *testing.T) {
@@ -20,7 +29,7 @@ func TestExactKeepsWhatIsComputed(t *testing.T) {
 		in := graphtest.Picture{C: 2, H: 5, W: 6, V: (&graphtest.Builder{Rand: rng}).Float64s(60)}
 		want := graphtest.Evaluate(t, m.Graph, in)
 		before += len(m.Graph.Nodes)
-		if _, err := Exact(m, nil); err != nil {
+		if _, err := simplify(m, nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := graph.Read(m.Write()); err != nil {
@@ -57,7 +66,7 @@ func TestSharedWeightsStay(t *testing.T) {
 	b.Graph.Outputs = []graph.Port{{Name: b.At, Type: graph.F32}}
 	in := graphtest.Picture{C: 2, H: 1, W: 1, V: []float64{1, 2}}
 	want := graphtest.Evaluate(t, b.Graph, in)
-	steps, err := Exact(&graph.Model{Graph: b.Graph}, nil)
+	steps, err := simplify(&graph.Model{Graph: b.Graph}, nil)
 	if err != nil || len(steps) == 0 {
 		t.Fatal(steps, err)
 	}
@@ -76,7 +85,7 @@ func TestUsedValuesStay(t *testing.T) {
 	kept := b.At
 	b.Node("Mul", []string{kept, b.Constant(nil, []float32{3})})
 	b.Graph.Outputs = []graph.Port{{Name: kept, Type: graph.F32}, {Name: b.At, Type: graph.F32}}
-	if steps, err := Exact(&graph.Model{Graph: b.Graph}, nil); err != nil || len(steps) != 0 || len(b.Graph.Nodes) != 2 {
+	if steps, err := simplify(&graph.Model{Graph: b.Graph}, nil); err != nil || len(steps) != 0 || len(b.Graph.Nodes) != 2 {
 		t.Errorf("%v, %v: %d nodes", steps, err, len(b.Graph.Nodes))
 	}
 }
@@ -84,7 +93,7 @@ func TestUsedValuesStay(t *testing.T) {
 func TestTailIsCutAndClassesSliced(t *testing.T) {
 	m := graphtest.NanoDet()
 	row := m.Graph.Tensors["c0"].Float32s()[192:384] // of the second class
-	if _, err := Exact(m, []string{"car"}); err != nil {
+	if _, err := simplify(m, []string{"car"}); err != nil {
 		t.Fatal(err)
 	}
 	g := m.Graph
@@ -119,52 +128,8 @@ func TestOtherTailsStay(t *testing.T) {
 }
 
 func TestUnknownClassIsNamed(t *testing.T) {
-	_, err := Exact(graphtest.NanoDet(), []string{"person", "unicorn"})
+	_, err := simplify(graphtest.NanoDet(), []string{"person", "unicorn"})
 	if err == nil || !strings.Contains(err.Error(), `"unicorn"; it knows person, car`) {
 		t.Errorf("got %v", err)
 	}
-}
-
-// FuzzExact simplifies any network that can be read, with its first class alone if
-// it has some, and turns it into integers.
-func FuzzExact(f *testing.F) {
-	f.Add(graphtest.NanoDet().Write())
-	b := graphtest.New(32)
-	b.Node("Conv", []string{"x", b.Constant([]int64{32, 32, 3, 3}, b.Values(32*32*9))}, graphtest.Ints("pads", 1, 1, 1, 1))
-	f.Add(b.Model().Write())
-	for seed := range uint64(4) {
-		f.Add(graphtest.Random(rand.New(rand.NewPCG(seed, 1))).Write())
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := graph.Read(b)
-		if err != nil {
-			return
-		}
-		m.Graph.Shapes(64, 64)
-		var classes []string
-		if labels, err := Labels(m); err == nil && len(labels) > 0 {
-			classes = labels[:1]
-		}
-		if _, err := Exact(m, classes); err != nil {
-			return
-		}
-		if _, err := graph.Read(m.Write()); err != nil {
-			t.Errorf("what came out cannot be read: %v", err)
-		}
-		if filtered, err := graph.Read(m.Write()); err == nil {
-			winograd(filtered, filtered.Graph.Shapes(512, 512))
-			if _, err := graph.Read(filtered.Write()); err != nil {
-				t.Errorf("what came out filtered cannot be read: %v", err)
-			}
-		}
-		p := planFor(m.Graph, Everywhere, m.Graph.Shapes(64, 64), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
-		spans := map[string]span{}
-		for _, value := range p.values {
-			spans[value] = span{-1, 2}
-		}
-		quantize(m.Graph, p, spans)
-		if _, err := graph.Read(m.Write()); err != nil {
-			t.Errorf("what came out in integers cannot be read: %v", err)
-		}
-	})
 }

@@ -1,10 +1,7 @@
-// Package optimize makes a network smaller and faster for one deployment, and holds
-// what it made to an accuracy budget: nothing is written that does not keep it.
-//
-// A transformation changes a graph.Model in place and says what it did in Steps. Run
-// strings them together, looks at pictures with the original and the result side by
-// side, and measures both.
-package optimize
+// Package exact makes networks simpler and faster and does not change what they compute,
+// but for rounding. Each transformation works on a graph in place, and knows neither
+// pictures nor engines.
+package exact
 
 import (
 	"fmt"
@@ -12,32 +9,22 @@ import (
 	"sightline/detect/optimize/graph"
 )
 
-// Step is what one transformation did.
-type Step struct {
-	Name   string `json:"name"`
-	Detail string `json:"detail"` // in words, for people
-	Count  int    `json:"count"`  // how many places it changed
-	After  *Stage `json:"after,omitempty"`
+// Change is what one transformation did.
+type Change struct {
+	Name   string
+	Detail string // in words, for people
+	Count  int    // how many places it changed
 }
 
-// Exact simplifies a network without changing what it computes, but for rounding:
-// constants, scales, offsets and paddings go into the convolutions beside them, the
-// tail that only rearranges numbers is left to the kernels, and of the classes only
-// those wanted stay (nil: all). It returns what it did, and what it left alone.
-func Exact(m *graph.Model, classes []string) (steps []Step, err error) {
-	err = exact(m, classes, func(s Step) error {
-		steps = append(steps, s)
-		return nil
-	})
-	return steps, err
-}
-
-// exact hands on each step when the network is as it left it.
-func exact(m *graph.Model, classes []string, done func(Step) error) (err error) {
+// Simplify changes a network in place: constants, scales, offsets and paddings go into
+// the convolutions beside them, the tail that only rearranges numbers is left to the
+// kernels, and of the classes only those wanted stay (nil: all). It hands on each change
+// when the network is as that left it; an error of done ends it.
+func Simplify(m *graph.Model, classes []string, done func(Change) error) (err error) {
 	g := m.Graph
 	add := func(name string, n int, detail string) {
 		if n > 0 && err == nil {
-			err = done(Step{Name: name, Count: n, Detail: detail})
+			err = done(Change{Name: name, Count: n, Detail: detail})
 		}
 	}
 	add("constants", constants(g), "constant nodes became weights")
