@@ -7,6 +7,7 @@ import (
 	"sightline/detect/optimize/exact"
 	"sightline/detect/optimize/graph"
 	"sightline/detect/optimize/graph/graphtest"
+	"sightline/detect/optimize/quantize"
 )
 
 // FuzzExact simplifies any network that can be read, with its first class alone if
@@ -41,12 +42,12 @@ func FuzzExact(f *testing.F) {
 				t.Errorf("what came out filtered cannot be read: %v", err)
 			}
 		}
-		p := planFor(m.Graph, Everywhere, m.Graph.Shapes(64, 64), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
-		spans := map[string]span{}
-		for _, value := range p.values {
-			spans[value] = span{-1, 2}
+		p := quantize.PlanFor(m.Graph, quantize.Everywhere, m.Graph.Shapes(64, 64), func(n *graph.Node) bool { return quantize.MakesOutput(m.Graph, n) })
+		spans := map[string]quantize.Span{}
+		for _, value := range p.Values {
+			spans[value] = quantize.Span{Low: -1, High: 2}
 		}
-		quantize(m.Graph, p, spans)
+		quantize.Mark(m.Graph, p, spans)
 		if _, err := graph.Read(m.Write()); err != nil {
 			t.Errorf("what came out in integers cannot be read: %v", err)
 		}

@@ -45,29 +45,6 @@ func inIntegers(ctx context.Context, c Config, r *Report, m *graph.Model, in onn
 	}
 }
 
-// makesOutput tells whether nothing but rearranging, in at most eight operators that
-// are no convolutions, is between a convolution and an output.
-func makesOutput(g *graph.Graph, n *graph.Node) bool {
-	front := []*graph.Node{n}
-	for range 9 {
-		var next []*graph.Node
-		for _, n := range front {
-			for _, out := range n.Outputs {
-				if g.IsOutput(out) {
-					return true
-				}
-				for _, user := range g.Users(out) {
-					if user.Op != "Conv" && !slices.Contains(next, user) {
-						next = append(next, user)
-					}
-				}
-			}
-		}
-		front = next
-	}
-	return false
-}
-
 // integers makes a copy of a simplified network in integers, all but the convolutions
 // that make the outputs, without a look at what it sees then.
 func integers(ctx context.Context, c Config, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame) (*graph.Model, Step, error) {

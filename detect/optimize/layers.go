@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/quantize"
 )
 
 // LayerChange is one convolution of the original and what became of it: no channels
@@ -53,7 +54,7 @@ func (r *Report) weigh(m *graph.Model, width, height int) {
 	for _, l := range Layers(m, width, height) {
 		layers[l.Name] = l
 	}
-	whole := integerConvs(m.Graph)
+	whole := quantize.Marked(m.Graph)
 	if len(whole) > 0 {
 		after.MACs = r.After.MACs
 	}
@@ -67,18 +68,4 @@ func (r *Report) weigh(m *graph.Model, width, height int) {
 			l.Channels[1], l.MACs[1] = now.Channels, now.MACs
 		}
 	}
-}
-
-// integerConvs are the names of the convolutions that compute in integers.
-func integerConvs(g *graph.Graph) map[string]bool {
-	out := map[string]bool{}
-	for _, n := range g.Nodes {
-		if n.Op != "Conv" || len(n.Inputs) < 2 {
-			continue
-		}
-		if from := g.Maker(n.Inputs[1]); from != nil && from.Op == "DequantizeLinear" {
-			out[n.Outputs[0]] = true
-		}
-	}
-	return out
 }

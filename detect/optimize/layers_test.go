@@ -6,6 +6,7 @@ import (
 
 	"sightline/detect/optimize/graph"
 	"sightline/detect/optimize/graph/graphtest"
+	"sightline/detect/optimize/quantize"
 )
 
 // Convolutions are paired with what became of them, renamed or gone, and not by order.
@@ -51,8 +52,8 @@ func TestIntegerLayersAreMarked(t *testing.T) {
 	r.Layers = lineageOf(m.Graph).pair(Layers(m, 8, 8), m.Graph)
 	r.weigh(m, 8, 8)
 	was := r.Layers[0]
-	p := planFor(m.Graph, AroundConvolutions, m.Graph.Shapes(8, 8), func(*graph.Node) bool { return false })
-	quantize(m.Graph, p, map[string]span{"x": {-1, 1}})
+	p := quantize.PlanFor(m.Graph, quantize.AroundConvolutions, m.Graph.Shapes(8, 8), func(*graph.Node) bool { return false })
+	quantize.Mark(m.Graph, p, map[string]quantize.Span{"x": {Low: -1, High: 1}})
 	r.weigh(m, 8, 8)
 	if l := r.Layers[0]; !l.Integers || l.Channels != was.Channels || l.MACs != was.MACs || r.After.MACs != was.MACs[0] {
 		t.Errorf("%+v, was %+v; %+v", l, was, r.After)

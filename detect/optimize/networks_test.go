@@ -1,7 +1,6 @@
 package optimize
 
 import (
-	"math"
 	"slices"
 	"testing"
 
@@ -10,6 +9,7 @@ import (
 	"sightline/detect/optimize/exact"
 	"sightline/detect/optimize/graph"
 	"sightline/detect/optimize/graph/graphtest"
+	"sightline/detect/optimize/quantize"
 	"sightline/internal/testkit"
 	"sightline/kernels"
 )
@@ -38,7 +38,7 @@ func TestOtherFamiliesHold(t *testing.T) {
 				for _, d := range out.Dims {
 					dims = append(dims, d.Size)
 				}
-				tap, err := tapOf(m, in, shape, []onnx.Value{{Name: out.Name, Dims: dims}}, []string{lib})
+				tap, err := onnx.NewTap([]string{lib}, m.Write(), in, shape, []onnx.Value{{Name: out.Name, Dims: dims}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -58,7 +58,7 @@ func TestOtherFamiliesHold(t *testing.T) {
 			if err != nil || !slices.Equal(names, c.steps) {
 				t.Errorf("steps %v, %v, want %v", names, err, c.steps)
 			}
-			if off := far(want, look(m)); off > 1e-4 {
+			if off := graphtest.Far(want, look(m)); off > 1e-4 {
 				t.Errorf("simplified, it is off by %v", off)
 			}
 			for _, engine := range []string{"onnxruntime", "openvino"} {
@@ -66,27 +66,17 @@ func TestOtherFamiliesHold(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if off := far(want, look(made)); off > .04 || off == 0 {
+				if off := graphtest.Far(want, look(made)); off > .04 || off == 0 {
 					t.Errorf("in integers for %s it is off by %v", engine, off)
 				}
-				if n := len(integerConvs(made.Graph)); n < 8 {
+				if n := len(quantize.Marked(made.Graph)); n < 8 {
 					t.Errorf("for %s %d convolutions compute in integers", engine, n)
 				}
 			}
 			n, _ := exact.Winograd(m, m.Graph.Shapes(8*graphtest.Pixels, 8*graphtest.Pixels)) // as if it were for larger pictures, where it pays
-			if off := far(want, look(m)); off > 1e-4 || n < c.fast {
+			if off := graphtest.Far(want, look(m)); off > 1e-4 || n < c.fast {
 				t.Errorf("with %d convolutions filtered it is off by %v", n, off)
 			}
 		})
 	}
-}
-
-// far is the mean difference against the mean size.
-func far(want, got []float32) float64 {
-	off, size := 0.0, 0.0
-	for i := range want {
-		off += math.Abs(float64(want[i] - got[i]))
-		size += math.Abs(float64(want[i]))
-	}
-	return off / size
 }

@@ -11,6 +11,7 @@ import (
 
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
+	"sightline/detect/optimize/quantize"
 )
 
 // lowering puts one network into integers, and finds out which of its convolutions
@@ -25,7 +26,7 @@ type lowering struct {
 	witness *witness // of the pictures to choose by
 
 	float    *graph.Model // with channels of like size
-	spans    map[string]span
+	spans    map[string]quantize.Span
 	convs    []string // that can compute in integers
 	ranked   []string // the same, in the order in which they return to floats
 	scaled   int      // convolutions whose channels were
@@ -49,11 +50,11 @@ func (l *lowered) agrees(need float64) bool {
 var errNoIntegers = errors.New("it has no convolution with constant weights and inputs of known size that could compute in integers")
 
 // formFor is what an engine computes fastest.
-func formFor(engine string) Form {
+func formFor(engine string) quantize.Form {
 	if engine == "openvino" {
-		return AroundConvolutions
+		return quantize.AroundConvolutions
 	}
-	return Everywhere
+	return quantize.Everywhere
 }
 
 // newLowering learns the ranges of a simplified network, which it does not change.
@@ -72,19 +73,19 @@ func newLowering(ctx context.Context, c Config, m *graph.Model, in onnx.Input, s
 		return nil, err
 	}
 	p := l.plan(l.float.Graph, nil)
-	if len(p.convs) == 0 {
+	if len(p.Convs) == 0 {
 		return nil, errNoIntegers
 	}
 	for _, n := range l.float.Graph.Nodes {
-		if p.convs[n] {
+		if p.Convs[n] {
 			l.convs = append(l.convs, n.Outputs[0])
 		}
 	}
-	inFloats := func(n *graph.Node) bool { return !p.convs[n] }
-	if l.scaled, err = equalize(ctx, l.float, in, shape, parts.learn, c.LibDirs, inFloats); err != nil {
+	inFloats := func(n *graph.Node) bool { return !p.Convs[n] }
+	if l.scaled, err = quantize.Equalize(ctx, l.float, in, shape, parts.learn, c.LibDirs, inFloats); err != nil {
 		return nil, fmt.Errorf("make channels alike: %w", err)
 	}
-	if l.spans, err = ranges(ctx, l.float, in, shape, p.values, parts.learn, c.LibDirs); err != nil {
+	if l.spans, err = quantize.Ranges(ctx, l.float, in, shape, p.Values, parts.learn, c.LibDirs); err != nil {
 		return nil, fmt.Errorf("look at the values inside: %w", err)
 	}
 	return l, nil
@@ -100,20 +101,20 @@ func (l *lowering) called(log *slog.Logger) (err error) {
 
 // plan keeps some convolutions in floats, and always those that make the outputs:
 // their small differences decide about scores.
-func (l *lowering) plan(g *graph.Graph, floats []string) plan {
-	return planFor(g, formFor(l.c.Engines[0]), g.Shapes(l.shape.Width, l.shape.Height), func(n *graph.Node) bool {
-		return makesOutput(g, n) || slices.Contains(floats, n.Outputs[0])
+func (l *lowering) plan(g *graph.Graph, floats []string) quantize.Plan {
+	return quantize.PlanFor(g, formFor(l.c.Engines[0]), g.Shapes(l.shape.Width, l.shape.Height), func(n *graph.Node) bool {
+		return quantize.MakesOutput(g, n) || slices.Contains(floats, n.Outputs[0])
 	})
 }
 
 // quantized is the network with some convolutions in floats and nothing fitted to that.
-func (l *lowering) quantized(floats []string) (*graph.Model, plan, error) {
+func (l *lowering) quantized(floats []string) (*graph.Model, quantize.Plan, error) {
 	m, err := graph.Read(l.float.Write())
 	if err != nil {
-		return nil, plan{}, err
+		return nil, quantize.Plan{}, err
 	}
 	p := l.plan(m.Graph, floats)
-	quantize(m.Graph, p, l.spans)
+	quantize.Mark(m.Graph, p, l.spans)
 	return m, p, nil
 }
 
@@ -124,7 +125,7 @@ func (l *lowering) make(floats []string) (*lowered, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := refit(l.ctx, l.float, m, l.in, l.shape, l.parts.learn, l.c.LibDirs); err != nil {
+	if _, err := quantize.Refit(l.ctx, l.float, m, l.in, l.shape, l.parts.learn, l.c.LibDirs); err != nil {
 		return nil, fmt.Errorf("fit the last convolutions: %w", err)
 	}
 	which := "all but the last convolutions compute"
@@ -132,8 +133,8 @@ func (l *lowering) make(floats []string) (*lowered, error) {
 		sorted := slices.DeleteFunc(slices.Clone(l.convs), func(conv string) bool { return !slices.Contains(floats, conv) })
 		which = "all but the last convolutions and " + strings.Join(sorted, ", ") + " compute"
 	}
-	made := &lowered{model: m, kept: floats, step: Step{Name: "integers", Count: len(p.convs), Detail: fmt.Sprintf(
-		"%s in 8-bit integers, marked %s; %d convolutions were scaled for it", which, p.form, l.scaled)}}
+	made := &lowered{model: m, kept: floats, step: Step{Name: "integers", Count: len(p.Convs), Detail: fmt.Sprintf(
+		"%s in 8-bit integers, marked %s; %d convolutions were scaled for it", which, p.Form, l.scaled)}}
 	if l.witness != nil {
 		made.agree, err = l.witness.agrees(m)
 	}

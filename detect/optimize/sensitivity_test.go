@@ -13,6 +13,7 @@ import (
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 	"sightline/detect/optimize/graph/graphtest"
+	"sightline/detect/optimize/quantize"
 	"sightline/internal/testkit"
 )
 
@@ -82,7 +83,7 @@ func TestFragileStaysInFloats(t *testing.T) {
 	if !slices.Equal(made.kept, []string{conv}) || !strings.Contains(made.step.Detail, " and "+conv+" compute") {
 		t.Errorf("%s is fragile; in floats: %s", conv, made.step.Detail)
 	}
-	if whole := integerConvs(made.model.Graph); whole[conv] || len(whole) != len(l.convs)-1 {
+	if whole := quantize.Marked(made.model.Graph); whole[conv] || len(whole) != len(l.convs)-1 {
 		t.Errorf("in integers: %v", whole)
 	}
 	if made.agree.Boxes < leastBoxes || min(made.agree.Recall, made.agree.Precision) < c.Agreement || len(l.tried) == 0 {

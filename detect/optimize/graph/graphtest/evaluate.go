@@ -155,3 +155,13 @@ func slide(x Picture, outs, kh, kw int, pads [4]int, weight func(k, c, dy, dx in
 	}
 	return out
 }
+
+// Far is the mean difference of values against their mean size.
+func Far(want, got []float32) float64 {
+	off, size := 0.0, 0.0
+	for i := range want {
+		off += math.Abs(float64(want[i] - got[i]))
+		size += math.Abs(float64(want[i]))
+	}
+	return off / size
+}

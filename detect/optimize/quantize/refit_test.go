@@ -1,4 +1,4 @@
-package optimize
+package quantize
 
 import (
 	"math"
@@ -61,10 +61,10 @@ func TestHistogramCutsWhatCountsLess(t *testing.T) {
 	}
 	values = append(values, -2)
 	for slope, cut := range map[float64]bool{1: false, .1: true, 0: true} {
-		h := histogram{span: span{-2, .5}, slope: slope}
+		h := histogram{Span: Span{-2, .5}, slope: slope}
 		h.count(values)
 		s := h.best()
-		if s.high != .5 || (s.low > -1.9) != cut {
+		if s.High != .5 || (s.Low > -1.9) != cut {
 			t.Errorf("slope %v: span %v", slope, s)
 		}
 	}
@@ -74,21 +74,21 @@ func TestHistogramCutsWhatCountsLess(t *testing.T) {
 func TestSpanWithinWhatIsLetThrough(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(b *graphtest.Builder)
-		want span
+		want Span
 	}{
-		"relu": {func(b *graphtest.Builder) { b.Node("Relu", []string{"x"}) }, span{0, 9}},
+		"relu": {func(b *graphtest.Builder) { b.Node("Relu", []string{"x"}) }, Span{0, 9}},
 		"clip": {func(b *graphtest.Builder) {
 			b.Node("Clip", []string{"x", b.Constant(nil, []float32{0}), b.Constant(nil, []float32{6})})
-		}, span{0, 6}},
+		}, Span{0, 6}},
 		"two": {func(b *graphtest.Builder) {
 			b.Node("Relu", []string{"x"})
 			b.Node("Sigmoid", []string{"x"})
-		}, span{-3, 9}},
-		"nothing": {func(b *graphtest.Builder) { b.Node("Clip", []string{"x", b.Constant(nil, []float32{20})}) }, span{-3, 9}},
+		}, Span{-3, 9}},
+		"nothing": {func(b *graphtest.Builder) { b.Node("Clip", []string{"x", b.Constant(nil, []float32{20})}) }, Span{-3, 9}},
 	} {
 		b := graphtest.New(1)
 		c.make(b)
-		if got := (span{-3, 9}).within(b.Model().Graph, "x"); got != c.want {
+		if got := (Span{-3, 9}).within(b.Model().Graph, "x"); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package optimize
+package quantize
 
 import (
 	"math"
@@ -20,12 +20,12 @@ func TestBiasOutweighsWeights(t *testing.T) {
 	in := graphtest.Picture{C: 1, H: 4, W: 4, V: b.Float64s(16)}
 	m := b.Model()
 	first := b.Graph.Nodes[0].Outputs[0]
-	p := planFor(b.Graph, Everywhere, b.Graph.Shapes(4, 4), func(*graph.Node) bool { return false })
-	spans := map[string]span{}
-	for _, value := range p.values {
+	p := PlanFor(b.Graph, Everywhere, b.Graph.Shapes(4, 4), func(*graph.Node) bool { return false })
+	spans := map[string]Span{}
+	for _, value := range p.Values {
 		spans[value] = spanOf(t, b.Graph, value, in)
 	}
-	quantize(b.Graph, p, spans)
+	Mark(b.Graph, p, spans)
 	cut := *m.Graph
 	cut.Outputs = []graph.Port{{Name: first}}
 	got := graphtest.Evaluate(t, &cut, in)
@@ -51,10 +51,10 @@ func TestTailsStayInFloats(t *testing.T) {
 	b.Node("Mul", []string{b.At, b.Constant(nil, []float32{8})})
 	b.Node("Concat", []string{b.At, head}, &graph.Attr{Name: "axis", Type: graph.Int, I: 1})
 	m := b.Model()
-	p := planFor(m.Graph, Everywhere, m.Graph.Shapes(8, 8), func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
+	p := PlanFor(m.Graph, Everywhere, m.Graph.Shapes(8, 8), func(n *graph.Node) bool { return MakesOutput(m.Graph, n) })
 	// the first convolution's input and output; what feeds the last alone does not gain
-	if want := []string{"back", "v1"}; strings.Join(p.values, " ") != strings.Join(want, " ") {
-		t.Errorf("in 8 bits are %v, want %v, and %s in floats", p.values, want, inner)
+	if want := []string{"back", "v1"}; strings.Join(p.Values, " ") != strings.Join(want, " ") {
+		t.Errorf("in 8 bits are %v, want %v, and %s in floats", p.Values, want, inner)
 	}
 }
 
@@ -64,8 +64,8 @@ func TestPlanWithoutInputs(t *testing.T) {
 		g := &graph.Graph{Tensors: map[string]*graph.Tensor{"w": graph.NewFloat32("w", []int64{1, 1, 1, 1}, []float32{1})}}
 		g.Nodes = []*graph.Node{{Op: op, Outputs: []string{"cls8"}, Attrs: []*graph.Attr{graphtest.Ints("perm", 0, 2, 1)}}, {Op: "Conv", Inputs: []string{"", "w"}, Outputs: []string{"y"}}}
 		g.Outputs = []graph.Port{{Name: "cls8"}, {Name: "y"}}
-		if p := planFor(g, Everywhere, g.Shapes(64, 64), func(*graph.Node) bool { return false }); len(p.convs)+len(p.values) > 0 {
-			t.Errorf("%s: %v would be in integers", op, p.values)
+		if p := PlanFor(g, Everywhere, g.Shapes(64, 64), func(*graph.Node) bool { return false }); len(p.Convs)+len(p.Values) > 0 {
+			t.Errorf("%s: %v would be in integers", op, p.Values)
 		}
 	}
 }

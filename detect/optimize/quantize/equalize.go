@@ -1,4 +1,4 @@
-package optimize
+package quantize
 
 import (
 	"context"
@@ -11,13 +11,13 @@ import (
 	"sightline/detect/optimize/graph"
 )
 
-// equalize scales the channels of values so that they, and the weights that they meet,
+// Equalize scales the channels of values so that they, and the weights that they meet,
 // are alike in size: in 8-bit integers all channels of a value share their steps
 // (M. Nagel et al.: Data-Free Quantization Through Weight Equalization and Bias
 // Correction, 2019; here by how large values are on pictures). What the network
 // computes changes by rounding alone. Convolutions to keep stay in floats, and take
 // any factor. It returns how many convolutions were scaled.
-func equalize(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, libDirs []string, keep func(*graph.Node) bool) (int, error) {
+func Equalize(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, libDirs []string, keep func(*graph.Node) bool) (int, error) {
 	g := m.Graph
 	known := g.Shapes(shape.Width, shape.Height)
 	var all []*sizes

@@ -1,11 +1,11 @@
-package optimize
+package quantize
 
 import "sightline/detect/optimize/graph"
 
 // histogram counts how often a value was how large, to choose the span that loses
 // least in 8 bits.
 type histogram struct {
-	span
+	Span
 	slope float64 // of what follows, for numbers below zero
 	bins  [1024]int64
 }
@@ -28,62 +28,37 @@ func slope(g *graph.Graph, value string) float64 {
 	return most
 }
 
-// within is the part of a span that those who use a value let through.
-func (s span) within(g *graph.Graph, value string) span {
-	low, high := s.high, s.low
-	for _, n := range g.Users(value) {
-		from, to := s.low, s.high
-		switch n.Op {
-		case "Relu":
-			from = max(from, 0)
-		case "Clip":
-			least, most := g.Tensors[n.Input(1)].Float32s(), g.Tensors[n.Input(2)].Float32s()
-			if len(least) == 1 {
-				from = max(from, least[0])
-			}
-			if len(most) == 1 {
-				to = min(to, most[0])
-			}
-		}
-		low, high = min(low, from), max(high, to)
-	}
-	if g.IsOutput(value) || low >= high {
-		return s
-	}
-	return span{low, high}
-}
-
 func (h *histogram) count(values []float32) {
-	per := float32(len(h.bins)) / max(h.high-h.low, 1e-20)
+	per := float32(len(h.bins)) / max(h.High-h.Low, 1e-20)
 	for _, v := range values {
-		h.bins[min(max(int((v-h.low)*per), 0), len(h.bins)-1)]++
+		h.bins[min(max(int((v-h.Low)*per), 0), len(h.bins)-1)]++
 	}
 }
 
 // best is the span with the least sum of squares of what is cut off and what is
 // rounded. Only what an activation makes small is cut off: the largest numbers are
 // rare, and what is seen in a picture.
-func (h *histogram) best() span {
-	best, least := h.span, h.loss(h.span)
-	for cut := float32(.1); cut < 1 && h.slope < 1 && h.low < 0; cut += .1 {
-		if s := (span{h.low * (1 - cut), h.high}); s.low < s.high && h.loss(s) < least {
+func (h *histogram) best() Span {
+	best, least := h.Span, h.loss(h.Span)
+	for cut := float32(.1); cut < 1 && h.slope < 1 && h.Low < 0; cut += .1 {
+		if s := (Span{h.Low * (1 - cut), h.High}); s.Low < s.High && h.loss(s) < least {
 			best, least = s, h.loss(s)
 		}
 	}
 	return best
 }
 
-func (h *histogram) loss(s span) float64 {
+func (h *histogram) loss(s Span) float64 {
 	step, _ := s.scale()
 	rounding := float64(step) * float64(step) / 12
-	width := float64(h.high-h.low) / float64(len(h.bins))
-	low, high := float64(min(s.low, 0)), float64(max(s.high, 0))
+	width := float64(h.High-h.Low) / float64(len(h.bins))
+	low, high := float64(min(s.Low, 0)), float64(max(s.High, 0))
 	sum := 0.0
 	for i, n := range h.bins {
 		if n == 0 {
 			continue
 		}
-		v, loss := float64(h.low)+(float64(i)+.5)*width, rounding
+		v, loss := float64(h.Low)+(float64(i)+.5)*width, rounding
 		switch {
 		case v < low:
 			loss = (v - low) * (v - low)

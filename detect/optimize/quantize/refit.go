@@ -1,27 +1,26 @@
-package optimize
+package quantize
 
 import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
 
-// refit gives the last convolutions of a network that was made coarser new weights:
+// Refit gives the last convolutions of a network that was made coarser new weights:
 // those with which, of what now reaches them, they come nearest to what they gave
 // before (least squares, held to their own weights where the pictures say little).
 // float and made have the same names. It returns how many were changed.
-func refit(ctx context.Context, float, made *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, libDirs []string) (int, error) {
+func Refit(ctx context.Context, float, made *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, libDirs []string) (int, error) {
 	known := float.Graph.Shapes(shape.Width, shape.Height)
 	var heads []*fitting
 	var inputs, targets []onnx.Value
 	for _, n := range made.Graph.Nodes {
 		c, was := made.Graph.Conv(n), float.Graph.Maker(n.Outputs[0])
-		if c == nil || !pointwise(c) || c.In > maxFitted || was == nil || known[was.Input(0)] == nil || !makesOutput(made.Graph, n) {
+		if c == nil || !pointwise(c) || c.In > maxFitted || was == nil || known[was.Input(0)] == nil || !MakesOutput(made.Graph, n) {
 			continue
 		}
 		heads = append(heads, newFitting(made.Graph, c))
@@ -225,22 +224,4 @@ func substitute(l [][]float64, v []float64) {
 		}
 		v[i] /= l[i][i]
 	}
-}
-
-// tapOf opens a network for a look at some of its values. ONNX Runtime fills no output
-// that is an input as well, and of two of one name only the last: copies take their place.
-func tapOf(m *graph.Model, in onnx.Input, shape onnx.Shape, values []onnx.Value, libDirs []string) (*onnx.Tap, error) {
-	tapped := *m
-	g := *m.Graph
-	tapped.Graph = &g
-	g.Nodes, g.Outputs = slices.Clone(g.Nodes), nil
-	values = slices.Clone(values)
-	for i, v := range values {
-		if g.IsOutput(v.Name) || slices.ContainsFunc(g.Inputs, func(p graph.Port) bool { return p.Name == v.Name }) {
-			values[i].Name = g.Fresh(v.Name + "/seen")
-			g.Nodes = append(g.Nodes, &graph.Node{Name: values[i].Name, Op: "Identity", Inputs: []string{v.Name}, Outputs: []string{values[i].Name}})
-		}
-		g.Outputs = append(g.Outputs, graph.Port{Name: values[i].Name, Type: graph.F32, Dims: graph.Fixed(v.Dims)})
-	}
-	return onnx.NewTap(libDirs, tapped.Write(), in, shape, values)
 }

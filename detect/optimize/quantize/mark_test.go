@@ -1,4 +1,4 @@
-package optimize
+package quantize
 
 import (
 	"math"
@@ -23,12 +23,12 @@ func TestQuantizedIsNear(t *testing.T) {
 			in := graphtest.Picture{C: 2, H: 5, W: 6, V: b.Float64s(60)}
 			want := graphtest.Evaluate(t, b.Graph, in)
 
-			p := planFor(b.Graph, form, b.Graph.Shapes(6, 5), func(*graph.Node) bool { return false })
-			spans := map[string]span{}
-			for _, value := range p.values {
+			p := PlanFor(b.Graph, form, b.Graph.Shapes(6, 5), func(*graph.Node) bool { return false })
+			spans := map[string]Span{}
+			for _, value := range p.Values {
 				spans[value] = spanOf(t, b.Graph, value, in)
 			}
-			quantize(b.Graph, p, spans)
+			Mark(b.Graph, p, spans)
 			if _, err := graph.Read((&graph.Model{Graph: b.Graph}).Write()); err != nil {
 				t.Fatalf("seed %d, %s: %v", seed, form, err)
 			}
@@ -46,12 +46,12 @@ func TestQuantizedIsNear(t *testing.T) {
 	}
 }
 
-func spanOf(t *testing.T, g *graph.Graph, value string, in graphtest.Picture) span {
+func spanOf(t *testing.T, g *graph.Graph, value string, in graphtest.Picture) Span {
 	cut := *g
 	cut.Outputs = []graph.Port{{Name: value}}
-	s := span{}
+	s := Span{}
 	for _, v := range graphtest.Evaluate(t, &cut, in).V {
-		s.low, s.high = min(s.low, float32(v)), max(s.high, float32(v))
+		s.Low, s.High = min(s.Low, float32(v)), max(s.High, float32(v))
 	}
 	return s
 }
@@ -66,7 +66,7 @@ func int8Weights(g *graph.Graph) (n int) {
 }
 
 func TestScale(t *testing.T) {
-	for s, want := range map[span]struct {
+	for s, want := range map[Span]struct {
 		step float32
 		zero uint8
 	}{

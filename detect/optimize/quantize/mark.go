@@ -1,4 +1,4 @@
-package optimize
+package quantize
 
 import (
 	"maps"
@@ -8,126 +8,18 @@ import (
 	"sightline/detect/optimize/graph"
 )
 
-// Form is where a network in 8-bit integers says so, by pairs of QuantizeLinear and
-// DequantizeLinear (ONNX's QDQ format): each engine is fast with one of them.
-type Form string
-
-// Forms.
-const (
-	AroundConvolutions Form = "around convolutions" // OpenVINO: at the inputs of convolutions alone
-	Everywhere         Form = "everywhere"          // ONNX Runtime: at every value between operators that it computes in integers
-)
-
-// plan says which values of a network become integers.
-type plan struct {
-	form   Form
-	convs  map[*graph.Node]bool
-	values []string // sorted
-}
-
-// integerOps are the operators that ONNX Runtime computes in 8-bit integers, besides
-// convolutions.
-var integerOps = []string{"LeakyRelu", "Relu", "Concat", "MaxPool", "Add", "Mul", "Resize", "Sigmoid", "AveragePool"}
-
-// planFor chooses the values among those whose dimensions are known; the
-// convolutions to keep stay in floats.
-func planFor(g *graph.Graph, form Form, known map[string][]int64, keep func(*graph.Node) bool) plan {
-	p := plan{form: form, convs: map[*graph.Node]bool{}}
-	values, last, floats := map[string]bool{}, behindConvolutions(g), floatValues(g)
-	whole := map[string]bool{} // values that are made in integers
-	for _, n := range g.Nodes {
-		c := g.Conv(n)
-		switch {
-		case c != nil && !keep(n):
-			p.convs[n] = true
-			values[n.Inputs[0]] = true
-			if form == Everywhere {
-				values[n.Outputs[0]], whole[n.Outputs[0]] = true, true
-			}
-		case form == Everywhere && c == nil && slices.Contains(integerOps, n.Op) && !last[n] &&
-			slices.ContainsFunc(n.Inputs, func(in string) bool { return whole[in] }): // else it is faster in floats
-			for _, in := range n.Inputs {
-				if in != "" && g.Tensors[in] == nil {
-					values[in] = true
-				}
-			}
-			values[n.Outputs[0]], whole[n.Outputs[0]] = true, true
-		}
-	}
-	for _, out := range g.Outputs {
-		delete(values, out.Name)
-	}
-	maps.DeleteFunc(values, func(v string, _ bool) bool {
-		return known[v] == nil || !floats[v] || onlyFloats(g, v, p.convs)
-	})
-	maps.DeleteFunc(p.convs, func(n *graph.Node, _ bool) bool { return !values[n.Inputs[0]] })
-	p.values = slices.Sorted(maps.Keys(values))
-	return p
-}
-
-// onlyFloats tells whether all that use a value are convolutions that stay in
-// floats: in 8 bits it would gain nothing, and they decide about scores.
-func onlyFloats(g *graph.Graph, value string, integers map[*graph.Node]bool) bool {
-	return !slices.ContainsFunc(g.Users(value), func(n *graph.Node) bool { return n.Op != "Conv" || integers[n] })
-}
-
-// behindConvolutions are the nodes from which an output is reached without another
-// convolution: they compute scores and places, for which 8 bits are too few.
-func behindConvolutions(g *graph.Graph) map[*graph.Node]bool {
-	last, needed := map[*graph.Node]bool{}, map[string]bool{}
-	for _, p := range g.Outputs {
-		needed[p.Name] = true
-	}
-	for _, n := range slices.Backward(g.Nodes) {
-		if n.Op == "Conv" || !slices.ContainsFunc(n.Outputs, func(out string) bool { return needed[out] }) {
-			continue
-		}
-		last[n] = true
-		for _, in := range n.Inputs {
-			needed[in] = true
-		}
-	}
-	return last
-}
-
-// floatValues are the values known to be 32-bit floats.
-func floatValues(g *graph.Graph) map[string]bool {
-	floats := map[string]bool{}
-	for _, p := range g.Inputs {
-		floats[p.Name] = p.Type == graph.F32
-	}
-	for _, t := range g.Tensors {
-		floats[t.Name] = t.Type == graph.F32
-	}
-	for _, n := range g.Nodes {
-		is := floats[n.Input(0)]
-		switch n.Op {
-		case "Cast":
-			is = n.Int("to", 0) == int64(graph.F32)
-		case "Shape", "Size", "NonZero", "ArgMax", "ArgMin", "QuantizeLinear":
-			is = false
-		case "DequantizeLinear":
-			is = true
-		}
-		for _, out := range n.Outputs {
-			floats[out] = is
-		}
-	}
-	return floats
-}
-
-// quantize puts the pairs in. spans has every value of the plan. Weights become
+// Mark puts the pairs in. spans has every value of the plan. Weights become
 // signed bytes, symmetric, by output channel; biases 32-bit integers where the
 // whole network is, as ONNX Runtime's integer convolutions want them.
-func quantize(g *graph.Graph, p plan, spans map[string]span) {
-	spans = aligned(g, p.form, spans)
-	from := map[string]span{}
-	for _, value := range p.values {
+func Mark(g *graph.Graph, p Plan, spans map[string]Span) {
+	spans = aligned(g, p.Form, spans)
+	from := map[string]Span{}
+	for _, value := range p.Values {
 		from[pair(g, value, spans[value])] = spans[value]
 	}
 	for _, n := range slices.Clone(g.Nodes) {
-		if p.convs[n] {
-			integerWeights(g, n, from[n.Inputs[0]], p.form)
+		if p.Convs[n] {
+			integerWeights(g, n, from[n.Inputs[0]], p.Form)
 		}
 	}
 	g.Sweep()
@@ -136,7 +28,7 @@ func quantize(g *graph.Graph, p plan, spans map[string]span) {
 // aligned gives values the same steps where an operator only moves numbers: it is
 // computed in integers only then. Where values are joined in integers they share the
 // steps of the whole, so that they are rounded once, and joined by copying bytes.
-func aligned(g *graph.Graph, form Form, spans map[string]span) map[string]span {
+func aligned(g *graph.Graph, form Form, spans map[string]Span) map[string]Span {
 	out := maps.Clone(spans)
 	share := func(a, b string) (changed bool) {
 		x, ok := out[a]
@@ -144,7 +36,7 @@ func aligned(g *graph.Graph, form Form, spans map[string]span) map[string]span {
 		if !ok || !there || x == y {
 			return false
 		}
-		both := span{min(x.low, y.low), max(x.high, y.high)}
+		both := Span{min(x.Low, y.Low), max(x.High, y.High)}
 		out[a], out[b] = both, both
 		return true
 	}
@@ -169,7 +61,7 @@ const dequantized = "/dequantized"
 
 // pair sends a value through 8 bits on its way to all who use it, and returns what
 // it is called then.
-func pair(g *graph.Graph, value string, s span) string {
+func pair(g *graph.Graph, value string, s Span) string {
 	step, zero := s.scale()
 	scale, point := g.Fresh(value+"/step"), g.Fresh(value+"/zero")
 	bytes, back := g.Fresh(value+"/quantized"), g.Fresh(value+dequantized)
@@ -189,7 +81,7 @@ func pair(g *graph.Graph, value string, s span) string {
 // integerWeights gives a convolution weights, and perhaps a bias, in integers. Where
 // weights are next to nothing beside the bias, their steps grow until it fits into
 // 32 bits.
-func integerWeights(g *graph.Graph, n *graph.Node, input span, form Form) {
+func integerWeights(g *graph.Graph, n *graph.Node, input Span, form Form) {
 	c := g.Conv(n)
 	weights, bias := c.Weights.Float32s(), c.Bias(g)
 	each := len(weights) / c.Out
@@ -240,5 +132,19 @@ func dequantize(g *graph.Graph, before *graph.Node, inputs []string) string {
 	node := &graph.Node{Op: "DequantizeLinear", Name: inputs[0] + "/d", Inputs: inputs, Outputs: []string{out},
 		Attrs: []*graph.Attr{{Name: "axis", Type: graph.Int, I: 0}}}
 	g.Nodes = slices.Insert(g.Nodes, slices.Index(g.Nodes, before), node)
+	return out
+}
+
+// Marked are the names of the convolutions that compute in integers.
+func Marked(g *graph.Graph) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range g.Nodes {
+		if n.Op != "Conv" || len(n.Inputs) < 2 {
+			continue
+		}
+		if from := g.Maker(n.Inputs[1]); from != nil && from.Op == "DequantizeLinear" {
+			out[n.Outputs[0]] = true
+		}
+	}
 	return out
 }

@@ -1,4 +1,4 @@
-package optimize
+package quantize
 
 import (
 	"slices"
@@ -39,7 +39,7 @@ func TestEqualizedIsTheSame(t *testing.T) {
 	in := onnx.Input{Name: "images", Layout: kernels.NCHW, Type: kernels.F32, Order: kernels.RGB, Std: [3]float64{255, 255, 255}, Fit: kernels.LetterboxCenter}
 	shape := onnx.Shape{Width: graphtest.Pixels, Height: graphtest.Pixels}
 	frames := []*decode.Frame{graphtest.Noise(200, 160)}
-	defer Release(frames)
+	defer frames[0].Release()
 	look := func(value string, channels int64) []float32 {
 		tap, err := tapOf(m, in, shape, []onnx.Value{{Name: value, Dims: []int64{1, channels, 80, 80}}}, []string{lib})
 		if err != nil {
@@ -59,11 +59,11 @@ func TestEqualizedIsTheSame(t *testing.T) {
 	}
 	out := m.Graph.Outputs[0].Name
 	want, before := look(out, 4), [2]float64{unlike(first), unlike(deep)}
-	n, err := equalize(t.Context(), m, in, shape, frames, []string{lib}, func(n *graph.Node) bool { return makesOutput(m.Graph, n) })
+	n, err := Equalize(t.Context(), m, in, shape, frames, []string{lib}, func(n *graph.Node) bool { return MakesOutput(m.Graph, n) })
 	if err != nil || n != 2 {
 		t.Fatalf("%d convolutions, %v", n, err)
 	}
-	if off := far(want, look(out, 4)); off > 1e-5 {
+	if off := graphtest.Far(want, look(out, 4)); off > 1e-5 {
 		t.Errorf("off by %v", off)
 	}
 	after := [2]float64{unlike(first), unlike(deep)}
