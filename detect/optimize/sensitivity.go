@@ -20,10 +20,11 @@ import (
 type lowering struct {
 	ctx     context.Context
 	c       Config
-	in      onnx.Input
 	shape   onnx.Shape
 	parts   division
 	witness *witness // of the pictures to choose by
+
+	pictures quantize.Pictures // to learn from
 
 	float    *graph.Model // with channels of like size
 	spans    map[string]quantize.Span
@@ -63,7 +64,8 @@ func newLowering(ctx context.Context, c Config, m *graph.Model, in onnx.Input, s
 	if v := m.Opset(); v < byChannel {
 		return nil, fmt.Errorf("its operators are those of ONNX version %d, and integers want %d or later: export it again with a newer one", v, byChannel)
 	}
-	l := &lowering{ctx: ctx, c: c, in: in, shape: shape, parts: parts, progress: c.Progress}
+	l := &lowering{ctx: ctx, c: c, shape: shape, parts: parts, progress: c.Progress}
+	l.pictures = quantize.Pictures{Input: in, Shape: shape, Frames: parts.learn, LibDirs: c.LibDirs}
 	if l.progress == nil {
 		l.progress = func(string, int, int) {}
 	}
@@ -82,10 +84,10 @@ func newLowering(ctx context.Context, c Config, m *graph.Model, in onnx.Input, s
 		}
 	}
 	inFloats := func(n *graph.Node) bool { return !p.Convs[n] }
-	if l.scaled, err = quantize.Equalize(ctx, l.float, in, shape, parts.learn, c.LibDirs, inFloats); err != nil {
+	if l.scaled, err = l.pictures.Equalize(ctx, l.float, inFloats); err != nil {
 		return nil, fmt.Errorf("make channels alike: %w", err)
 	}
-	if l.spans, err = quantize.Ranges(ctx, l.float, in, shape, p.Values, parts.learn, c.LibDirs); err != nil {
+	if l.spans, err = l.pictures.Ranges(ctx, l.float, p.Values); err != nil {
 		return nil, fmt.Errorf("look at the values inside: %w", err)
 	}
 	return l, nil
@@ -125,7 +127,7 @@ func (l *lowering) make(floats []string) (*lowered, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := quantize.Refit(l.ctx, l.float, m, l.in, l.shape, l.parts.learn, l.c.LibDirs); err != nil {
+	if _, err := l.pictures.Refit(l.ctx, l.float, m); err != nil {
 		return nil, fmt.Errorf("fit the last convolutions: %w", err)
 	}
 	which := "all but the last convolutions compute"

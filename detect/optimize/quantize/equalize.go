@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
@@ -17,9 +16,9 @@ import (
 // Correction, 2019; here by how large values are on pictures). What the network
 // computes changes by rounding alone. Convolutions to keep stay in floats, and take
 // any factor. It returns how many convolutions were scaled.
-func Equalize(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, libDirs []string, keep func(*graph.Node) bool) (int, error) {
+func (p Pictures) Equalize(ctx context.Context, m *graph.Model, keep func(*graph.Node) bool) (int, error) {
 	g := m.Graph
-	known := g.Shapes(shape.Width, shape.Height)
+	known := g.Shapes(p.Shape.Width, p.Shape.Height)
 	var all []*sizes
 	var taps []onnx.Value
 	for _, n := range g.Nodes {
@@ -33,12 +32,12 @@ func Equalize(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Sha
 	if len(all) == 0 {
 		return 0, nil
 	}
-	tap, err := tapOf(m, in, shape, taps, libDirs)
+	tap, err := p.tap(m, taps)
 	if err != nil {
 		return 0, fmt.Errorf("look at channels: %w", err)
 	}
 	defer tap.Close()
-	if err := eachLook(ctx, tap, frames, func(i int, v []float32) { all[i].widen(v) }); err != nil {
+	if err := p.each(ctx, tap, func(i int, v []float32) { all[i].widen(v) }); err != nil {
 		return 0, err
 	}
 	n := 0

@@ -40,8 +40,9 @@ func TestEqualizedIsTheSame(t *testing.T) {
 	shape := onnx.Shape{Width: graphtest.Pixels, Height: graphtest.Pixels}
 	frames := []*decode.Frame{graphtest.Noise(200, 160)}
 	defer frames[0].Release()
+	pictures := Pictures{Input: in, Shape: shape, Frames: frames, LibDirs: []string{lib}}
 	look := func(value string, channels int64) []float32 {
-		tap, err := tapOf(m, in, shape, []onnx.Value{{Name: value, Dims: []int64{1, channels, 80, 80}}}, []string{lib})
+		tap, err := pictures.tap(m, []onnx.Value{{Name: value, Dims: []int64{1, channels, 80, 80}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +60,7 @@ func TestEqualizedIsTheSame(t *testing.T) {
 	}
 	out := m.Graph.Outputs[0].Name
 	want, before := look(out, 4), [2]float64{unlike(first), unlike(deep)}
-	n, err := Equalize(t.Context(), m, in, shape, frames, []string{lib}, func(n *graph.Node) bool { return MakesOutput(m.Graph, n) })
+	n, err := pictures.Equalize(t.Context(), m, func(n *graph.Node) bool { return MakesOutput(m.Graph, n) })
 	if err != nil || n != 2 {
 		t.Fatalf("%d convolutions, %v", n, err)
 	}

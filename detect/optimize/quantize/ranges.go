@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"math"
 
-	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
 
-// Ranges runs a network over pictures, twice, and returns the spans of some of its
-// inner values that lose least in 8 bits. Frames are looked at one by one; ctx ends it between two.
-func Ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape, values []string, frames []*decode.Frame, libDirs []string) (map[string]Span, error) {
-	known := m.Graph.Shapes(shape.Width, shape.Height)
+// Ranges runs a network over the pictures, twice, and returns the spans of some of its
+// inner values that lose least in 8 bits.
+func (p Pictures) Ranges(ctx context.Context, m *graph.Model, values []string) (map[string]Span, error) {
+	known := m.Graph.Shapes(p.Shape.Width, p.Shape.Height)
 	var taps []onnx.Value
 	for _, name := range values {
 		if known[name] == nil {
@@ -21,7 +20,7 @@ func Ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape
 		}
 		taps = append(taps, onnx.Value{Name: name, Dims: known[name]})
 	}
-	tap, err := tapOf(m, in, shape, taps, libDirs)
+	tap, err := p.tap(m, taps)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +29,7 @@ func Ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape
 	for i := range spans {
 		spans[i] = Span{float32(math.Inf(1)), float32(math.Inf(-1))}
 	}
-	err = eachLook(ctx, tap, frames, func(i int, v []float32) { spans[i].widen(v) })
+	err = p.each(ctx, tap, func(i int, v []float32) { spans[i].widen(v) })
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +40,7 @@ func Ranges(ctx context.Context, m *graph.Model, in onnx.Input, shape onnx.Shape
 		}
 		counts[i] = histogram{Span: spans[i].within(m.Graph, name), slope: slope(m.Graph, name)}
 	}
-	err = eachLook(ctx, tap, frames, func(i int, v []float32) { counts[i].count(v) })
+	err = p.each(ctx, tap, func(i int, v []float32) { counts[i].count(v) })
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"sightline/decode"
 	"sightline/detect/onnx"
 	"sightline/detect/optimize/graph"
 )
@@ -14,8 +13,8 @@ import (
 // those with which, of what now reaches them, they come nearest to what they gave
 // before (least squares, held to their own weights where the pictures say little).
 // float and made have the same names. It returns how many were changed.
-func Refit(ctx context.Context, float, made *graph.Model, in onnx.Input, shape onnx.Shape, frames []*decode.Frame, libDirs []string) (int, error) {
-	known := float.Graph.Shapes(shape.Width, shape.Height)
+func (p Pictures) Refit(ctx context.Context, float, made *graph.Model) (int, error) {
+	known := float.Graph.Shapes(p.Shape.Width, p.Shape.Height)
 	var heads []*fitting
 	var inputs, targets []onnx.Value
 	for _, n := range made.Graph.Nodes {
@@ -30,17 +29,17 @@ func Refit(ctx context.Context, float, made *graph.Model, in onnx.Input, shape o
 	if len(heads) == 0 {
 		return 0, nil
 	}
-	before, err := tapOf(float, in, shape, targets, libDirs)
+	before, err := p.tap(float, targets)
 	if err != nil {
 		return 0, fmt.Errorf("look at what the last convolutions gave: %w", err)
 	}
 	defer before.Close()
-	after, err := tapOf(made, in, shape, inputs, libDirs)
+	after, err := p.tap(made, inputs)
 	if err != nil {
 		return 0, fmt.Errorf("look at what reaches the last convolutions: %w", err)
 	}
 	defer after.Close()
-	for _, f := range frames {
+	for _, f := range p.Frames {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}

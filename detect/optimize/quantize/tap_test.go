@@ -25,7 +25,7 @@ func TestTapSeesInputsAndTwice(t *testing.T) {
 	picture := graphtest.Noise(graphtest.Pixels, graphtest.Pixels)
 	defer picture.Release()
 	images, inner := onnx.Value{Name: "images", Dims: []int64{1, 3, graphtest.Pixels, graphtest.Pixels}}, onnx.Value{Name: first, Dims: []int64{1, 4, graphtest.Pixels, graphtest.Pixels}}
-	tap, err := tapOf(m, in, shape, []onnx.Value{images, inner, images, inner}, []string{lib})
+	tap, err := Pictures{Input: in, Shape: shape, LibDirs: []string{lib}}.tap(m, []onnx.Value{images, inner, images, inner})
 	if err != nil {
 		t.Fatal(err)
 	}
